@@ -1,0 +1,31 @@
+#ifndef PROTO_BASE_FSM_H
+#define PROTO_BASE_FSM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/error.h"
+
+/** One permitted move. The table is the whole behaviour: what has no row is refused. */
+struct ota_fsm_row {
+	uint8_t from, event, to;
+};
+
+struct ota_fsm_spec {
+	const char *name;
+	const char *const *states; /* n_states names */
+	const char *const *events; /* n_events names */
+	const struct ota_fsm_row *rows;
+	size_t n_states, n_events, n_rows;
+};
+
+/**
+ * Look up where an event leads.
+ *
+ * Returns OTA_OK and sets *to, or OTA_E_STATE with "<name>: <event> in <state>".
+ * Pure: the caller stores the new state, then acts on it.
+ */
+OTA_CHECKED enum ota_code ota_fsm_next(const struct ota_fsm_spec *spec, unsigned from,
+	unsigned event, unsigned *to, struct ota_error *err);
+
+#endif
