@@ -55,17 +55,24 @@ OTA_CHECKED enum ota_code ota_mqtt_new(uv_loop_t *loop,
 /** True between up and down. */
 bool ota_mqtt_is_up(const struct ota_mqtt *link);
 
+/** What to publish; everything is borrowed for the call. */
+struct ota_mqtt_message {
+	const char *topic;
+	struct ota_bytes payload; /* empty and retained: clears what is retained */
+	int qos;                  /* 0 or 1 */
+	bool retain;
+};
+
 /**
  * Publish. topic and payload are copied.
  *
- * done  called once with the outcome, may be NULL
+ * done  called once with the outcome, may be NULL; never from within this call
  *
  * Returns OTA_OK (queued; Paho is given at most inflight_max at a time), OTA_E_LINK when
- * down (done is not called), or OTA_E_NOMEM.
+ * down (done is not called), or OTA_E_NOMEM (neither).
  */
-OTA_CHECKED enum ota_code ota_mqtt_publish(struct ota_mqtt *link, const char *topic,
-	struct ota_bytes payload, int qos, bool retain, ota_mqtt_done *done,
-	void *done_ctx);
+OTA_CHECKED enum ota_code ota_mqtt_publish(struct ota_mqtt *link,
+	const struct ota_mqtt_message *message, ota_mqtt_done *done, void *done_ctx);
 
 /** Subscribe to count filters in one packet, QoS 1 each. Returns as ota_mqtt_publish().
  */
