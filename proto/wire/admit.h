@@ -19,12 +19,15 @@ struct ota_self {
 
 /** The documents the decision stands on; each verified and borrowed; NULL: not there. */
 struct ota_case {
+	uint64_t trusted_utc_s; /* ota_trust_now(): expiry is judged at the decision */
+	const struct ota_root *root;
 	const struct ota_fresh *fresh;
 	const struct ota_catalog *catalog;
 	const struct ota_release *release;
 	const struct ota_order *order;
 	const struct ota_grant *grant;
-	struct ota_digest order_digest, release_digest;
+	/* document digests; that of the catalog held is trust->catalog.digest */
+	struct ota_digest order_digest, release_digest, catalog_digest;
 };
 
 /** The bucket of a device: BLAKE2b-256(salt | device id), first 8 bytes as u64le, modulo
@@ -41,13 +44,28 @@ bool ota_is_canary(
 /**
  * Decide.
  *
- * Checked in this order: fresh lists this order (OTA_E_SEQUENCE), catalog allows the
- * release and its counter (UNLISTED), order and release agree on digest, length, hardware
- * and counter (AGREEMENT), product (PRODUCT), hardware (HARDWARE), counter at or above
- * the floor (FLOOR), already running it (CURRENT), needs (PRECURSOR), a grant for it
- * (NOGRANT), order->permille within the grant's (SHARE; canaries of the order must be
- * canaries of the grant), the device's bucket below order->permille or named canary
- * (BUCKET), a patch from the running image or a full one (PRECURSOR), window (WINDOW).
+ * The checks in their order, with the code of each:
+ *   ROOTCHAIN  a root is held, and it is the one fresh names or a newer one
+ *   EXPIRED    root and fresh are in force
+ *   NOROLLOUT  an order is there
+ *   SEQUENCE   a fresh is there and lists exactly this order
+ *   UNLISTED   a catalog is there and it is the one fresh names (EXPIRED: in force); it
+ *              lists the release and does not revoke it
+ *   NOTFOUND   the release is there
+ *   UNLISTED   its counter is not below the catalog's minimum for the product
+ *   AGREEMENT  order and release name the same digest, length, hardware and counter
+ *   PRODUCT    the release is for this product
+ *   HARDWARE   ... and for this hardware
+ *   FLOOR      its counter is not below the device's floor
+ *   CURRENT    the device does not run it already
+ *   PRECURSOR  if the release needs versions, the device runs one of them
+ *   PAUSED     the order says go (ABORTED: it says abort or revert)
+ *   NOGRANT    a grant for this release is there and has begun (EXPIRED: in force)
+ *   SHARE      the order stays within it: permille and every canary
+ *   BUCKET     the device is a canary of the order, or its bucket is below the permille
+ *   PRECURSOR  the order has a patch from the running image, or a full one
+ *   WINDOW     the window is open
+ *
  * patch   filled on OTA_OK with the reference to fetch; may be NULL. A delta from the
  *         running image goes before a full one.
  */

@@ -7,7 +7,9 @@
  *
  * All *_parse functions take a payload whose signatures have been verified, fill *out on
  * success only, and return OTA_OK or a code of ota_json_scan() / ota_json_finish().
- * All *_encode functions append the payload to out; encode(parse(x)) == x.
+ * All *_encode functions append the payload to out and refuse a struct that their parser
+ * would not give back. Every member is present, in the order of the struct:
+ * encode(parse(x)) == x for every x that parses.
  * ..._utc_s is seconds since 1970 UTC. Digests are hex on the wire. */
 
 #include "proto/base/names.h"

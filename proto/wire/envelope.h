@@ -125,7 +125,7 @@ OTA_CHECKED enum ota_code ota_envelope_parse(
  *
  * Returns OTA_OK; OTA_E_FLEET if fleet_id differs; OTA_E_SIGNATURE if a signature is bad
  * or no key of the role signed; OTA_E_THRESHOLD if some did, but fewer distinct ones than
- * keys->threshold ("1 of 2 keys"), or the threshold is outside 1 .. count.
+ * keys->threshold ("1 of 2 keys"), or the threshold is outside 1 .. count; OTA_E_NOMEM.
  */
 OTA_CHECKED enum ota_code ota_envelope_verify(const struct ota_envelope *envelope,
 	const uint8_t fleet_id[static OTA_FLEET_ID_LEN], const struct ota_keyset *keys,
@@ -139,7 +139,7 @@ struct ota_digest ota_envelope_digest(const struct ota_envelope *envelope);
  *
  * out   the envelope's bytes are appended
  *
- * Returns OTA_OK, OTA_E_LIMIT (payload too long) or OTA_E_NOMEM.
+ * Returns OTA_OK, OTA_E_LIMIT (payload too long or too short) or OTA_E_NOMEM.
  */
 OTA_CHECKED enum ota_code ota_envelope_seal(enum ota_doc_type type,
 	const uint8_t fleet_id[static OTA_FLEET_ID_LEN], struct ota_bytes payload,

@@ -5,9 +5,10 @@
  *
  * Allowed: objects, arrays, strings, unsigned integers below 2^53 without leading zero,
  * true, false. Not allowed: null, negative numbers, fractions, exponents, escapes other
- * than \" and \\, control characters, bytes that are not UTF-8, BOM, NUL, duplicate keys
- * in one object, depth over 8, anything after the value but white space (and for signed
- * payloads white space is not allowed either: one text for one meaning).
+ * than \" and \\, control characters (C0, DEL, C1), bytes that are not UTF-8, BOM, NUL,
+ * duplicate keys in one object, depth over 8, over 1024 keys open at once, anything after
+ * the value but white space (and for signed payloads white space is not allowed either:
+ * one text for one meaning).
  *
  * cJSON 1.7.15 accepts most of the forbidden ones, so a scan of the bytes runs first. */
 
@@ -19,7 +20,11 @@
 #include "proto/base/names.h"
 #include "proto/wire/digest.h"
 
-enum { OTA_JSON_DEPTH_MAX = 8 };
+enum {
+	OTA_JSON_DEPTH_MAX = 8,    /* objects and arrays around a value */
+	OTA_JSON_KEYS_MAX = 1024,  /* keys of an object and those around it */
+	OTA_JSON_MEMBERS_MAX = 64, /* of an object that a reader reads */
+};
 #define OTA_JSON_NUMBER_MAX ((UINT64_C(1) << 53) - 1)
 
 /** A cJSON tree that is released with OTA_AUTO(ota_json_fini). */
@@ -34,8 +39,8 @@ static inline void ota_json_fini(cJSON **tree)
  *
  * compact   true for signed payloads: white space is refused as well
  *
- * Returns OTA_OK; OTA_E_DUPKEY "duplicate key 'x' at byte N"; OTA_E_LIMIT for depth or a
- * number over 2^53 - 1; OTA_E_FORMAT with the byte offset for the rest.
+ * Returns OTA_OK; OTA_E_DUPKEY "duplicate key 'x' at byte N"; OTA_E_LIMIT for depth, keys
+ * or a number over 2^53 - 1; OTA_E_FORMAT with the byte offset for the rest.
  */
 OTA_CHECKED enum ota_code ota_json_scan(
 	struct ota_bytes in, bool compact, struct ota_error *err);
@@ -46,7 +51,7 @@ OTA_CHECKED enum ota_code ota_json_parse(
 	struct ota_bytes in, bool compact, cJSON **out, struct ota_error *err);
 
 /** Print a tree compactly into out (appended). Refuses what the scan would refuse.
- *  OTA_OK, OTA_E_FORMAT or OTA_E_NOMEM. */
+ *  OTA_OK, a code of ota_json_scan() or OTA_E_NOMEM; on failure out is unchanged. */
 OTA_CHECKED enum ota_code ota_json_print(
 	const cJSON *tree, struct ota_buf *out, struct ota_error *err);
 
@@ -56,10 +61,11 @@ struct ota_json_reader {
 	const cJSON *object;   /* borrowed */
 	struct ota_error *err; /* borrowed, may be NULL */
 	enum ota_code rc;      /* OTA_OK until the first failure */
-	uint32_t taken;        /* members read so far */
+	uint64_t taken;        /* bit i: member i has been read */
 };
 
-/** Start reading an object; a tree of another kind makes the reader fail at once. */
+/** Start reading an object; a tree of another kind, or one with over 64 members, makes
+ *  the reader fail at once. A NULL object fails too. */
 struct ota_json_reader ota_json_read(const cJSON *object, struct ota_error *err);
 
 /** The unsigned integer member key; 0 on failure. */
@@ -110,7 +116,7 @@ cJSON *ota_json_add_digest(
 /** Add len bytes in hex. */
 cJSON *ota_json_add_hex(cJSON *object, const char *key, struct ota_bytes bytes);
 
-/** Add an unsigned integer below 2^53. */
+/** Add an unsigned integer below 2^53; ota_json_print() refuses larger ones. */
 cJSON *ota_json_add_u64(cJSON *object, const char *key, uint64_t value);
 
 #endif

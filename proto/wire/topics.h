@@ -65,6 +65,9 @@ void ota_topic_print(
 OTA_CHECKED enum ota_code ota_topic_parse(const char *fleet, const char *text,
 	struct ota_topic *out, struct ota_error *err);
 
+/** The most bytes a payload of that kind may have; more is refused unread. */
+size_t ota_topic_payload_max(enum ota_topic_kind kind);
+
 /** The state bucket of a device: first 4 bytes of BLAKE2b-256(id) as u32le, modulo
  *  OTA_STATE_BUCKETS. */
 uint32_t ota_state_bucket(const char *device);
@@ -73,11 +76,19 @@ uint32_t ota_state_bucket(const char *device);
 void ota_topic_state_filter(const char *fleet, uint32_t bucket, enum ota_topic_kind kind,
 	char out[static OTA_TOPIC_CAP]);
 
+enum {
+	OTA_ONLINE_CAP = 35,         /* bytes of a presence payload with a NUL */
+	OTA_PROGRESS_LEN_MAX = 1024, /* bytes of a progress payload */
+};
+
 /** Presence: "1:<nonce hex>" or "0:<nonce hex>". */
 struct ota_online {
 	bool online;
-	char nonce[33]; /* 32 hex digits */
+	char nonce[33]; /* 32 lower-case hex digits and a NUL */
 };
+
+/** Print a presence payload, NUL-terminated. */
+void ota_online_print(const struct ota_online *online, char out[static OTA_ONLINE_CAP]);
 
 /** Parse a presence payload. OTA_OK or OTA_E_FORMAT. */
 OTA_CHECKED enum ota_code ota_online_parse(

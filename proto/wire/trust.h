@@ -26,8 +26,9 @@ struct ota_trust {
 /**
  * Take the first root, from a source that is trusted otherwise (provisioning).
  *
- * It must be signed by its own root keys.
- * Returns OTA_OK or a code of ota_envelope_parse(), _verify(), ota_root_parse().
+ * It must be signed by its own root keys, and its envelope carry its own fleet id.
+ * Returns OTA_OK, OTA_E_CONFLICT if there is an anchor already, or a code of
+ * ota_envelope_parse(), _verify(), ota_root_parse().
  */
 OTA_CHECKED enum ota_code ota_trust_anchor(
 	struct ota_trust *trust, struct ota_bytes envelope, struct ota_error *err);
@@ -36,7 +37,8 @@ OTA_CHECKED enum ota_code ota_trust_anchor(
  * Follow the chain by one: root N+1, signed by the thresholds of N and of N+1.
  *
  * Returns OTA_OK (also for the root already held), OTA_E_ROOTCHAIN for any other version,
- * OTA_E_FLEET for another fleet, or a code of verify and parse. Expiry is not looked at:
+ * other content under the same version, or an epoch that falls, OTA_E_FLEET for another
+ * fleet, or a code of verify and parse. Expiry is not looked at:
  * only the last of the chain must be in force, see ota_trust_now().
  */
 OTA_CHECKED enum ota_code ota_trust_root(
@@ -50,7 +52,11 @@ uint64_t ota_trust_now(struct ota_trust *trust, uint64_t now_utc_s);
  * Open an envelope: parse it, want its type, verify the role's keys, and hand out the
  * payload. The one door to every typed function below.
  *
- * digest   the document's digest, may be NULL
+ * out   borrows from envelope; its name is ota_envelope_digest(out)
+ *
+ * Returns OTA_OK, OTA_E_ROOTCHAIN before the anchor, OTA_E_DOCTYPE for another type, or a
+ * code of ota_envelope_parse() or ota_envelope_verify(). Not for reports: their keys are
+ * not in root, see ota_report_open().
  */
 OTA_CHECKED enum ota_code ota_trust_open(const struct ota_trust *trust,
 	enum ota_doc_type type, struct ota_bytes envelope, struct ota_envelope *out,
@@ -82,7 +88,7 @@ OTA_CHECKED enum ota_code ota_trust_grant(const struct ota_trust *trust,
 	struct ota_bytes envelope, struct ota_grant *out, struct ota_error *err);
 
 /** Accept an order for a cohort: verify, parse, OTA_E_COHORT for another cohort,
- * sequence. On success trust->order is updated. digest may be NULL. */
+ * sequence. On success trust->order is updated, and trust->order.digest names it. */
 OTA_CHECKED enum ota_code ota_trust_order(struct ota_trust *trust,
 	struct ota_bytes envelope, const char *cohort, struct ota_order *out,
 	struct ota_error *err);
