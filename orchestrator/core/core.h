@@ -1,0 +1,205 @@
+#ifndef ORCHESTRATOR_CORE_CORE_H
+#define ORCHESTRATOR_CORE_CORE_H
+
+/* The orchestrator's core: it holds the fleet in memory, takes what happens as calls, and
+ * decides. Pure: time is an argument, everything else goes through the port. Each call
+ * that changes something is one transaction of the port: rows, an audit entry and what
+ * shall be published. Nothing is published from anywhere else. */
+
+#include <cjson/cJSON.h>
+
+#include "proto/base/bytes.h"
+#include "proto/wire/documents.h"
+#include "proto/wire/topics.h"
+
+/** Now. mono_ms never jumps; utc_s is what documents and stored times are made of. */
+struct core_now {
+	uint64_t mono_ms;
+	uint64_t utc_s;
+};
+
+/* X(NAME, text) what the store keeps: (table, key) -> JSON. The text is the table's name.
+ */
+#define CORE_TABLES(X)          \
+	X(META, "meta")         \
+	X(DOCUMENT, "document") \
+	X(IMAGE, "image")       \
+	X(DEVICE, "device")     \
+	X(STATUS, "status")     \
+	X(PATCH, "patch")       \
+	X(ROLLOUT, "rollout")   \
+	X(ATTEMPT, "attempt")   \
+	X(COHORT, "cohort")
+
+#define CORE_TABLE_ENUM(name, text) CORE_##name,
+enum core_table { CORE_TABLES(CORE_TABLE_ENUM) N_CORE_TABLES };
+#undef CORE_TABLE_ENUM
+
+/** The world as the core sees it. Every function is called on the loop thread, between
+ *  begin and commit unless noted. A port never fails: one that cannot make a transaction
+ *  durable ends the process, which starts again from what is stored. */
+struct core_port {
+	void *ctx;
+	/** Begin and commit a transaction; commit returns once it is durable. */
+	void (*begin)(void *ctx);
+	void (*commit)(void *ctx);
+	/** Store a row, replacing one of the same key; value is a JSON object's text. */
+	void (*put)(void *ctx, enum core_table table, const char *key,
+		struct ota_bytes value);
+	/** Remove a row. */
+	void (*drop)(void *ctx, enum core_table table, const char *key);
+	/** Append to the hash-chained audit log. who: API key id, "device:<id>" or
+	 * "core"; action: "rollout.halt" ...; detail: a JSON object's text. */
+	void (*audit)(
+		void *ctx, const char *who, const char *action, struct ota_bytes detail);
+	/** From now on topic shall hold payload, retained (empty payload: nothing).
+	 * Topics are published in the order of these calls; a later one replaces an
+	 * earlier one. */
+	void (*retain)(void *ctx, const char *topic, struct ota_bytes payload);
+	/** From now on the chunks and then the manifest of a patch shall be retained. */
+	void (*retain_patch)(void *ctx, const struct ota_digest *patch);
+	/** No longer. */
+	void (*release_patch)(void *ctx, const struct ota_digest *patch);
+	/** Make the patch from image `from` (zero: full) to `to` in the background;
+	 * answered by core_patch_made() or core_patch_failed(), also after a restart the
+	 * core asks again. Outside transactions too. */
+	void (*make_patch)(
+		void *ctx, const struct ota_digest *from, const struct ota_digest *to);
+	/** Sign a payload with the online key; the envelope is appended to out. */
+	void (*sign)(void *ctx, enum ota_doc_type type, struct ota_bytes payload,
+		struct ota_buf *out);
+	/** Random bytes. */
+	void (*random)(void *ctx, uint8_t *out, size_t len);
+};
+
+struct core;
+
+/** A core without any state. port is copied, its ctx borrowed. NULL: no memory. */
+struct core *core_new(const struct core_port *port, const char *fleet);
+
+/** Release it. NULL is allowed. */
+void core_free(struct core *core);
+
+/** Hand in one stored row, before core_start(). The anchor (first root) goes in through
+ *  core_document() after core_start() on the very first start. Damaged rows are an error.
+ */
+OTA_CHECKED enum ota_code core_load(struct core *core, enum core_table table,
+	const char *key, struct ota_bytes value, struct ota_error *err);
+
+/** All rows are in: a restart is an event. Re-asserts what is in force, asks for missing
+ *  patches again. anchor: the root envelope to trust when nothing is stored yet. */
+OTA_CHECKED enum ota_code core_start(struct core *core, struct core_now now,
+	struct ota_bytes anchor, struct ota_error *err);
+
+/** Time passes: deadlines, soak, silence, the fresh document. Call about every second;
+ *  returns the mono_ms at which it has something to do at the latest. */
+uint64_t core_tick(struct core *core, struct core_now now);
+
+/* ---- what comes from the broker; a refusal is returned for the log and changes nothing
+ */
+
+/** A report envelope arrived on the topic of device. */
+OTA_CHECKED enum ota_code core_report(struct core *core, struct core_now now,
+	const char *device, struct ota_bytes envelope, struct ota_error *err);
+
+/** Presence of a device changed (birth or last will). */
+OTA_CHECKED enum ota_code core_presence(struct core *core, struct core_now now,
+	const char *device, const struct ota_online *online, struct ota_error *err);
+
+/* ---- what comes from workers */
+
+struct core_patch {
+	struct ota_digest from, to, patch; /* patch: digest of the manifest's bytes */
+	uint8_t codec;                     /* enum ota_codec_id */
+	uint64_t patch_len, full_len; /* bytes; full_len: of the full patch of `to` */
+	uint64_t decoder_ram;         /* bytes */
+	uint64_t took_ms;
+};
+
+/** A patch is in the cache. For from != zero the maker has compared with the full one: if
+ *  that is smaller, codec is FULL and patch names the full patch. */
+void core_patch_made(
+	struct core *core, struct core_now now, const struct core_patch *patch);
+
+/** It cannot be made. */
+void core_patch_failed(struct core *core, struct core_now now,
+	const struct ota_digest *from, const struct ota_digest *to,
+	const struct ota_error *why);
+
+/* ---- what people ask for. who: id of the API key, for the audit log */
+
+/** A signed document: root, catalog, release or grant. Idempotent. type and digest are
+ *  filled on success; may be NULL. */
+OTA_CHECKED enum ota_code core_document(struct core *core, struct core_now now,
+	const char *who, struct ota_bytes envelope, enum ota_doc_type *type,
+	struct ota_digest *digest, struct ota_error *err);
+
+/** An image is in the cache. */
+void core_image(struct core *core, struct core_now now, const char *who,
+	const struct ota_digest *image, uint64_t image_len);
+
+/** Replace the fleet file: {"fleet",
+ * "cohorts":[{"name","labels":{k:[v]},"facts":{k:[v]}}]}. Nothing is changed unless all
+ * of it is valid. Devices move to their first match. */
+OTA_CHECKED enum ota_code core_set_fleet(struct core *core, struct core_now now,
+	const char *who, const cJSON *fleet, struct ota_error *err);
+
+/** Register a device: {"id", "key": hex public key, "labels": ["k=v"]}. The same again is
+ *  fine; another key for a known id is OTA_E_CONFLICT. */
+OTA_CHECKED enum ota_code core_add_device(struct core *core, struct core_now now,
+	const char *who, const cJSON *device, struct ota_error *err);
+
+/** Begin a rollout from its JSON form (spec.h). */
+OTA_CHECKED enum ota_code core_apply(struct core *core, struct core_now now,
+	const char *who, const cJSON *rollout, struct ota_error *err);
+
+/** Steer a rollout: verb is "pause", "resume", "abort" or "revert". */
+OTA_CHECKED enum ota_code core_command(struct core *core, struct core_now now,
+	const char *who, const char *rollout, const char *verb, const char *reason,
+	struct ota_error *err);
+
+/* ---- what people look at: JSON trees owned by the caller; NULL when memory is short.
+ * The members are documented in orchestrator/README.md. */
+
+/** The fleet at a glance. */
+cJSON *core_status_json(const struct core *core, struct core_now now);
+
+/** The fleet file in force, with the number of devices in each cohort. */
+cJSON *core_fleet_json(const struct core *core);
+
+/** Devices in the order of their ids, after an id ("" from the start), of a cohort (NULL:
+ *  all), at most limit: {"devices":[...], "next": id or ""}. */
+cJSON *core_devices_json(const struct core *core, struct core_now now, const char *cohort,
+	const char *after, uint32_t limit);
+
+/** One device with its history of attempts; NULL if unknown. */
+cJSON *core_device_json(const struct core *core, struct core_now now, const char *device);
+
+/** Why a device does or does not update: {"device","rule","number","text","unblock",
+ *  "rollout","detail"}; NULL if unknown. */
+cJSON *core_explain_json(
+	const struct core *core, struct core_now now, const char *device);
+
+/** Releases known, with their documents' digests. */
+cJSON *core_releases_json(const struct core *core);
+
+/** All rollouts, newest first, as summaries. */
+cJSON *core_rollouts_json(const struct core *core, struct core_now now);
+
+/** One rollout: spec, state, stages with counts by device state, gates, bytes, reason.
+ * NULL if unknown. */
+cJSON *core_rollout_json(
+	const struct core *core, struct core_now now, const char *rollout);
+
+/** What applying a rollout would do: devices per stage, patches, detection power,
+ * warnings. OTA_OK and *out, or what core_apply() would refuse. */
+OTA_CHECKED enum ota_code core_plan_json(const struct core *core, struct core_now now,
+	const cJSON *rollout, cJSON **out, struct ota_error *err);
+
+/** A stored document's envelope for GET: borrowed until the next call that changes the
+ *  core. key: "3" for root 3, "" for catalog, digest in hex otherwise. False: not there.
+ */
+bool core_get_document(const struct core *core, enum ota_doc_type type, const char *key,
+	struct ota_bytes *out);
+
+#endif
