@@ -6,8 +6,14 @@
  * (and separate libraries): the agent links decoders only. A codec is one row of the
  * tables in encode.h and decode.h; a further one is a file and a row. */
 
+#include <stdbool.h>
+
 #include "proto/base/bytes.h"
 #include "proto/wire/manifest.h"
+
+/** Heap of a decoder, in bytes, that every device is expected to have: what patches are
+ *  made for unless told otherwise. */
+enum { OTA_DECODER_RAM = 8 << 20 };
 
 /** Random reads of an image. A port: files, memory, block devices stand behind it. */
 struct ota_source {
