@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""The suites behind tests/run: each builds what it needs, runs, and yields its tests as
+(name, passed). Only what a test itself reported is counted; a suite without tests fails."""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+E2E_SECONDS = 420  # one e2e program
+COVERAGE_PERCENT = 80  # of the lines of what we wrote
+SHIPPED = ('proto', 'agent', 'orchestrator')
+
+BUILDS = {  # directory -> compiler, options of meson
+    'build': (None, ['-Dtests=true']),
+    'build-asan': ('gcc', ['-Db_sanitize=address,undefined']),
+    'build-cov': ('gcc', ['-Db_coverage=true', '-Dbuildtype=debug']),
+    'build-fuzz': ('clang', ['-Dfuzz=true']),
+    'build-clang': ('clang', []),
+    'build-ndebug': ('gcc', ['-Db_ndebug=true', '-Dbuildtype=release']),
+}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def run(command, env=None, timeout=None, quiet=False):
+    """Run a command, pass its output on line by line, and return (status, output).
+    A command over its time is ended with everything it started."""
+    process = subprocess.Popen([str(c) for c in command], cwd=ROOT, text=True,
+                               errors='replace', stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True,
+                               env={**os.environ, **(env or {})})
+    lines, late = [], []
+
+    def end():
+        late.append(True)
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = None
+    if timeout:
+        timer = threading.Timer(timeout, end)
+        timer.start()
+    for line in process.stdout:
+        lines.append(line)
+        if not quiet:
+            say('  ' + line.rstrip('\n'))
+    status = process.wait()
+    if timer:
+        timer.cancel()
+    if late:
+        lines.append(f'ended after {timeout} s\n')
+        say('  ' + lines[-1].rstrip())
+    return status, ''.join(lines)
+
+
+def build(directory, targets=()):
+    """Configure a build directory once and bring it up to date; True when it built."""
+    compiler, options = BUILDS[directory]
+    env = {'CC': compiler} if compiler else {}
+    if not (ROOT / directory / 'build.ninja').exists():
+        status, output = run(['meson', 'setup', directory, *options], env, quiet=True)
+        if status:
+            say(output)
+            return False
+    started = time.monotonic()
+    status, output = run(['ninja', '-C', directory, *targets], env, quiet=True)
+    if status:
+        say(output[-8000:])
+    elif 'no work to do' not in output:
+        say(f'  {directory} built in {time.monotonic() - started:.0f} s')
+    return status == 0
+
+
+def tap_results(entry, is_tap):
+    """The tests one meson test reported. What ended badly without naming a failed test
+    counts as one that failed, and so does a skipped one."""
+    name, found = entry['name'], []
+    if is_tap:
+        for line in (entry.get('stdout') or '').splitlines():
+            m = re.match(r'\s*(not )?ok\b[ \d]*-?\s*(.*)', line)
+            if m:
+                skipped = re.search(r'#\s*skip', m[2], re.I)
+                found.append((f'{name}: {m[2]}', not m[1] and not skipped))
+    ended_well = entry['result'] == 'OK'
+    if not is_tap and ended_well:
+        return [(name, True)]
+    if is_tap and ended_well and not found:
+        return [(f'{name}: ran no test', False)]
+    if not ended_well and all(passed for _, passed in found):
+        found.append((f'{name}: ended with {entry["result"]}', False))
+    return found
+
+
+def meson_tests(directory, suite, wrap=None):
+    """Run one suite of meson in a build directory."""
+    _, listing = run(['meson', 'introspect', '--tests', directory], quiet=True)
+    tap = {t['name']: t['protocol'] == 'tap' for t in json.loads(listing)
+           if any(s.split(':')[-1] == suite for s in t['suite'])}
+    if not tap:
+        return []
+    log = ROOT / directory / 'meson-logs' / f'testlog-{suite}.json'
+    log.unlink(missing_ok=True)
+    run(['meson', 'test', '-C', directory, '--no-rebuild', '--suite', suite, '--logbase',
+         f'testlog-{suite}', '--print-errorlogs', *([f'--wrap={wrap}'] if wrap else [])],
+        {'SLUICE_BUILD': str(ROOT / directory)})
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for entry in entries:
+        entry['name'] = entry['name'].split(' / ')[-1]
+    results = [r for e in entries for r in tap_results(e, tap.get(e['name'], False))]
+    absent = set(tap) - {e['name'] for e in entries}
+    return results + [(f'{name}: did not run', False) for name in sorted(absent)]
+
+
+def unittest_program(program, build_directory, wrap=()):
+    """Run one Python test program and count by what unittest printed."""
+    say(f'  {program.relative_to(ROOT)}')
+    status, output = run([*wrap, 'python3', program, '-v'],
+                         {'SLUICE_BUILD': str(ROOT / build_directory)}, E2E_SECONDS)
+    name = program.stem
+    ran = re.search(r'^Ran (\d+) tests?', output, re.M)
+    skipped = re.search(r'\bskipped=(\d+)', output)
+    bad = sorted(set(re.findall(r'^(?:FAIL|ERROR): (.+)', output, re.M)))
+    bad += ['skipped'] * (int(skipped[1]) if skipped else 0)
+    if status and not bad or not ran:
+        bad.append(f'ended with status {status}')
+    good = max(0, (int(ran[1]) if ran else 0) - len(bad))
+    if not good and not bad:
+        bad.append('ran no test')
+    return [(f'{name}: test', True)] * good + [(f'{name}: {test}', False) for test in bad]
+
+
+def python_tests(folder, build_directory='build', wrap=()):
+    programs = sorted((ROOT / 'tests' / folder).glob('test_*.py'))
+    return [r for p in programs for r in unittest_program(p, build_directory, wrap)]
+
+
+def unit():
+    return meson_tests('build', 'unit')
+
+
+def integration():
+    return meson_tests('build', 'integration')
+
+
+def e2e():
+    return python_tests('e2e')
+
+
+def lint():
+    """Each check is a program in tests/lint/ that says what is wrong and exits 1."""
+    results = python_tests('lint')
+    for check in ('house.py', 'format.sh', 'cppcheck.sh', 'shellcheck.sh', 'links.sh'):
+        say(f'  tests/lint/{check}')
+        status, _ = run([ROOT / 'tests/lint' / check])
+        results.append((check, status == 0))
+    return results
+
+
+def compilers():
+    return [(d, build(d)) for d in ('build-clang', 'build-ndebug')]
+
+
+def sanitizers():
+    if not build('build-asan'):
+        return [('build-asan', False)]
+    wrap = ROOT / 'tests/lint/sanitized.sh'
+    return meson_tests('build-asan', 'unit', wrap) + meson_tests('build-asan', 'integration', wrap)
+
+
+def coverage():
+    """Run what runs our code once more, counting lines. Its tests are counted in their own
+    suites; here a failed one counts, and the share of lines is the one test."""
+    if not build('build-cov'):
+        return [('build-cov', False)]
+    for old in (ROOT / 'build-cov').rglob('*.gcda'):
+        old.unlink()
+    tests = meson_tests('build-cov', 'unit') + meson_tests('build-cov', 'integration')
+    tests += python_tests('e2e', 'build-cov')
+    report = ROOT / 'build-cov' / 'coverage.html'
+    filters = [word for folder in SHIPPED for word in ('--filter', f'{folder}/')]
+    status, _ = run(['gcovr', '--root', '.', *filters, '--html-details', report,
+                     '--print-summary', '--fail-under-line', COVERAGE_PERCENT, '-j', '2',
+                     'build-cov', '-o', 'build-cov/coverage.txt'])
+    say(f'  report: {report.relative_to(ROOT)}')
+    return [t for t in tests if not t[1]] + [(f'{COVERAGE_PERCENT} % of lines', status == 0)]
+
+
+def fuzz_one(target, seconds):
+    """One fuzzer on its seeds and on what earlier runs found."""
+    name = target.name.removeprefix('fuzz_')
+    seeds = ROOT / 'tests/fuzz/corpus' / name
+    kept = ROOT / 'build-fuzz/corpus' / name
+    crashes = ROOT / 'build-fuzz/crashes'
+    for folder in (kept, crashes):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not seeds.is_dir():
+        return name, False, f'no seeds in tests/fuzz/corpus/{name}'
+    status, output = run([target, kept, seeds, f'-max_total_time={seconds}', '-timeout=10',
+                          '-rss_limit_mb=2048', '-print_final_stats=1',
+                          f'-artifact_prefix={crashes}/{name}-'], quiet=True,
+                         timeout=seconds * 3 + 60)
+    runs = re.search(r'number_of_executed_units:\s*(\d+)', output)
+    if status or not runs or runs[1] == '0':
+        return name, False, output[-6000:] + f'\n  input kept as build-fuzz/crashes/{name}-*'
+    return name, True, f'{runs[1]} inputs'
+
+
+def fuzz():
+    if not build('build-fuzz'):
+        return [('build-fuzz', False)]
+    seconds = int(os.environ.get('FUZZ_SECONDS', '30'))
+    targets = sorted(t for t in (ROOT / 'build-fuzz/tests/fuzz').glob('fuzz_*') if t.is_file())
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        jobs = [pool.submit(fuzz_one, t, seconds) for t in targets]
+        for job in concurrent.futures.as_completed(jobs):
+            name, passed, text = job.result()
+            say(f'  {name}: {text}')
+            results.append((name, passed))
+    return results
+
+
+SUITES = {f.__name__: f for f in (
+    unit, integration, e2e, lint, compilers, sanitizers, coverage, fuzz)}
+
+
+def closing_line(results):
+    passed = sum(ok for _, ok in results)
+    return f'{passed} passed, {len(results) - passed} failed'
+
+
+def run_suites(names):
+    everything = {}
+    for name in names:
+        say(f'== {name}')
+        started = time.monotonic()
+        results = SUITES[name]() or [('the suite ran no test', False)]
+        for test, passed in results:
+            if not passed:
+                say(f'  FAILED {test}')
+        everything[name] = results
+        say(f'  {time.monotonic() - started:.0f} s')
+        say(f'{name}: {closing_line(results)}')
+    return everything
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='tests/run', description=__doc__)
+    parser.add_argument('--suite', action='append', choices=SUITES, metavar='NAME',
+                        help='run this suite only; may be given more than once')
+    parser.add_argument('--list', action='store_true', help='print the names of the suites')
+    options = parser.parse_args()
+    if options.list:
+        print('\n'.join(SUITES))
+        return 0
+    os.environ['PYTHONDONTWRITEBYTECODE'] = '1'
+    everything = run_suites(options.suite or list(SUITES))
+    results = [r for rs in everything.values() for r in rs]
+    say('')
+    for name, rs in everything.items():
+        for test, passed in rs:
+            if not passed:
+                say(f'FAILED in {name}: {test}')
+    say(closing_line(results))
+    return 0 if all(passed for _, passed in results) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
