@@ -38,7 +38,7 @@ OTA_CHECKED enum ota_code ota_yaml_parse(
 /** Read a file and parse it. A file that cannot be read is an error in the same form. */
 OTA_CHECKED enum ota_code ota_yaml_load(const char *path, struct ota_yaml **out);
 
-/** The root node. */
+/** The root node; NULL only after a failed parse. */
 const struct ota_yaml_node *ota_yaml_root(const struct ota_yaml *doc);
 
 /** All errors so far, formatted as above, one after another; "" if none. */
