@@ -1,0 +1,164 @@
+#ifndef ORCHESTRATOR_CORE_SPEC_H
+#define ORCHESTRATOR_CORE_SPEC_H
+
+/* What people ask for: the fleet file and the rollout file, as structs that can only be
+ * valid once their check has passed, and their JSON. The CLI fills them from YAML, sends
+ * the JSON; the core reads it back. Member names: orchestrator/README.md. */
+
+#include <cjson/cJSON.h>
+
+#include "proto/wire/documents.h"
+
+enum {
+	SPEC_STAGES_MAX = 32,         /* of a rollout */
+	SPEC_TERMS_MAX = 8,           /* of a cohort's selector, labels and facts each */
+	SPEC_VALUES_MAX = 32,         /* of one term */
+	SPEC_COUNT_MAX = 1000000,     /* devices of a stage by count */
+	SPEC_DURATION_MAX_S = 7776000 /* 90 days, for every duration */
+};
+
+/* ---- the fleet file */
+
+/** One condition of a selector: the label (or fact) key has one of the values. */
+struct fleet_term {
+	char key[OTA_NAME_CAP];
+	char values[SPEC_VALUES_MAX][OTA_NAME_CAP];
+	uint32_t value_count; /* 1 .. SPEC_VALUES_MAX */
+};
+
+/** A cohort selects the devices that meet all its terms; without terms: every device. */
+struct fleet_cohort {
+	char name[OTA_NAME_CAP];
+	struct fleet_term labels[SPEC_TERMS_MAX];
+	uint32_t label_count;
+	struct fleet_term facts[SPEC_TERMS_MAX]; /* keys: product hardware version agent
+						  */
+	uint32_t fact_count;
+};
+
+/** The cohorts in their order: a device is in the first that selects it. */
+struct fleet_spec {
+	char fleet[OTA_NAME_CAP];
+	struct fleet_cohort *cohorts; /* owned, cohort_count entries */
+	uint32_t cohort_count;        /* 0 .. OTA_COHORTS_MAX */
+};
+
+/** The facts a selector may name, and how many. */
+extern const char *const fleet_fact_keys[];
+extern const uint32_t n_fleet_fact_keys;
+
+/** Release the cohorts. Accepts a zeroed struct; leaves one behind. */
+void fleet_spec_fini(struct fleet_spec *fleet);
+
+/** The cohort of that name; NULL if there is none. */
+const struct fleet_cohort *fleet_spec_find(
+	const struct fleet_spec *fleet, const char *cohort);
+
+/* ---- the rollout file */
+
+/* X(NAME, text) how a stage says which devices of its cohort it takes */
+#define STAGE_KINDS(X)          \
+	X(PERMILLE, "permille") \
+	X(COUNT, "count")       \
+	X(DEVICES, "devices")
+
+#define STAGE_KIND_ENUM(name, text) STAGE_##name,
+enum stage_kind { STAGE_KINDS(STAGE_KIND_ENUM) N_STAGE_KINDS };
+#undef STAGE_KIND_ENUM
+
+struct rollout_stage {
+	char name[OTA_NAME_CAP];
+	char cohort[OTA_NAME_CAP];
+	enum stage_kind kind;
+	uint64_t permille; /* PERMILLE: 1 .. 1000, of the cohort, cumulative */
+	uint64_t count;    /* COUNT: 1 .. SPEC_COUNT_MAX, of the cohort, cumulative */
+	char devices[OTA_CANARIES_MAX][OTA_NAME_CAP]; /* DEVICES: named */
+	uint32_t device_count;                        /* DEVICES: 1 .. OTA_CANARIES_MAX */
+	uint64_t soak_s;
+};
+
+/** When a stage has passed. */
+struct rollout_gates {
+	uint64_t success_permille;  /* of the devices that finished, 1 .. 1000 */
+	uint64_t terminal_permille; /* of the devices reached, 1 .. 1000; all below 59 */
+	uint64_t p0_ppm, p1_ppm;    /* failure rates of a good and a bad release, p0 < p1
+				     */
+	uint64_t alpha_ppm, beta_ppm; /* risks of halting a good, passing a bad one */
+	uint64_t silence_s;           /* without a word past a deadline: a HARD failure */
+};
+
+/** How long a device may take. */
+struct rollout_deadlines {
+	uint64_t fetch_s, install_s, prove_s;
+};
+
+enum rollout_on_halt { ON_HALT_PAUSE, ON_HALT_REVERT };
+
+struct rollout_spec {
+	char rollout[OTA_NAME_CAP];
+	struct ota_digest release; /* document digest */
+	struct rollout_stage stages[SPEC_STAGES_MAX];
+	uint32_t stage_count; /* 1 .. SPEC_STAGES_MAX */
+	struct rollout_gates gates;
+	struct rollout_deadlines deadlines;
+	struct ota_window window;
+	uint64_t jitter_s;
+	enum rollout_on_halt on_halt;
+};
+
+/** Where in a rollout or fleet file a check failed, for "file:line:col". */
+struct spec_place {
+	const char *list; /* "stages", "cohorts", "gates", "deadlines", "window", or "":
+			     the top level */
+	uint32_t index;   /* of the entry, for stages and cohorts */
+	const char *key;  /* the member at fault; "" for the entry as a whole */
+};
+
+/** Fill in what a file may leave out: gates 95 % success, 95 % terminal, SPRT 0.5 % / 5 %
+ *  with risks of 0.1 %, silence 10 min; deadlines 6 h, 30 min, 10 min; always open; no
+ *  jitter; pause on halt. Everything else is zeroed. */
+void rollout_spec_init(struct rollout_spec *spec);
+
+/** "permille", "count", "devices". */
+const char *stage_kind_text(enum stage_kind kind);
+
+/** "pause", "revert". */
+const char *rollout_on_halt_text(enum rollout_on_halt on_halt);
+
+/**
+ * Check all rules: names, ranges, at least one stage, unique stage names, shares and
+ * counts that grow within a cohort, no device named twice, nothing after a whole cohort.
+ *
+ * fleet   with it, that each cohort is there; NULL: not looked at
+ * place   filled on failure; may be NULL
+ *
+ * Returns OTA_OK, OTA_E_NAME or OTA_E_CONFIG with one sentence ("... did you mean
+ * 'lab'?")
+ */
+OTA_CHECKED enum ota_code rollout_spec_check(const struct rollout_spec *spec,
+	const struct fleet_spec *fleet, struct spec_place *place, struct ota_error *err);
+
+/** Check names, facts and that cohorts are unique. As above. */
+OTA_CHECKED enum ota_code fleet_spec_check(
+	const struct fleet_spec *fleet, struct spec_place *place, struct ota_error *err);
+
+/** The JSON of a rollout, all members present. Owned by the caller; NULL: no memory. */
+cJSON *rollout_spec_to_json(const struct rollout_spec *spec);
+
+/** Read it back. "gates", "deadlines", "window", "jitter_s" and "on_halt", and members
+ *  inside the first three, may be missing: rollout_spec_init() says what they are then.
+ *  Checked as by rollout_spec_check() without a fleet. OTA_OK, its codes, or those of
+ *  ota_json_finish(). out is written on success only. */
+OTA_CHECKED enum ota_code rollout_spec_from_json(
+	const cJSON *json, struct rollout_spec *out, struct ota_error *err);
+
+/** The JSON of a fleet file. Owned by the caller; NULL: no memory. */
+cJSON *fleet_spec_to_json(const struct fleet_spec *fleet);
+
+/** Read it back, checked. "labels" and "facts" may be missing. OTA_OK, codes of
+ *  fleet_spec_check() or ota_json_finish(), OTA_E_NOMEM. out is written on success only;
+ *  release with fleet_spec_fini(). */
+OTA_CHECKED enum ota_code fleet_spec_from_json(
+	const cJSON *json, struct fleet_spec *out, struct ota_error *err);
+
+#endif
