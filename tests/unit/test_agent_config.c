@@ -1,0 +1,159 @@
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/port/config.h"
+#include "proto/base/own.h"
+
+/* A configuration that lacks nothing; rows below change one line of it. */
+static const char *const LINES[] = { "device: gw-1", "fleet: demo", "product: gateway",
+	"hardware: rev-b", "root: root.1", "device_key: device.key",
+	"broker:", "  url: tcp://127.0.0.1:1883", "state_dir: /var/lib/agent",
+	"spool:", "  dir: spool", "slot:", "  dir: slots" };
+enum { LINE_COUNT = sizeof LINES / sizeof LINES[0] };
+
+static char dir[] = "/tmp/agent-config.XXXXXX";
+static char path[64];
+
+static void make_dir(void)
+{
+	cr_assert_not_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof path, "%s/agent.yaml", dir);
+}
+
+static void remove_dir(void)
+{
+	(void)unlink(path);
+	(void)rmdir(dir);
+}
+
+TestSuite(agent_config, .init = make_dir, .fini = remove_dir);
+
+/* Write the file with line `at` (from 1; 0: none) replaced by `text`. */
+static void write_with(size_t at, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	cr_assert_not_null(file);
+	for (size_t i = 0; i < LINE_COUNT; i++)
+		cr_assert_geq(fprintf(file, "%s\n", i + 1 == at ? text : LINES[i]), 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(agent_config, what_is_not_said_has_a_default)
+{
+	struct agent_config c;
+	struct ota_error err = { 0 };
+
+	write_with(0, NULL);
+	cr_assert_eq(agent_config_load(path, &c, NULL, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(c.spool_max_bytes, UINT64_C(512) << 20);
+	cr_expect_eq(c.decoder_ram_bytes, UINT64_C(8) << 20);
+	cr_expect_eq(c.chunks_outstanding, 16);
+	cr_expect_eq(c.rate_bytes_per_s, 0);
+	cr_expect_eq(c.hook_deadline_s, 60);
+	cr_expect_eq(c.broker.keepalive_s, 30);
+	cr_expect_eq(c.reboot_count, 0);
+	cr_expect_eq(c.log_level, OTA_LOG_INFO);
+	cr_expect_str_eq(c.hooks_dir, "");
+}
+
+Test(agent_config, a_relative_path_begins_where_the_file_lies)
+{
+	struct agent_config c;
+	char expected[64];
+
+	write_with(0, NULL);
+	cr_assert_eq(agent_config_load(path, &c, NULL, NULL), OTA_OK);
+	(void)snprintf(expected, sizeof expected, "%s/spool", dir);
+	cr_expect_str_eq(c.spool_dir, expected);
+	cr_expect_str_eq(c.state_dir, "/var/lib/agent");
+}
+
+Test(agent_config, each_key_reaches_its_field)
+{
+	struct agent_config c;
+	struct ota_error err = { 0 };
+
+	write_with(13, "  dir: slots\nreboot: [systemctl, reboot]\nlimits:\n"
+		       "  decoder_ram: 16M\n  chunks_outstanding: 4\n  rate: 64K\n"
+		       "deadlines: {hook: 5s}\nlog: debug\nuser: sluice\nhooks: /h");
+	cr_assert_eq(agent_config_load(path, &c, NULL, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(c.reboot_count, 2);
+	cr_expect_str_eq(c.reboot[1], "reboot");
+	cr_expect_eq(c.decoder_ram_bytes, UINT64_C(16) << 20);
+	cr_expect_eq(c.chunks_outstanding, 4);
+	cr_expect_eq(c.rate_bytes_per_s, 65536);
+	cr_expect_eq(c.hook_deadline_s, 5);
+	cr_expect_eq(c.log_level, OTA_LOG_DEBUG);
+	cr_expect_str_eq(c.user, "sluice");
+	cr_expect_str_eq(c.hooks_dir, "/h");
+}
+
+static const struct {
+	size_t line;
+	const char *text, *error; /* error follows "FILE:" */
+} faults[] = {
+	{ 1, "device: gw/1", "1:9: error: " },
+	{ 1, "device: GW", "1:9: error: " },
+	{ 1, "devise: gw-1", "1:1: error: unknown key 'devise'" },
+	{ 8, "  url: http://x", "8:8: error: 'url' must begin with ssl:// or tcp://" },
+	{ 8, "  url: ssl://x:8883", "8:8: error: an ssl:// 'url' needs 'ca'" },
+	{ 11, "  dir: spool\n  max: 3x", "12:8: error: 'max' must be a size like" },
+	{ 11, "  dir: spool\n  max: 1K", "12:8: error: 'max' must be a size like" },
+	{ 11, "  dir: ''", "11:8: error: 'dir' must not be empty" },
+	{ 13, "  dir: slots\n  backend: raid", "14:12: error: " },
+	{ 13, "  dir: slots\nreboot: now",
+		"14:9: error: 'reboot' must be self or a list" },
+	{ 13, "  dir: slots\nlimits: {chunks_outstanding: 17}", "14:30: error: " },
+	{ 13, "  dir: slots\nlog: loud", "14:6: error: " },
+	{ 13, "  dyr: slots", "13:3: error: unknown key 'dyr'" },
+};
+
+Test(agent_config, a_mistake_is_told_with_its_place)
+{
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		struct agent_config c = { .rate_bytes_per_s = 77 };
+		struct ota_error err = { 0 };
+		char expected[256];
+
+		write_with(faults[i].line, faults[i].text);
+		(void)snprintf(expected, sizeof expected, "%s:%s", path, faults[i].error);
+		cr_expect_eq(agent_config_load(path, &c, NULL, &err), OTA_E_CONFIG,
+			"row %zu", i);
+		cr_expect_eq(strncmp(err.text, expected, strlen(expected)), 0,
+			"row %zu: %s", i, err.text);
+		cr_expect_eq(c.rate_bytes_per_s, 77, "out is written on success only");
+	}
+}
+
+Test(agent_config, all_mistakes_are_told)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf errors = { 0 };
+	struct agent_config c;
+
+	write_with(8, "  url: ftp://x\n  colour: red");
+	cr_assert_eq(agent_config_load(path, &c, &errors, NULL), OTA_E_CONFIG);
+	cr_expect_not_null(strstr(ota_buf_text(&errors), "'url' must begin"));
+	cr_expect_not_null(strstr(ota_buf_text(&errors), "unknown key 'colour'"));
+}
+
+Test(agent_config, a_file_that_is_not_there_is_told)
+{
+	struct agent_config c;
+	struct ota_error err = { 0 };
+
+	cr_expect_eq(agent_config_load(path, &c, NULL, &err), OTA_E_CONFIG);
+	cr_expect_not_null(strstr(err.text, "agent.yaml"));
+}
+
+Test(agent_config, the_example_that_people_copy_is_valid)
+{
+	struct agent_config c;
+	struct ota_error err = { 0 };
+
+	cr_expect_eq(agent_config_load(SOURCE_ROOT "/config/agent.yaml", &c, NULL, &err),
+		OTA_OK, "%s", err.text);
+}
