@@ -54,6 +54,13 @@ void ota_yaml_error(struct ota_yaml *doc, const struct ota_yaml_node *at, const 
 /** Release the document. NULL is allowed. */
 void ota_yaml_free(struct ota_yaml *doc);
 
+/** The same for OTA_AUTO(ota_yaml_freep). */
+static inline void ota_yaml_freep(struct ota_yaml **doc)
+{
+	ota_yaml_free(*doc);
+	*doc = NULL;
+}
+
 /** Check that node is a map whose keys are all in the NULL-terminated list; unknown keys
  *  become errors with "did you mean". what: "a cohort". Returns false if it is no map. */
 bool ota_yaml_map(struct ota_yaml *doc, const struct ota_yaml_node *node,
