@@ -1,0 +1,258 @@
+#include "orchestrator/cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "orchestrator/cli/output.h"
+#include "proto/base/own.h"
+
+enum {
+	URL_CAP = CONTEXT_URL_CAP + 512,
+	ANSWER_LEN_MAX = 16 << 20, /* bytes */
+	CONNECT_TIMEOUT_S = 10,
+	HTTP_OK_FIRST = 200,
+	HTTP_OK_LAST = 299,
+	HTTP_NOT_FOUND = 404,
+};
+
+#define API "/api/v1"
+
+/* One exchange with libcurl; everything it allocates is released together. */
+struct exchange {
+	CURL *curl;
+	struct curl_slist *headers;
+	struct ota_buf *answer; /* borrowed */
+	char url[URL_CAP];
+	char why[CURL_ERROR_SIZE];
+};
+
+static void exchange_fini(struct exchange *x)
+{
+	curl_slist_free_all(x->headers);
+	if (x->curl != NULL)
+		curl_easy_cleanup(x->curl);
+}
+
+static size_t take_answer(char *at, size_t size, size_t count, void *ctx)
+{
+	struct ota_buf *answer = ctx;
+	size_t len = size * count;
+
+	if (len > ANSWER_LEN_MAX - answer->len ||
+		ota_buf_add(answer, (struct ota_bytes){ (const uint8_t *)at, len }) !=
+			OTA_OK)
+		return 0;
+	return len;
+}
+
+static OTA_CHECKED enum ota_code add_header(
+	struct exchange *x, const char *name, const char *value)
+{
+	char line[CONTEXT_API_KEY_CAP + 64];
+	struct curl_slist *longer;
+
+	(void)snprintf(line, sizeof line, "%s: %s", name, value);
+	longer = curl_slist_append(x->headers, line);
+	if (longer == NULL)
+		return OTA_E_NOMEM;
+	x->headers = longer;
+	return OTA_OK;
+}
+
+static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
+	const struct context *context, const struct client_request *request,
+	struct ota_buf *answer, struct ota_error *err)
+{
+	char bearer[CONTEXT_API_KEY_CAP + 16];
+	const char *type = request->content_type;
+
+	x->curl = curl_easy_init();
+	if (x->curl == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "libcurl");
+	x->answer = answer;
+	(void)snprintf(
+		x->url, sizeof x->url, "%s" API "%s", context->server, request->path);
+	(void)snprintf(bearer, sizeof bearer, "Bearer %s", context->api_key);
+	if (add_header(x, "Authorization", bearer) != OTA_OK ||
+		add_header(x, "Content-Type", type != NULL ? type : "application/json") !=
+			OTA_OK ||
+		add_header(x, "Expect", "") != OTA_OK)
+		return ota_fail(err, OTA_E_NOMEM, "request headers");
+	curl_easy_setopt(x->curl, CURLOPT_URL, x->url);
+	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, request->method);
+	curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers);
+	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->why);
+	curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+	curl_easy_setopt(x->curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(x->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, take_answer);
+	curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, answer);
+	if (strcmp(request->method, "HEAD") == 0)
+		curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
+	return OTA_OK;
+}
+
+/* {"error":{"name","number","text"}} as an error of our own. */
+static enum ota_code server_error(
+	const struct exchange *x, long status, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const cJSON *error, *number, *text;
+	enum ota_code code;
+
+	if (ota_json_parse(ota_buf_bytes(x->answer), false, &tree, NULL) != OTA_OK)
+		return ota_fail(err,
+			status == HTTP_NOT_FOUND ? OTA_E_NOTFOUND : OTA_E_LINK,
+			"%s answered HTTP %ld", x->url, status);
+	error = cJSON_GetObjectItemCaseSensitive(tree, "error");
+	number = cJSON_GetObjectItemCaseSensitive(error, "number");
+	text = cJSON_GetObjectItemCaseSensitive(error, "text");
+	if (!cJSON_IsNumber(number) || !cJSON_IsString(text))
+		return ota_fail(err, OTA_E_LINK, "%s answered HTTP %ld", x->url, status);
+	code = ota_code_of_number((uint64_t)number->valuedouble);
+	return ota_fail(err, code, "%s", text->valuestring);
+}
+
+static OTA_CHECKED enum ota_code perform(struct exchange *x, struct ota_error *err)
+{
+	CURLcode rc = curl_easy_perform(x->curl);
+	long status = 0;
+
+	if (rc != CURLE_OK)
+		return ota_fail(err, OTA_E_LINK, "%s: %s (is sluiced running there?)",
+			x->url, x->why[0] != '\0' ? x->why : curl_easy_strerror(rc));
+	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status < HTTP_OK_FIRST || status > HTTP_OK_LAST)
+		return server_error(x, status, err);
+	return OTA_OK;
+}
+
+enum ota_code client_send(const struct context *context,
+	const struct client_request *request, struct ota_buf *answer,
+	struct ota_error *err)
+{
+	OTA_AUTO(exchange_fini) struct exchange x = { 0 };
+	enum ota_code rc = exchange_init(&x, context, request, answer, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	if (request->body.len > 0) {
+		curl_easy_setopt(x.curl, CURLOPT_POSTFIELDSIZE_LARGE,
+			(curl_off_t)request->body.len);
+		curl_easy_setopt(
+			x.curl, CURLOPT_POSTFIELDS, (const char *)request->body.at);
+	}
+	return perform(&x, err);
+}
+
+enum ota_code client_get(const struct context *context, const char *path, cJSON **out,
+	struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	struct client_request request = { .method = "GET", .path = path };
+	enum ota_code rc = client_send(context, &request, &answer, err);
+
+	if (rc == OTA_OK)
+		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
+	return rc;
+}
+
+enum ota_code client_put_json(const struct context *context,
+	const struct client_request *request, const cJSON *body, cJSON **out,
+	struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	struct client_request full = *request;
+	enum ota_code rc;
+
+	rc = body != NULL ? ota_json_print(body, &text, err)
+			  : ota_buf_add(&text, ota_bytes_of("{}"));
+	if (rc != OTA_OK)
+		return rc;
+	full.body = ota_buf_bytes(&text);
+	rc = client_send(context, &full, &answer, err);
+	if (rc == OTA_OK && out != NULL)
+		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
+	return rc;
+}
+
+enum ota_code client_post_document(
+	const struct context *context, struct ota_bytes envelope, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	struct client_request request = {
+		.method = "POST",
+		.path = "/documents",
+		.body = envelope,
+		.content_type = "application/octet-stream",
+	};
+
+	return client_send(context, &request, &answer, err);
+}
+
+static void close_file(FILE **file)
+{
+	if (*file != NULL)
+		(void)fclose(*file);
+}
+
+static int show_upload(void *ctx, curl_off_t dltotal, curl_off_t dlnow,
+	curl_off_t ultotal, curl_off_t ulnow)
+{
+	(void)dltotal;
+	(void)dlnow;
+	if (ultotal > 0)
+		(void)progress_tick(ctx, (uint64_t)ulnow, (uint64_t)ultotal);
+	return 0;
+}
+
+static OTA_CHECKED enum ota_code upload(const struct context *context, const char *path,
+	const char *url_path, struct ota_error *err)
+{
+	OTA_AUTO(exchange_fini) struct exchange x = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	OTA_AUTO(close_file) FILE *file = fopen(path, "rbe");
+	struct client_request request = { .method = "PUT",
+		.path = url_path,
+		.content_type = "application/octet-stream" };
+	struct progress_bar bar;
+	struct stat st;
+	enum ota_code rc;
+
+	if (file == NULL || fstat(fileno(file), &st) != 0)
+		return ota_fail(err, OTA_E_IO, "%s: %s", path, strerror(errno));
+	rc = exchange_init(&x, context, &request, &answer, err);
+	if (rc != OTA_OK)
+		return rc;
+	progress_begin(&bar, "upload");
+	curl_easy_setopt(x.curl, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(x.curl, CURLOPT_READDATA, file);
+	curl_easy_setopt(x.curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+	curl_easy_setopt(x.curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(x.curl, CURLOPT_XFERINFOFUNCTION, show_upload);
+	curl_easy_setopt(x.curl, CURLOPT_XFERINFODATA, &bar);
+	rc = perform(&x, err);
+	progress_end(&bar);
+	return rc;
+}
+
+enum ota_code client_put_image(const struct context *context, const char *path,
+	const struct ota_digest *digest, bool *sent, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	char hex[OTA_DIGEST_HEX_CAP], url_path[OTA_DIGEST_HEX_CAP + 16];
+	struct client_request head = { .method = "HEAD", .path = url_path };
+	enum ota_code rc;
+
+	ota_digest_hex(digest, hex);
+	(void)snprintf(url_path, sizeof url_path, "/images/%s", hex);
+	rc = client_send(context, &head, &answer, err);
+	*sent = rc == OTA_E_NOTFOUND;
+	if (rc == OTA_E_NOTFOUND)
+		rc = upload(context, path, url_path, err);
+	return rc;
+}

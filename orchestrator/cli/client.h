@@ -1,0 +1,45 @@
+#ifndef ORCHESTRATOR_CLI_CLIENT_H
+#define ORCHESTRATOR_CLI_CLIENT_H
+
+/* The HTTP API of sluiced, through libcurl. A failure that the server explains becomes an
+ * error with the server's own number and text. */
+
+#include <cjson/cJSON.h>
+
+#include "orchestrator/cli/context.h"
+#include "proto/delta/codec.h"
+
+/** A request. */
+struct client_request {
+	const char *method; /* "GET", "POST", "PUT", "HEAD" */
+	const char *path;   /* below /api/v1, "/status"; already safe to put in a URL */
+	struct ota_bytes body;    /* empty: none */
+	const char *content_type; /* NULL: application/json */
+};
+
+/** Send a request and take the answer's bytes. The codes are those of the server's error,
+ *  OTA_E_LINK when it cannot be reached, OTA_E_LIMIT for an answer over 16 MiB. */
+OTA_CHECKED enum ota_code client_send(const struct context *context,
+	const struct client_request *request, struct ota_buf *answer,
+	struct ota_error *err);
+
+/** GET a JSON answer; *out is the caller's. */
+OTA_CHECKED enum ota_code client_get(const struct context *context, const char *path,
+	cJSON **out, struct ota_error *err);
+
+/** POST or PUT a JSON body (NULL: an empty object) and take a JSON answer (may be NULL).
+ */
+OTA_CHECKED enum ota_code client_put_json(const struct context *context,
+	const struct client_request *request, const cJSON *body, cJSON **out,
+	struct ota_error *err);
+
+/** POST a signed document. */
+OTA_CHECKED enum ota_code client_post_document(
+	const struct context *context, struct ota_bytes envelope, struct ota_error *err);
+
+/** PUT a file's content as an image unless the server has it. *sent tells. */
+OTA_CHECKED enum ota_code client_put_image(const struct context *context,
+	const char *path, const struct ota_digest *digest, bool *sent,
+	struct ota_error *err);
+
+#endif
