@@ -1,0 +1,53 @@
+#ifndef ORCHESTRATOR_CLI_COMMANDS_H
+#define ORCHESTRATOR_CLI_COMMANDS_H
+
+/* The verbs: each a function of the form of cli_command.run, with its own options. */
+
+#include "orchestrator/cli/command.h"
+
+#define CLI_VERB(name)            \
+	enum ota_code cmd_##name( \
+		const struct cli_call *call, int *exit_code, struct ota_error *err)
+
+/** init: a new fleet's directory, keys and root. */
+CLI_VERB(init);
+/** key new, key show, key api. */
+CLI_VERB(key_new);
+CLI_VERB(key_show);
+CLI_VERB(key_api);
+/** release create, publish, list. */
+CLI_VERB(release_create);
+CLI_VERB(release_publish);
+CLI_VERB(release_list);
+/** sign, inspect, verify: any document, offline. */
+CLI_VERB(sign);
+CLI_VERB(inspect);
+CLI_VERB(verify);
+/** diff, patch: the codec alone, on files. */
+CLI_VERB(diff);
+CLI_VERB(patch);
+/** plan, apply, approve and the steering of rollouts. */
+CLI_VERB(plan);
+CLI_VERB(apply);
+CLI_VERB(approve);
+CLI_VERB(steer);
+/** status [ROLLOUT] [--watch]. */
+CLI_VERB(status);
+/** device add, list, show; explain. */
+CLI_VERB(device_add);
+CLI_VERB(device_list);
+CLI_VERB(device_show);
+CLI_VERB(explain);
+/** audit list, verify. */
+CLI_VERB(audit_list);
+CLI_VERB(audit_verify);
+
+#undef CLI_VERB
+
+extern const struct cli_option init_options[], key_new_options[], key_api_options[],
+	release_create_options[], release_publish_options[], sign_options[],
+	verify_options[], diff_options[], patch_options[], plan_options[],
+	approve_options[], steer_options[], status_options[], device_add_options[],
+	device_list_options[], audit_list_options[];
+
+#endif
