@@ -1,0 +1,343 @@
+/* device add, list, show; explain: the gateways, one by one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/cli/client.h"
+#include "orchestrator/cli/commands.h"
+#include "orchestrator/cli/output.h"
+#include "orchestrator/cli/tree.h"
+#include "proto/base/own.h"
+#include "proto/io/files.h"
+
+enum { PAGE = 200 };
+
+const struct cli_option device_add_options[] = {
+	{ "label", 'l', "KEY=VALUE",
+		"a label for the cohorts' selectors; repeat for more" },
+	{ "public", 0, "HEX", "register this public key instead of making a new one" },
+	{ "product", 'p', "NAME", "for agent.yaml (default gateway)" },
+	{ "hardware", 'w', "NAME", "for agent.yaml (default generic)" },
+	{ "broker", 'b', "URL", "for agent.yaml (default ssl://localhost:8883)" },
+	{ 0 },
+};
+
+const struct cli_option device_list_options[] = {
+	{ "cohort", 'c', "NAME", "only the devices of this cohort" },
+	{ 0 },
+};
+
+/* ---- add ------------------------------------------------------------------------------
+ */
+
+struct provisioning {
+	struct context context;
+	char id[OTA_NAME_CAP];
+	char dir[CONTEXT_PATH_CAP]; /* devices/<id> */
+	char public_hex[2 * OTA_PK_LEN + 1];
+};
+
+static OTA_CHECKED enum ota_code write_in_dir(const struct provisioning *p,
+	const char *name, struct ota_bytes data, struct ota_error *err)
+{
+	char path[CONTEXT_PATH_CAP];
+	enum ota_code rc = ota_path_join(p->dir, name, path, sizeof path, err);
+
+	return rc == OTA_OK ? ota_file_replace(path, data, 0644, err) : rc;
+}
+
+static OTA_CHECKED enum ota_code write_agent_yaml(
+	const struct provisioning *p, const struct cli_call *call, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
+	const char *broker = cli_value(call, "broker", "ssl://localhost:8883");
+	enum ota_code rc = ota_buf_printf(&text,
+		"# Read by 'sluice-agent'. Paths are relative to this file.\n"
+		"device: %s\nfleet: %s\nproduct: %s\nhardware: %s\n"
+		"root: root.doc\ndevice_key: device.key\nstate_dir: state\nhooks: hooks\n"
+		"slot:\n  backend: file\n  dir: slots\nreboot: self\n"
+		"broker:\n  url: %s\n",
+		p->id, p->context.fleet, cli_value(call, "product", "gateway"),
+		cli_value(call, "hardware", "generic"), broker);
+
+	if (rc == OTA_OK && strncmp(broker, "ssl://", 6) == 0)
+		rc = ota_buf_printf(&text,
+			"  ca: ca.pem\n  cert: %s.pem\n  key: %s.key\n", p->id, p->id);
+	if (rc == OTA_OK)
+		rc = write_in_dir(p, "agent.yaml", ota_buf_bytes(&text), err);
+	return rc;
+}
+
+/* The directory that goes onto the device: key, root, configuration. */
+static OTA_CHECKED enum ota_code make_directory(
+	struct provisioning *p, const struct cli_call *call, struct ota_error *err)
+{
+	OTA_AUTO(ota_secret_key_fini) struct ota_secret_key secret = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf root = { 0 };
+	struct ota_public_key key;
+	char path[CONTEXT_PATH_CAP];
+	enum ota_code rc = ota_dir_make(p->dir, 0755, err);
+
+	if (rc == OTA_OK)
+		rc = ota_path_join(p->dir, "device.key", path, sizeof path, err);
+	if (rc == OTA_OK)
+		rc = key_file_make(path, &secret, err);
+	if (rc == OTA_OK)
+		rc = ota_file_read(
+			p->context.root_path, OTA_ENVELOPE_LEN_MAX, &root, err);
+	if (rc == OTA_OK)
+		rc = write_in_dir(p, "root.doc", ota_buf_bytes(&root), err);
+	if (rc == OTA_OK)
+		rc = write_agent_yaml(p, call, err);
+	if (rc != OTA_OK)
+		return rc;
+	key = ota_secret_key_public(&secret);
+	ota_hex_encode((struct ota_bytes){ key.at, OTA_PK_LEN }, p->public_hex);
+	return OTA_OK;
+}
+
+static OTA_CHECKED enum ota_code take_public(
+	struct provisioning *p, const char *hex, struct ota_error *err)
+{
+	uint8_t key[OTA_PK_LEN];
+
+	if (ota_hex_decode(hex, key, sizeof key) != OTA_OK)
+		return ota_fail(err, OTA_E_USAGE, "--public is 64 hex digits");
+	memcpy(p->public_hex, hex, sizeof p->public_hex);
+	return OTA_OK;
+}
+
+static OTA_CHECKED enum ota_code register_device(const struct provisioning *p,
+	const struct cli_call *call, cJSON **answer, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = cJSON_CreateObject();
+	struct client_request post = { .method = "POST", .path = "/devices" };
+	cJSON *labels;
+
+	cJSON_AddStringToObject(body, "id", p->id);
+	cJSON_AddStringToObject(body, "key", p->public_hex);
+	labels = cJSON_AddArrayToObject(body, "labels");
+	for (size_t i = 0; i < call->value_count; i++)
+		if (strcmp(call->values[i].name, "label") == 0)
+			cJSON_AddItemToArray(
+				labels, cJSON_CreateString(call->values[i].value));
+	return client_put_json(&p->context, &post, body, answer, err);
+}
+
+static OTA_CHECKED enum ota_code check_labels(
+	const struct cli_call *call, struct ota_error *err)
+{
+	for (size_t i = 0; i < call->value_count; i++) {
+		enum ota_code rc = OTA_OK;
+
+		if (strcmp(call->values[i].name, "label") == 0)
+			rc = ota_label_check(call->values[i].value, err);
+		if (rc != OTA_OK)
+			return rc;
+	}
+	return OTA_OK;
+}
+
+enum ota_code cmd_device_add(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
+	struct provisioning p = { 0 };
+	enum ota_code rc = context_load(call, &p.context, err);
+
+	(void)exit_code;
+	if (rc == OTA_OK)
+		rc = ota_name_copy(call->operands[0], "device", p.id, err);
+	if (rc == OTA_OK)
+		rc = check_labels(call, err);
+	if (rc == OTA_OK && snprintf(p.dir, sizeof p.dir, "%s/devices/%s", p.context.dir,
+				    p.id) >= (int)sizeof p.dir)
+		rc = ota_fail(err, OTA_E_LIMIT, "path of device '%s' is too long", p.id);
+	if (rc == OTA_OK && cli_has(call, "public"))
+		rc = take_public(&p, cli_value(call, "public", ""), err);
+	else if (rc == OTA_OK)
+		rc = make_directory(&p, call, err);
+	if (rc == OTA_OK)
+		rc = register_device(&p, call, &answer, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(answer);
+	else if (cli_has(call, "public"))
+		printf("%s is registered.\n", p.id);
+	else
+		printf("%s is registered; %s holds what goes onto the device.\n", p.id,
+			p.dir);
+	return OTA_OK;
+}
+
+/* ---- list -----------------------------------------------------------------------------
+ */
+
+static void print_device_row(struct table *table, const cJSON *device)
+{
+	const char *held = tree_text(device, "error_name");
+
+	if (held[0] == '\0' || strcmp(held, "OK") == 0)
+		held = tree_text(device, "wait_name");
+	table_row(table);
+	table_cell(table, "%s", tree_text(device, "id"));
+	table_cell(table, "%s", tree_text(device, "cohort"));
+	table_cell(table, "%s", tree_bool(device, "online") ? "online" : "offline");
+	table_cell(table, "%s", tree_text(device, "version"));
+	table_cell(table, "%s", tree_text(device, "state"));
+	table_cell(table, "%s", strcmp(held, "OK") == 0 ? "" : held);
+}
+
+/* All pages in one array. */
+static OTA_CHECKED enum ota_code load_devices(const struct context *context,
+	const char *cohort, cJSON *all, struct ota_error *err)
+{
+	char after[OTA_NAME_CAP] = "", path[3 * OTA_NAME_CAP];
+
+	do {
+		OTA_AUTO(ota_json_fini) cJSON *page = NULL;
+		cJSON *devices;
+		enum ota_code rc;
+
+		(void)snprintf(path, sizeof path, "/devices?limit=%d&after=%s%s%s", PAGE,
+			after, cohort[0] != '\0' ? "&cohort=" : "", cohort);
+		rc = client_get(context, path, &page, err);
+		if (rc != OTA_OK)
+			return rc;
+		devices = cJSON_GetObjectItemCaseSensitive(page, "devices");
+		while (cJSON_GetArraySize(devices) > 0)
+			cJSON_AddItemToArray(all, cJSON_DetachItemFromArray(devices, 0));
+		(void)snprintf(after, sizeof after, "%.64s", tree_text(page, "next"));
+	} while (after[0] != '\0');
+	return OTA_OK;
+}
+
+enum ota_code cmd_device_list(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	static const char *const headings[] = { "DEVICE", "COHORT", "LINK", "VERSION",
+		"STATE", "HELD BY", NULL };
+	OTA_AUTO(ota_json_fini) cJSON *all = cJSON_CreateArray();
+	struct context context;
+	const cJSON *device;
+	char cohort[OTA_NAME_CAP] = "";
+	enum ota_code rc = context_load(call, &context, err);
+
+	if (rc == OTA_OK && cli_has(call, "cohort"))
+		rc = ota_name_copy(cli_value(call, "cohort", ""), "cohort", cohort, err);
+	if (rc == OTA_OK)
+		rc = load_devices(&context, cohort, all, err);
+	if (rc != OTA_OK)
+		return rc;
+	*exit_code = cJSON_GetArraySize(all) == 0 ? CLI_NOTHING : CLI_OK;
+	if (call->json) {
+		output_json(all);
+		return OTA_OK;
+	}
+	struct table *table = table_new(headings);
+
+	cJSON_ArrayForEach(device, all) print_device_row(table, device);
+	table_print(table);
+	return OTA_OK;
+}
+
+/* ---- show, explain --------------------------------------------------------------------
+ */
+
+static OTA_CHECKED enum ota_code get_of_device(
+	const struct cli_call *call, const char *what, cJSON **out, struct ota_error *err)
+{
+	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
+	struct context context;
+	enum ota_code rc = context_load(call, &context, err);
+
+	if (rc == OTA_OK)
+		rc = ota_name_copy(call->operands[0], "device", id, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof path, "/devices/%s%s", id, what);
+	return client_get(&context, path, out, err);
+}
+
+static void print_attempts(const cJSON *device)
+{
+	static const char *const headings[] = { "ROLLOUT", "OUTCOME", "WHY", "WHEN",
+		NULL };
+	const cJSON *attempt;
+	struct table *table;
+
+	if (cJSON_GetArraySize(tree_item(device, "attempts")) == 0)
+		return;
+	printf("\n");
+	table = table_new(headings);
+	cJSON_ArrayForEach(attempt, tree_item(device, "attempts"))
+	{
+		char at[32];
+
+		table_row(table);
+		table_cell(table, "%s", tree_text(attempt, "rollout"));
+		table_cell(table, "%s", tree_text(attempt, "state"));
+		table_cell(table, "%s", tree_text(attempt, "error_text"));
+		table_cell(table, "%s", output_time(tree_number(attempt, "at"), at));
+	}
+	table_print(table);
+}
+
+static void print_device(const cJSON *device)
+{
+	static const char *const keys[] = { "cohort", "product", "hardware", "version",
+		"state", "running", "other", "rollout", "error_name", "error_text",
+		"wait_name" };
+	char at[32];
+
+	printf("%-12s %s, %s, last report %s\n", "device", tree_text(device, "id"),
+		tree_bool(device, "online") ? "online" : "offline",
+		output_time(tree_number(device, "last_report_s"), at));
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (tree_text(device, keys[i])[0] != '\0')
+			printf("%-12s %s\n", keys[i], tree_text(device, keys[i]));
+	printf("%-12s %llu of %llu chunks, %llu bytes, %llu fetched twice\n", "transfer",
+		(unsigned long long)tree_number(device, "chunks"),
+		(unsigned long long)tree_number(device, "chunks_total"),
+		(unsigned long long)tree_number(device, "bytes"),
+		(unsigned long long)tree_number(device, "refetched"));
+	print_attempts(device);
+}
+
+enum ota_code cmd_device_show(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *device = NULL;
+	enum ota_code rc = get_of_device(call, "", &device, err);
+
+	(void)exit_code;
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(device);
+	else
+		print_device(device);
+	return OTA_OK;
+}
+
+enum ota_code cmd_explain(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	enum ota_code rc = get_of_device(call, "/explain", &tree, err);
+
+	(void)exit_code;
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json) {
+		output_json(tree);
+		return OTA_OK;
+	}
+	printf("%s: %s (%s, %llu)\n", tree_text(tree, "device"), tree_text(tree, "text"),
+		tree_text(tree, "rule"), (unsigned long long)tree_number(tree, "number"));
+	if (tree_text(tree, "detail")[0] != '\0')
+		printf("  %s\n", tree_text(tree, "detail"));
+	if (tree_text(tree, "unblock")[0] != '\0')
+		printf("  What helps: %s\n", tree_text(tree, "unblock"));
+	return OTA_OK;
+}

@@ -1,0 +1,309 @@
+/* plan, apply, pause, resume, abort, revert: rollout and fleet files against the server.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/cli/client.h"
+#include "orchestrator/cli/commands.h"
+#include "orchestrator/cli/output.h"
+#include "orchestrator/cli/spec_yaml.h"
+#include "orchestrator/cli/tree.h"
+#include "proto/base/own.h"
+
+const struct cli_option plan_options[] = { { 0 } };
+const struct cli_option steer_options[] = {
+	{ "reason", 'r', "TEXT", "why, for the audit log" },
+	{ 0 },
+};
+
+/* ---- files to JSON --------------------------------------------------------------------
+ */
+
+/* What a file asks for, ready for the server. */
+struct request {
+	struct context context;
+	enum spec_kind kind;
+	char name[OTA_NAME_CAP]; /* of the rollout or the fleet */
+	cJSON *body;             /* owned */
+};
+
+static void request_fini(struct request *request)
+{
+	cJSON_Delete(request->body);
+}
+
+static OTA_CHECKED enum ota_code find_release(void *ctx, const char *product,
+	const char *version, struct ota_digest *out, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const cJSON *one;
+	enum ota_code rc = client_get(ctx, "/releases", &tree, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	cJSON_ArrayForEach(one, tree_item(tree, "releases"))
+	{
+		if (strcmp(tree_text(one, "product"), product) == 0 &&
+			strcmp(tree_text(one, "version"), version) == 0)
+			return ota_digest_parse(tree_text(one, "digest"), out, err);
+	}
+	return ota_fail(err, OTA_E_NOTFOUND,
+		"no release '%s' of product '%s' is published (see sluice release list)",
+		version, product);
+}
+
+/* The cohorts of the server, for checks with line numbers. */
+static OTA_CHECKED enum ota_code current_fleet(
+	struct context *context, struct fleet_spec *out, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	cJSON *cohort;
+	enum ota_code rc = client_get(context, "/fleet", &tree, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	cJSON_DeleteItemFromObjectCaseSensitive(tree, "unassigned");
+	cJSON_ArrayForEach(cohort, cJSON_GetObjectItemCaseSensitive(tree, "cohorts"))
+		cJSON_DeleteItemFromObjectCaseSensitive(cohort, "devices");
+	return fleet_spec_from_json(tree, out, err);
+}
+
+static OTA_CHECKED enum ota_code read_fleet_file(
+	struct ota_yaml *doc, struct request *request)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	enum ota_code rc = spec_yaml_fleet(doc, &fleet);
+
+	if (rc != OTA_OK)
+		return rc;
+	memcpy(request->name, fleet.fleet, sizeof request->name);
+	request->body = fleet_spec_to_json(&fleet);
+	return request->body != NULL ? OTA_OK : OTA_E_NOMEM;
+}
+
+static OTA_CHECKED enum ota_code read_rollout_file(
+	struct ota_yaml *doc, struct request *request, struct ota_error *err)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
+	struct release_finder finder = { .ctx = &request->context, .find = find_release };
+	enum ota_code rc;
+
+	if (spec == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "rollout file");
+	rc = current_fleet(&request->context, &fleet, err);
+	if (rc == OTA_OK)
+		rc = spec_yaml_rollout(doc, &fleet, &finder, spec);
+	if (rc != OTA_OK)
+		return rc;
+	memcpy(request->name, spec->rollout, sizeof request->name);
+	request->body = rollout_spec_to_json(spec);
+	return request->body != NULL ? OTA_OK : OTA_E_NOMEM;
+}
+
+static OTA_CHECKED enum ota_code request_init(
+	struct request *request, const struct cli_call *call, struct ota_error *err)
+{
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
+	const char *path = call->operands[0];
+	enum ota_code rc = context_load(call, &request->context, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	rc = ota_yaml_load(path, &doc);
+	if (rc == OTA_OK)
+		rc = spec_yaml_kind(doc, &request->kind);
+	if (rc == OTA_OK && request->kind == SPEC_FLEET)
+		rc = read_fleet_file(doc, request);
+	else if (rc == OTA_OK)
+		rc = read_rollout_file(doc, request, err);
+	if (doc != NULL && ota_yaml_error_count(doc) > 0) {
+		fputs(ota_yaml_errors(doc), stderr);
+		return ota_fail(err, OTA_E_CONFIG, "%s: %zu error%s, nothing was applied",
+			path, ota_yaml_error_count(doc),
+			ota_yaml_error_count(doc) == 1 ? "" : "s");
+	}
+	return rc;
+}
+
+/* ---- plan -----------------------------------------------------------------------------
+ */
+
+static void print_stages(const cJSON *plan)
+{
+	static const char *const headings[] = { "STAGE", "COHORT", "DEVICES", "SHARE",
+		"DETECTS FAILURE RATES ABOVE", "SOAK", NULL };
+	struct table *table = table_new(headings);
+	const cJSON *stage;
+
+	cJSON_ArrayForEach(stage, tree_item(plan, "stages"))
+	{
+		char soak[32];
+
+		table_row(table);
+		table_cell(table, "%s", tree_text(stage, "name"));
+		table_cell(table, "%s", tree_text(stage, "cohort"));
+		table_cell(
+			table, "%llu", (unsigned long long)tree_number(stage, "devices"));
+		table_cell(table, "%.1f %%", (double)tree_number(stage, "permille") / 10);
+		table_cell(table, "%.1f %%",
+			(double)tree_number(stage, "detects_permille") / 10);
+		table_cell(
+			table, "%s", output_duration(tree_number(stage, "soak_s"), soak));
+	}
+	table_print(table);
+}
+
+static void print_patches(const cJSON *plan)
+{
+	static const char *const headings[] = { "FROM IMAGE", "VERSION", "DEVICES",
+		"SENT AS", "BYTES", NULL };
+	struct table *table = table_new(headings);
+	const cJSON *patch;
+	char size[24];
+
+	cJSON_ArrayForEach(patch, tree_item(plan, "patches"))
+	{
+		uint64_t bytes = tree_number(patch, "bytes");
+
+		table_row(table);
+		table_cell(table, "%.16s", tree_text(patch, "from"));
+		table_cell(table, "%s", tree_text(patch, "version"));
+		table_cell(
+			table, "%llu", (unsigned long long)tree_number(patch, "devices"));
+		table_cell(table, "%s", tree_text(patch, "kind"));
+		table_cell(table, "%s",
+			bytes > 0 ? output_bytes(bytes, size) : "made on apply");
+	}
+	table_print(table);
+}
+
+static void print_plan(const cJSON *plan)
+{
+	const cJSON *grant = tree_item(plan, "grant"), *warning;
+	uint64_t needed = tree_number(grant, "permille_needed");
+	uint64_t granted = tree_number(grant, "permille_granted");
+
+	printf("Rollout %s\n\n", tree_text(plan, "rollout"));
+	print_stages(plan);
+	printf("\n");
+	print_patches(plan);
+	printf("\nGrant: needs %.1f %% of the fleet, operators have granted %.1f %%.\n",
+		(double)needed / 10, (double)granted / 10);
+	if (granted < needed)
+		printf("  'sluice approve %s' after apply signs it.\n",
+			tree_text(plan, "rollout"));
+	cJSON_ArrayForEach(warning, tree_item(plan, "warnings"))
+		printf("warning: %s\n", warning->valuestring);
+}
+
+static void print_cohorts(const cJSON *fleet)
+{
+	static const char *const headings[] = { "COHORT", "DEVICES", NULL };
+	struct table *table = table_new(headings);
+	const cJSON *cohort;
+
+	cJSON_ArrayForEach(cohort, tree_item(fleet, "cohorts"))
+	{
+		table_row(table);
+		table_cell(table, "%s", tree_text(cohort, "name"));
+		table_cell(table, "%llu",
+			(unsigned long long)tree_number(cohort, "devices"));
+	}
+	table_print(table);
+	if (tree_number(fleet, "unassigned") > 0)
+		printf("%llu devices are in no cohort.\n",
+			(unsigned long long)tree_number(fleet, "unassigned"));
+}
+
+enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(request_fini) struct request request = { 0 };
+	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
+	struct client_request post = { .method = "POST" };
+	enum ota_code rc = request_init(&request, call, err);
+
+	(void)exit_code;
+	if (rc != OTA_OK)
+		return rc;
+	post.path = request.kind == SPEC_FLEET ? "/plan/fleet" : "/plan";
+	rc = client_put_json(&request.context, &post, request.body, &answer, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(answer);
+	else if (request.kind == SPEC_FLEET)
+		print_cohorts(answer);
+	else
+		print_plan(answer);
+	return OTA_OK;
+}
+
+/* ---- apply ----------------------------------------------------------------------------
+ */
+
+static void print_applied(const struct request *request, const cJSON *answer)
+{
+	if (request->kind == SPEC_FLEET) {
+		printf("Fleet '%s' is in force.\n", request->name);
+		print_cohorts(answer);
+		return;
+	}
+	printf("Rollout '%s' is %s.\n", request->name, tree_text(answer, "state"));
+	if (tree_text(answer, "reason")[0] != '\0')
+		printf("%s\n", tree_text(answer, "reason"));
+}
+
+enum ota_code cmd_apply(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(request_fini) struct request request = { 0 };
+	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
+	struct client_request put = { .method = "PUT", .path = "/fleet" };
+	enum ota_code rc = request_init(&request, call, err);
+
+	(void)exit_code;
+	if (rc != OTA_OK)
+		return rc;
+	if (request.kind == SPEC_ROLLOUT)
+		put = (struct client_request){ .method = "POST", .path = "/rollouts" };
+	rc = client_put_json(&request.context, &put, request.body, &answer, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(answer);
+	else
+		print_applied(&request, answer);
+	return OTA_OK;
+}
+
+/* ---- pause, resume, abort, revert -----------------------------------------------------
+ */
+
+enum ota_code cmd_steer(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = cJSON_CreateObject();
+	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
+	struct context context;
+	char rollout[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
+	struct client_request post = { .method = "POST", .path = path };
+	enum ota_code rc = context_load(call, &context, err);
+
+	(void)exit_code;
+	if (rc == OTA_OK)
+		rc = ota_name_copy(call->operands[0], "rollout", rollout, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(
+		path, sizeof path, "/rollouts/%s/%s", rollout, call->command->name);
+	cJSON_AddStringToObject(body, "reason", cli_value(call, "reason", ""));
+	rc = client_put_json(&context, &post, body, &answer, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(answer);
+	else
+		printf("Rollout '%s' is %s.\n", rollout, tree_text(answer, "state"));
+	return OTA_OK;
+}

@@ -1,0 +1,146 @@
+/* status [ROLLOUT] [--watch]: the fleet at a glance, or one rollout stage by stage. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "orchestrator/cli/client.h"
+#include "orchestrator/cli/commands.h"
+#include "orchestrator/cli/output.h"
+#include "orchestrator/cli/tree.h"
+#include "proto/base/own.h"
+
+const struct cli_option status_options[] = {
+	{ "watch", 'w', NULL, "look again every second until the rollout has ended" },
+	{ 0 },
+};
+
+static void print_fleet(const cJSON *status)
+{
+	static const char *const headings[] = { "ROLLOUT", "STATE", "REASON", NULL };
+	const cJSON *devices = tree_item(status, "devices"), *one;
+	const cJSON *broker = tree_item(status, "broker");
+
+	printf("Fleet %s: %llu devices, %llu online; broker %s %s\n",
+		tree_text(status, "fleet"),
+		(unsigned long long)tree_number(devices, "total"),
+		(unsigned long long)tree_number(devices, "online"),
+		tree_text(broker, "url"),
+		tree_bool(broker, "connected") ? "connected" : "NOT CONNECTED");
+	if (cJSON_GetArraySize(tree_item(status, "rollouts")) == 0) {
+		printf("No rollout yet.\n");
+		return;
+	}
+	struct table *table = table_new(headings);
+
+	cJSON_ArrayForEach(one, tree_item(status, "rollouts"))
+	{
+		table_row(table);
+		table_cell(table, "%s", tree_text(one, "rollout"));
+		table_cell(table, "%s", tree_text(one, "state"));
+		table_cell(table, "%s", tree_text(one, "reason"));
+	}
+	table_print(table);
+}
+
+static void print_stage(struct table *table, const cJSON *stage)
+{
+	static const char *const counts[] = { "pending", "working", "confirmed", "failed",
+		"reverted" };
+	uint64_t soak_s = tree_number(stage, "soak_left_s");
+	char soak[32];
+
+	table_row(table);
+	table_cell(table, "%s", tree_text(stage, "name"));
+	table_cell(table, "%s", tree_text(stage, "cohort"));
+	table_cell(table, "%s", tree_text(stage, "state"));
+	table_cell(table, "%llu", (unsigned long long)tree_number(stage, "devices"));
+	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+		table_cell(table, "%llu",
+			(unsigned long long)tree_number(
+				tree_item(stage, "counts"), counts[i]));
+	table_cell(table, "%s%s%s", tree_text(stage, "gate"), soak_s > 0 ? ", soak " : "",
+		soak_s > 0 ? output_duration(soak_s, soak) : "");
+}
+
+static void print_bytes(const cJSON *rollout)
+{
+	const cJSON *bytes = tree_item(rollout, "bytes");
+	uint64_t published = tree_number(bytes, "published"),
+		 full = tree_number(bytes, "full");
+	char a[24], b[24];
+
+	if (full == 0)
+		return;
+	printf("Published once for all: %s; one full compressed image: %s (%.1f %%)\n",
+		output_bytes(published, a), output_bytes(full, b),
+		100 * (double)published / (double)full);
+}
+
+static void print_rollout(const cJSON *rollout)
+{
+	static const char *const headings[] = { "STAGE", "COHORT", "STATE", "DEVICES",
+		"PENDING", "WORKING", "CONFIRMED", "FAILED", "REVERTED", "GATE", NULL };
+	struct table *table = table_new(headings);
+	const cJSON *stage;
+
+	printf("Rollout %s: %s\n", tree_text(rollout, "rollout"),
+		tree_text(rollout, "state"));
+	if (tree_text(rollout, "reason")[0] != '\0')
+		printf("%s\n", tree_text(rollout, "reason"));
+	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_stage(table, stage);
+	table_print(table);
+	print_bytes(rollout);
+}
+
+/* Nothing more will happen to it by itself. */
+static bool has_ended(const cJSON *rollout)
+{
+	static const char *const ended[] = { "completed", "aborted", "halted", "paused" };
+
+	for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++)
+		if (strcmp(tree_text(rollout, "state"), ended[i]) == 0)
+			return true;
+	return false;
+}
+
+static void show(const struct cli_call *call, const cJSON *tree, bool again)
+{
+	if (again && !call->json && isatty(STDOUT_FILENO))
+		printf("\033[H\033[J");
+	if (call->json)
+		output_json(tree);
+	else if (call->operand_count > 0)
+		print_rollout(tree);
+	else
+		print_fleet(tree);
+	(void)fflush(stdout);
+}
+
+enum ota_code cmd_status(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	bool watch = cli_has(call, "watch");
+	struct context context;
+	char path[OTA_NAME_CAP + 16] = "/status", rollout[OTA_NAME_CAP];
+	enum ota_code rc = context_load(call, &context, err);
+
+	(void)exit_code;
+	if (rc == OTA_OK && call->operand_count > 0) {
+		rc = ota_name_copy(call->operands[0], "rollout", rollout, err);
+		if (rc == OTA_OK)
+			(void)snprintf(path, sizeof path, "/rollouts/%s", rollout);
+	}
+	for (bool again = false; rc == OTA_OK; again = true) {
+		OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+
+		rc = client_get(&context, path, &tree, err);
+		if (rc != OTA_OK)
+			break;
+		show(call, tree, again);
+		if (!watch || (call->operand_count > 0 && has_ended(tree)))
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+	}
+	return rc;
+}
