@@ -1,0 +1,28 @@
+#ifndef PROTO_DELTA_IMAGE_H
+#define PROTO_DELTA_IMAGE_H
+
+/* The new image on its way out: counted, digested, and never a byte too long. */
+
+#include "proto/delta/codec.h"
+
+struct ota_image {
+	const struct ota_sink *out; /* borrowed */
+	uint64_t len;               /* bytes the whole image has */
+	uint64_t written;           /* bytes so far */
+	struct ota_hasher hasher;
+};
+
+/** Begin an image of len bytes that goes to out. */
+void ota_image_init(struct ota_image *image, const struct ota_sink *out, uint64_t len);
+
+/** Append to it. OTA_OK, OTA_E_DECODER if it would become longer than it may (nothing is
+ *  written then), or what the sink returned. */
+OTA_CHECKED enum ota_code ota_image_add(
+	struct ota_image *image, struct ota_bytes data, struct ota_error *err);
+
+/** All was appended. OTA_OK, OTA_E_DECODER if it is short, OTA_E_DIGEST if it is not the
+ *  image with digest want. */
+OTA_CHECKED enum ota_code ota_image_finish(
+	struct ota_image *image, const struct ota_digest *want, struct ota_error *err);
+
+#endif
