@@ -11,13 +11,14 @@
  *        0     4  magic       "OTB1"
  *        4     4  chunk_count u32le
  *        8     8  bytes       u64le, chunk payload bytes received, ever
- *       16     8  refetched   u64le, held chunks that were delivered on request again,
- * ever 24     .  bitmap      bit i % 8 of byte i / 8
+ *       16     8  refetched   u64le, held chunks delivered on request again, ever
+ *       24     .  bitmap      bit i % 8 of byte i / 8
  *
  * A bit is written after its chunk's bytes (pwrite, then pwrite): so a killed process
- * loses nothing that it had; both are synced every SPOOL_SYNC_CHUNKS chunks and at the
- * end, data before bitmap: so after a power cut no bit stands for bytes that are not
- * there. */
+ * loses nothing that it had. Both are synced every SPOOL_SYNC_CHUNKS chunks and at the
+ * end, data before bitmap. A power cut can still leave a bit whose bytes never reached
+ * the disk, since the kernel writes back in its own order: `net` hashes every chunk that
+ * it opens a spool with, and FETCH opens it anew. */
 
 enum {
 	SPOOL_HEAD_LEN = 24,

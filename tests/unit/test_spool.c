@@ -1,0 +1,304 @@
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/port/spool.h"
+#include "proto/base/own.h"
+#include "proto/io/files.h"
+#include "tests/patch.h"
+
+enum { CHUNK_LEN = 4096, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
+
+static char root[64];
+static struct test_patch patch;
+static struct spool spool;
+
+static void setup(void)
+{
+	(void)snprintf(root, sizeof root, "/tmp/test_spool.XXXXXX");
+	cr_assert_not_null(mkdtemp(root));
+	test_patch_init(&patch, PATCH_LEN, CHUNK_LEN, 1);
+	cr_assert_eq(spool_manifest_write(
+			     root, &patch.digest, ota_buf_bytes(&patch.manifest), NULL),
+		OTA_OK);
+}
+
+static void teardown(void)
+{
+	cr_expect_eq(spool_purge(root, NULL, NULL), OTA_OK);
+	(void)rmdir(root);
+	spool_fini(&spool);
+	test_patch_fini(&patch);
+}
+
+TestSuite(spool, .init = setup, .fini = teardown);
+
+static enum ota_code open_again(struct ota_error *err)
+{
+	spool_fini(&spool);
+	return spool_open(root, &patch.digest, 1 << 20, &spool, err);
+}
+
+static void put(uint32_t index)
+{
+	cr_assert_eq(
+		spool_put(&spool, index, test_patch_chunk(&patch, index), NULL), OTA_OK);
+}
+
+/* Open and put the chunks 0, 3, 6 ... */
+static void fill_thirds(void)
+{
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	for (uint32_t i = 0; i < N; i += 3)
+		put(i);
+}
+
+static void path_of(const char *name, char out[static SPOOL_PATH_CAP])
+{
+	char hex[OTA_DIGEST_HEX_CAP];
+
+	ota_digest_hex(&patch.digest, hex);
+	(void)snprintf(out, SPOOL_PATH_CAP, "%s/%s/%s", root, hex, name);
+}
+
+static void overwrite(const char *name, uint64_t at, struct ota_bytes with)
+{
+	char path[SPOOL_PATH_CAP];
+	ota_autoclose int fd = -1;
+
+	path_of(name, path);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ota_fd_write_at(fd, at, with, NULL), OTA_OK);
+}
+
+static void resize(const char *name, off_t len)
+{
+	char path[SPOOL_PATH_CAP];
+
+	path_of(name, path);
+	cr_assert_eq(truncate(path, len), 0);
+}
+
+static void expect_thirds(const char *why)
+{
+	cr_assert_eq(open_again(NULL), OTA_OK, "%s", why);
+	cr_expect_eq(spool.held, N / 3, "%s: %u held", why, spool.held);
+	for (uint32_t i = 0; i < N; i++)
+		cr_expect_eq(spool_holds(&spool, i), i % 3 == 0, "%s: %u", why, i);
+}
+
+Test(spool, a_killed_process_loses_nothing)
+{
+	fill_thirds();
+	cr_assert_eq(spool_count(&spool, 5000, 2, NULL), OTA_OK);
+	expect_thirds("killed");
+	cr_expect_eq(spool.bytes, N / 3 * CHUNK_LEN + 5000);
+	cr_expect_eq(spool.refetched, 2);
+}
+
+Test(spool, a_full_spool_holds_the_patch)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf data = { 0 };
+	char path[SPOOL_PATH_CAP];
+
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	for (uint32_t i = N; i-- > 0;)
+		put(i);
+	cr_expect_eq(spool.held, N);
+	cr_expect_not(spool_holds(&spool, N));
+	cr_expect_not(spool_holds(&spool, UINT32_MAX));
+	path_of(SPOOL_DATA, path);
+	cr_assert_eq(ota_file_read(path, PATCH_LEN, &data, NULL), OTA_OK);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&data), ota_buf_bytes(&patch.bytes)));
+}
+
+Test(spool, the_bitmap_file_is_as_documented)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf file = { 0 };
+	char path[SPOOL_PATH_CAP];
+	static const uint8_t expected[] = { 'O', 'T', 'B', '1', 21, 0, 0, 0, 0x64, 0x10,
+		0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x00, 0x10 };
+
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	put(1);
+	put(20); /* the last one, 100 bytes */
+	cr_assert_eq(spool_count(&spool, 0, 7, NULL), OTA_OK);
+	path_of(SPOOL_BITMAP, path);
+	cr_assert_eq(ota_file_read(path, 100, &file, NULL), OTA_OK);
+	cr_expect_eq(file.len, sizeof expected);
+	cr_expect_arr_eq(file.at, expected, sizeof expected);
+}
+
+static const struct damage {
+	const char *why;
+	uint64_t at;
+	uint8_t with;
+} damages[] = {
+	{ "foreign magic", 0, 'X' },
+	{ "another count", 4, 22 },
+	{ "a huge count", 7, 0xff },
+};
+
+Test(spool, a_damaged_bitmap_costs_no_chunk)
+{
+	for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+		fill_thirds();
+		overwrite(SPOOL_BITMAP, damages[i].at,
+			(struct ota_bytes){ &damages[i].with, 1 });
+		expect_thirds(damages[i].why);
+		cr_expect_eq(spool.bytes, 0, "%s: counters believed", damages[i].why);
+	}
+}
+
+Test(spool, a_bitmap_of_any_wrong_size_costs_no_chunk)
+{
+	struct stat st;
+
+	for (off_t len = 0; len < SPOOL_HEAD_LEN + 8; len++) {
+		if (len == SPOOL_HEAD_LEN + 3)
+			continue;
+		fill_thirds();
+		resize(SPOOL_BITMAP, len);
+		expect_thirds("wrong size");
+		cr_expect_eq(spool.bytes, 0, "length %ld: counters believed", len);
+		cr_assert_eq(fstat(spool.bitmap_fd, &st), 0);
+		cr_expect_eq(st.st_size, SPOOL_HEAD_LEN + 3);
+	}
+}
+
+Test(spool, bits_without_their_bytes_are_not_believed)
+{
+	static const uint8_t ones[] = { 0xff, 0xff, 0xff };
+
+	fill_thirds();
+	overwrite(SPOOL_BITMAP, SPOOL_HEAD_LEN, (struct ota_bytes){ ones, sizeof ones });
+	expect_thirds("all bits set, three beyond the last chunk");
+}
+
+Test(spool, a_rotten_chunk_is_fetched_again)
+{
+	static const uint8_t rot = 0x55;
+
+	fill_thirds();
+	overwrite(SPOOL_DATA, 6 * CHUNK_LEN + 77, (struct ota_bytes){ &rot, 1 });
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	cr_expect_eq(spool.held, N / 3 - 1);
+	cr_expect_not(spool_holds(&spool, 6));
+	put(6);
+	expect_thirds("put again");
+}
+
+Test(spool, data_of_another_size_keeps_what_is_whole)
+{
+	struct stat st;
+
+	fill_thirds();
+	resize(SPOOL_DATA, 7 * CHUNK_LEN);
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	cr_expect_eq(spool.held, 3); /* 0, 3, 6 */
+	resize(SPOOL_DATA, PATCH_LEN + 1000);
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	cr_expect_eq(spool.held, 3);
+	cr_assert_eq(fstat(spool.data_fd, &st), 0);
+	cr_expect_eq(st.st_size, PATCH_LEN);
+}
+
+Test(spool, room_is_taken_before_the_first_chunk)
+{
+	struct stat st;
+
+	cr_assert_eq(open_again(NULL), OTA_OK);
+	cr_assert_eq(fstat(spool.data_fd, &st), 0);
+	cr_expect_eq(st.st_size, PATCH_LEN);
+	cr_expect_geq(st.st_blocks * 512, PATCH_LEN);
+}
+
+Test(spool, a_patch_beyond_the_limit_is_refused_with_numbers)
+{
+	struct ota_error err = { 0 };
+
+	cr_expect_eq(spool_open(root, &patch.digest, 82019, &spool, &err), OTA_E_NOSPACE);
+	cr_expect_str_eq(err.text, "spool: patch of 82020 bytes, the spool may hold "
+				   "82019 bytes");
+	cr_expect_eq(spool.data_fd, 0, "out touched");
+}
+
+/* The limit on file sizes stands in for a disk that is full: the same call fails. */
+Test(spool, a_patch_larger_than_the_room_is_refused_with_numbers)
+{
+	struct rlimit small = { 40000, 40000 };
+	struct ota_error err = { 0 };
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	cr_expect_eq(open_again(&err), OTA_E_NOSPACE);
+	cr_expect_eq(strncmp(err.text, "spool: patch of 82020 bytes, ", 29), 0, "%s",
+		err.text);
+	cr_expect_not_null(strstr(err.text, " bytes free for the spool"));
+}
+
+Test(spool, a_manifest_that_is_not_its_digest_is_not_read)
+{
+	static const uint8_t rot = 0x55;
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+
+	cr_expect_eq(spool_manifest_read(root, &patch.digest, &out, NULL), OTA_OK);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&out), ota_buf_bytes(&patch.manifest)));
+	overwrite(SPOOL_MANIFEST, 50, (struct ota_bytes){ &rot, 1 });
+	cr_expect_eq(spool_manifest_read(root, &patch.digest, &out, NULL), OTA_E_DIGEST);
+	cr_expect_eq(open_again(NULL), OTA_E_DIGEST);
+	cr_assert_eq(spool_remove(root, &patch.digest, NULL), OTA_OK);
+	cr_expect_eq(open_again(NULL), OTA_E_NOTFOUND);
+}
+
+Test(spool, a_link_in_the_place_of_a_file_is_not_followed)
+{
+	char path[SPOOL_PATH_CAP], target[SPOOL_PATH_CAP];
+	struct stat st;
+
+	path_of(SPOOL_DATA, path);
+	path_of(SPOOL_MANIFEST, target);
+	cr_assert_eq(symlink(target, path), 0);
+	cr_expect_eq(open_again(NULL), OTA_E_IO);
+	cr_assert_eq(stat(target, &st), 0);
+	cr_expect_eq((size_t)st.st_size, patch.manifest.len);
+}
+
+Test(spool, purge_keeps_the_one_that_is_named)
+{
+	struct ota_digest other = { .at = { 1, 2, 3 } };
+	struct ota_bytes any = ota_buf_bytes(&patch.manifest);
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	char foreign[100];
+
+	(void)snprintf(foreign, sizeof foreign, "%s/notes", root);
+	cr_assert_eq(ota_file_replace(foreign, any, 0600, NULL), OTA_OK);
+	cr_assert_eq(spool_manifest_write(root, &other, any, NULL), OTA_OK);
+	fill_thirds();
+	cr_assert_eq(spool_purge(root, &patch.digest, NULL), OTA_OK);
+	cr_expect_eq(spool_manifest_read(root, &other, &out, NULL), OTA_E_NOTFOUND);
+	expect_thirds("kept");
+	cr_assert_eq(spool_purge(root, NULL, NULL), OTA_OK);
+	cr_expect_eq(open_again(NULL), OTA_E_NOTFOUND);
+	cr_expect_eq(unlink(foreign), 0, "what is no patch stays");
+}
+
+Test(spool, a_sync_outlives_its_spool)
+{
+	struct spool_sync sync = { 0 };
+
+	fill_thirds();
+	cr_expect_eq(spool.unsynced, N / 3);
+	cr_assert_eq(spool_sync_start(&spool, &sync, NULL), OTA_OK);
+	cr_expect_eq(spool.unsynced, 0);
+	spool_fini(&spool);
+	cr_expect_eq(spool_sync_run(&sync, NULL), OTA_OK);
+	cr_expect_eq(sync.data_fd, 0);
+}
