@@ -95,8 +95,7 @@ static OTA_CHECKED enum ota_code parse_options(struct option_set *set, int argc,
 			got == 0 ? set->rows[at] : row_of_letter(set, got);
 		enum ota_code rc;
 
-		if (got == ':' ||
-			(got == '?' && optopt != 0 && row_of_letter(set, optopt)))
+		if (got == ':')
 			return ota_fail(err, OTA_E_USAGE, "option '%s' needs a value",
 				argv[optind - 1]);
 		if (row == NULL)
@@ -178,7 +177,8 @@ static OTA_CHECKED enum ota_code check_output(
 enum ota_code cli_parse(const struct cli_command *commands, int argc, char **argv,
 	struct cli_call *call, struct ota_error *err)
 {
-	struct option_set set = { 0 };
+	/* The leading ':' makes getopt tell a missing value from an unknown option. */
+	struct option_set set = { .letters = ":" };
 	enum ota_code rc;
 	int words;
 
