@@ -86,8 +86,10 @@ OTA_CHECKED enum ota_code ota_mqtt_unsubscribe(
 /** Publishes queued or not yet acknowledged. */
 size_t ota_mqtt_pending(const struct ota_mqtt *link);
 
-/** Disconnect politely (no last will) and release everything; closed runs when libuv and
- *  Paho hold nothing any more. No further event comes. closed may be NULL. */
+/** Disconnect politely (MQTT 5 DISCONNECT, no last will) and release everything. Callers
+ *  of publishes and subscribes still under way are told OTA_E_LINK before this returns;
+ *  then nothing is called any more but closed (may be NULL), when libuv and Paho hold
+ *  nothing: about a second later if this is the last link of the process. */
 void ota_mqtt_close(struct ota_mqtt *link, void (*closed)(void *ctx), void *ctx);
 
 #endif
