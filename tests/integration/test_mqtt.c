@@ -1,0 +1,376 @@
+#include <criterion/criterion.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/io/loop.h"
+#include "tests/integration/peer.h"
+
+enum { CHUNK_LEN = 64 * 1024, CHUNK_COUNT = 160, WINDOW = 8, FD_MAX = 256 };
+
+static const char *const clients[] = { "dev-1", "dev-2", NULL };
+static const char *const nobody[] = { NULL };
+
+static struct broker broker;
+static struct peer sluiced, device;
+static uint8_t chunk[CHUNK_LEN];
+
+static void start(void)
+{
+	broker_start(&broker, "127.0.0.1", clients);
+	for (size_t i = 0; i < sizeof chunk; i++)
+		chunk[i] = (uint8_t)(i * 7 + i / 251);
+}
+
+static void stop(void)
+{
+	broker_fini(&broker);
+}
+
+TestSuite(mqtt, .init = start, .fini = stop);
+
+static struct ota_bytes chunk_bytes(void)
+{
+	return (struct ota_bytes){ chunk, sizeof chunk };
+}
+
+/* Both ends up, the orchestrator and a device. */
+static void both_up(void)
+{
+	struct ota_mqtt_config a = peer_config(&broker, "sluiced", "localhost"),
+			       b = peer_config(&broker, "dev-1", "localhost");
+
+	cr_assert(peer_open(&sluiced, &a));
+	cr_assert(peer_open(&device, &b));
+	cr_assert(peer_wait(&sluiced.ups, 1), "%s", sluiced.why);
+	cr_assert(peer_wait(&device.ups, 1), "%s", device.why);
+}
+
+static void close_both(void)
+{
+	cr_assert(peer_close_all((struct peer *const[]){ &sluiced, &device, NULL }));
+}
+
+Test(mqtt, a_retained_chunk_reaches_a_later_subscriber_whole)
+{
+	both_up();
+	cr_assert_eq(
+		peer_publish(&sluiced, "sluice/1/test/patch/x/0/0", chunk_bytes(), true),
+		OTA_OK);
+	cr_assert(peer_wait(&sluiced.done_ok, 1));
+	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/patch/x/0/0"), OTA_OK);
+	cr_assert(peer_wait(&device.messages, 1));
+	cr_expect_str_eq(device.topic, "sluice/1/test/patch/x/0/0");
+	cr_expect(device.retained);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&device.payload), chunk_bytes()));
+	close_both();
+}
+
+Test(mqtt, a_broker_of_another_ca_is_refused)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
+	struct broker other = { 0 };
+	char ca[BROKER_PATH_CAP];
+
+	broker_start(&other, "127.0.0.1", nobody);
+	config.ca_file = broker_file(&other, "ca", ".pem", ca);
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.downs, 1));
+	cr_expect_str_eq(device.why, "TLS: certificate verify failed");
+	cr_expect_eq(device.ups, 0);
+	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
+	broker_fini(&other);
+}
+
+Test(mqtt, a_broker_of_another_name_is_refused)
+{
+	struct broker other = { 0 };
+	struct ota_mqtt_config config;
+
+	broker_start(&other, "127.0.0.2", clients);
+	config = peer_config(&other, "dev-1", "127.0.0.2");
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.downs, 1));
+	cr_expect_eq(device.ups, 0);
+	cr_expect_str_eq(device.why, "TCP/TLS connect failure");
+	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
+	broker_fini(&other);
+}
+
+Test(mqtt, a_client_without_a_certificate_is_refused)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
+
+	config.cert_file = config.key_file = NULL;
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.downs, 1));
+	cr_expect_eq(device.ups, 0);
+	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
+}
+
+Test(mqtt, a_denied_publish_is_seen_by_its_publisher)
+{
+	static const char *const denied[] = { "sluice/1/test/fresh",
+		"sluice/1/test/state/0/dev-2/report", "sluice/1/test/need/dev-2",
+		"sluice/1/test/device/dev-1/assign", "elsewhere" };
+	unsigned count = sizeof denied / sizeof denied[0];
+
+	both_up();
+	for (size_t i = 0; i < count; i++)
+		cr_assert_eq(peer_publish(&device, denied[i], ota_bytes_of("x"), true),
+			OTA_OK);
+	cr_assert_eq(peer_publish(&device, "sluice/1/test/state/0/dev-1/report",
+			     ota_bytes_of("x"), true),
+		OTA_OK);
+	cr_assert(peer_wait(&device.done_ok, 1));
+	cr_expect_eq(device.done_denied, count);
+	close_both();
+}
+
+Test(mqtt, nobody_hears_the_assignment_of_another_device)
+{
+	both_up();
+	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/#"), OTA_OK);
+	cr_assert(peer_wait(&device.done_ok, 1));
+	cr_assert_eq(peer_publish(&sluiced, "sluice/1/test/device/dev-2/assign",
+			     ota_bytes_of("theirs"), true),
+		OTA_OK);
+	cr_assert_eq(peer_publish(&sluiced, "sluice/1/test/device/dev-1/assign",
+			     ota_bytes_of("mine"), true),
+		OTA_OK);
+	cr_assert(peer_wait(&device.messages, 1));
+	cr_expect_str_eq(device.topic, "sluice/1/test/device/dev-1/assign");
+	cr_expect_eq(device.messages, 1);
+	close_both();
+}
+
+/* A device in another process that will die without a word. Returns once it is up. */
+static pid_t doomed(const char *name, const char *will_topic, const char *will_payload)
+{
+	struct ota_mqtt_config config = peer_config(&broker, name, "localhost");
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		config.will_topic = will_topic;
+		config.will_payload = will_payload;
+		if (!peer_open(&device, &config) || !peer_wait(&device.ups, 1) ||
+			write(ready[1], "x", 1) != 1)
+			_exit(1);
+		(void)peer_turn(PEER_TIMEOUT_MS);
+		_exit(1);
+	}
+	(void)close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+	return pid;
+}
+
+static void kill_one(pid_t pid)
+{
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(mqtt, a_killed_device_leaves_its_own_will_and_no_forged_one)
+{
+	pid_t forger = doomed("dev-1", "sluice/1/test/state/0/dev-2/online", "forged");
+	pid_t honest = doomed("dev-2", "sluice/1/test/state/0/dev-2/online", "0:nonce");
+	struct ota_mqtt_config config = peer_config(&broker, "sluiced", "localhost");
+
+	cr_assert(peer_open(&sluiced, &config));
+	cr_assert(peer_wait(&sluiced.ups, 1));
+	cr_assert_eq(peer_subscribe(&sluiced, "sluice/1/test/state/#"), OTA_OK);
+	cr_assert(peer_wait(&sluiced.done_ok, 1));
+	kill_one(forger);
+	kill_one(honest);
+	cr_assert(peer_wait(&sluiced.messages, 1));
+	cr_expect(ota_bytes_equal(
+		ota_buf_bytes(&sluiced.payload), ota_bytes_of("0:nonce")));
+	cr_expect_eq(sluiced.messages, 1);
+	cr_assert(peer_close_all((struct peer *const[]){ &sluiced, NULL }));
+}
+
+Test(mqtt, a_polite_close_leaves_no_will)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
+	struct ota_mqtt_config other = peer_config(&broker, "sluiced", "localhost");
+	struct ota_mqtt *link;
+
+	config.will_topic = "sluice/1/test/state/0/dev-1/online";
+	config.will_payload = "0";
+	cr_assert(peer_open(&sluiced, &other));
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.ups, 1) && peer_wait(&sluiced.ups, 1));
+	cr_assert_eq(peer_subscribe(&sluiced, "sluice/1/test/#"), OTA_OK);
+	cr_assert(peer_wait(&sluiced.done_ok, 1));
+	link = device.link;
+	device.link = NULL;
+	ota_mqtt_close(link, NULL, NULL);
+	/* The broker handles the close before this, which comes later. */
+	(void)peer_turn(300);
+	cr_assert_eq(
+		peer_publish(&sluiced, "sluice/1/test/fresh", ota_bytes_of("x"), false),
+		OTA_OK);
+	cr_assert(peer_wait(&sluiced.messages, 1));
+	cr_expect_str_eq(sluiced.topic, "sluice/1/test/fresh");
+	close_both();
+}
+
+Test(mqtt, after_a_crash_of_the_broker_every_caller_is_told_once)
+{
+	enum { COUNT = 300 };
+
+	both_up();
+	for (unsigned i = 0; i < COUNT; i++)
+		cr_assert_eq(peer_publish(&sluiced, "sluice/1/test/fresh", chunk_bytes(),
+				     false),
+			OTA_OK);
+	cr_assert_eq(ota_mqtt_pending(sluiced.link), COUNT);
+	cr_assert(peer_wait(&sluiced.done_ok, 30));
+	broker_kill(&broker);
+	cr_assert(peer_wait(&sluiced.downs, 1));
+	cr_expect_gt(sluiced.done_link, 0);
+	cr_expect_eq(sluiced.done_ok + sluiced.done_link, COUNT);
+	cr_expect_eq(ota_mqtt_pending(sluiced.link), 0);
+	cr_expect_eq(peer_publish(&sluiced, "sluice/1/test/fresh", chunk_bytes(), false),
+		OTA_E_LINK);
+	broker_restart(&broker);
+	cr_assert(peer_wait(&sluiced.ups, 2) && peer_wait(&device.ups, 2));
+	cr_assert_eq(
+		peer_publish(&sluiced, "sluice/1/test/fresh", ota_bytes_of("x"), false),
+		OTA_OK);
+	cr_assert(peer_wait(&sluiced.done_ok, COUNT - sluiced.done_link + 1));
+	cr_expect_eq(sluiced.done_ok + sluiced.done_link, COUNT + 1);
+	close_both();
+}
+
+Test(mqtt, a_frozen_broker_never_blocks_the_loop)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-2", "localhost");
+	struct peer late;
+	uint64_t longest_ms;
+
+	both_up();
+	broker_signal(&broker, SIGSTOP);
+	for (unsigned i = 0; i < 200; i++)
+		cr_assert_eq(peer_publish(&sluiced, "sluice/1/test/fresh", chunk_bytes(),
+				     false),
+			OTA_OK);
+	cr_assert(peer_open(&late, &config));
+	longest_ms = peer_turn(3000);
+	cr_expect_lt(
+		longest_ms, 100, "the loop stood still for %u ms", (unsigned)longest_ms);
+	cr_expect_eq(late.ups, 0);
+	cr_expect_gt(ota_mqtt_pending(sluiced.link), 100);
+	cr_assert(
+		peer_close_all((struct peer *const[]){ &sluiced, &device, &late, NULL }));
+	cr_expect_eq(sluiced.done_ok + sluiced.done_link, 200);
+	broker_signal(&broker, SIGCONT);
+}
+
+Test(mqtt, closing_tells_all_callers_and_then_is_silent)
+{
+	both_up();
+	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/fresh"), OTA_OK);
+	cr_assert(peer_wait(&device.done_ok, 1));
+	for (unsigned i = 0; i < 100; i++)
+		cr_assert_eq(peer_publish(&sluiced, "sluice/1/test/fresh", chunk_bytes(),
+				     false),
+			OTA_OK);
+	cr_assert(peer_wait(&device.messages, 1));
+	close_both();
+	cr_expect_eq(sluiced.done_ok + sluiced.done_link, 100);
+	cr_expect_gt(sluiced.done_link, 0);
+	cr_expect_eq(sluiced.downs, 0);
+	cr_expect_eq(device.downs, 0);
+}
+
+Test(mqtt, an_unreachable_broker_is_tried_again_and_again)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
+
+	broker_kill(&broker);
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.downs, 2));
+	broker_restart(&broker);
+	cr_assert(peer_wait(&device.ups, 1));
+	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
+}
+
+/* How many of our sockets lead to the broker; false in *right if one of them waits for
+ * acknowledgements (Nagle) or would be inherited by a child. */
+static unsigned sockets_to_broker(bool *right)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < FD_MAX; fd++) {
+		struct sockaddr_in peer = { 0 };
+		socklen_t len = sizeof peer, on_len = sizeof(int);
+		int on = 0;
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 ||
+			peer.sin_family != AF_INET || ntohs(peer.sin_port) != broker.port)
+			continue;
+		count++;
+		if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &on_len) < 0 ||
+			on == 0 || (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+			*right = false;
+	}
+	return count;
+}
+
+Test(mqtt, its_sockets_do_not_wait_and_are_not_inherited)
+{
+	bool right = true;
+
+	both_up();
+	cr_expect_eq(sockets_to_broker(&right), 2);
+	cr_expect(right);
+	close_both();
+}
+
+/* Ask for chunk i. */
+static void pull(unsigned i)
+{
+	char topic[64];
+
+	(void)snprintf(topic, sizeof topic, "sluice/1/test/patch/x/%u/%u", i / 16, i);
+	cr_assert_eq(peer_subscribe(&device, topic), OTA_OK);
+}
+
+Test(mqtt, ten_mebibytes_are_pulled_in_windows)
+{
+	uint64_t start_ms;
+	char topic[64];
+
+	both_up();
+	for (unsigned i = 0; i < CHUNK_COUNT; i++) {
+		(void)snprintf(
+			topic, sizeof topic, "sluice/1/test/patch/x/%u/%u", i / 16, i);
+		cr_assert_eq(peer_publish(&sluiced, topic, chunk_bytes(), true), OTA_OK);
+	}
+	cr_assert(peer_wait(&sluiced.done_ok, CHUNK_COUNT));
+	start_ms = ota_clock_mono_ms();
+	for (unsigned i = 0; i < CHUNK_COUNT; i++) {
+		cr_assert(i < WINDOW || peer_wait(&device.messages, i - WINDOW + 1));
+		pull(i);
+	}
+	cr_assert(peer_wait(&device.messages, CHUNK_COUNT));
+	(void)fprintf(stderr, "10 MiB in 64 KiB chunks, window %d: %u ms\n", WINDOW,
+		(unsigned)(ota_clock_mono_ms() - start_ms));
+	cr_expect_eq(device.messages, CHUNK_COUNT);
+	close_both();
+}
