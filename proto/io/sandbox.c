@@ -29,10 +29,10 @@ enum ota_code ota_sandbox_no_network(struct ota_error *err)
 	rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1,
-			SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+			SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, refuse, SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+			SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 	/* io_uring opens sockets past this filter (IORING_OP_SOCKET). */
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, refuse, SCMP_SYS(io_uring_setup), 0);

@@ -15,14 +15,15 @@ read|write|p?(read|write)v?(64)?|f?sync|fdatasync|ioctl|fcntl(64)?|mmap(64)?|pip
 epoll_.*|eventfd|fork|vfork|exec.*|posix_spawn.*|system|popen|wait(pid|id)?
 pthread_.*|thrd_.*|getenv|secure_getenv|setenv|getpid|gethostname
 random|srandom|rand|srand|rand_r|[dlm]rand48|getrandom|getentropy|randombytes.*
-crypto_.*_keypair|crypto_.*_keygen|printf|puts|putchar|perror|v?f?printf|fputs|fwrite
+crypto_(sign|box|kx)_keypair|crypto_.*_keygen|printf|puts|putchar|perror|v?f?printf|fputs|fwrite
 __printf_chk|__fprintf_chk|__vfprintf_chk|stdin|stdout|stderr|syslog|exit|_exit'
 pattern="^($(printf '%s' "$impure" | tr '\n' '|'))\$"
 
 breaches=0
 libraries=0
 for library in "$build"/proto/libbase.a "$build"/proto/wire/*.a "$build"/proto/delta/*.a \
-	"$build"/agent/core/*.a "$build"/orchestrator/core/*.a; do
+	"$build"/agent/core/*.a "$build"/agent/*_core.a \
+	"$build"/orchestrator/core/*.a "$build"/orchestrator/*_core.a; do
 	[ -f "$library" ] || continue
 	libraries=$((libraries + 1))
 	found=$(nm --undefined-only --format=posix "$library" | awk '$2 == "U" {print $1}' |
