@@ -9,7 +9,7 @@
 /* A broker, as far as a fetch can see one: what is retained, what is subscribed, and
  * messages on their way. Everything random comes from one seed. */
 
-enum { N = 100, FENCE = UINT32_MAX, FLIGHT_MAX = 400, LATENCY_MS = 20 };
+enum { N = 100, FENCE = INT32_MAX, FLIGHT_MAX = 400, LATENCY_MS = 20 };
 
 struct message {
 	uint64_t at_ms;
