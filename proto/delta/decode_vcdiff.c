@@ -10,8 +10,7 @@ enum {
 	BLOCK_LEN = 16384, /* bytes of the old image read at once */
 	BLOCK_COUNT = 16,
 	/* The most bytes one of a window's three sections may have; our encoder stays far
-	 * below. xdelta3 itself rounds a section's length up without looking for overflow
-	 * and would write to a buffer of length 0. */
+	 * below. xdelta3 itself gives a section above 2 GiB a buffer of 2 GiB. */
 	SECTION_LEN_MAX = 4 * OTA_VCDIFF_WINDOW_LEN,
 	/* RFC 3284, 4.2: window indicator */
 	WINDOW_SOURCE = 1,

@@ -59,6 +59,17 @@ static uint8_t window_log_of(const struct ota_encoder_row *row, uint64_t ram_max
 	return log;
 }
 
+/* Say that all is done; a caller may still cancel. */
+static enum ota_code tick_last(const struct ota_encode_job *job, struct ota_error *err)
+{
+	const struct ota_progress *progress = &job->progress;
+
+	if (progress->tick != NULL &&
+		!progress->tick(progress->ctx, job->to->len, job->to->len))
+		return ota_fail(err, OTA_E_CANCELLED, "cancelled");
+	return OTA_OK;
+}
+
 static bool tick_before(void *ctx, uint64_t done, uint64_t total)
 {
 	const struct ota_encode_job *job = ctx;
@@ -173,6 +184,8 @@ enum ota_code ota_patch_encode(const struct ota_encode_job *job,
 		rc = describe_from(&settled, &made, err);
 	if (rc == OTA_OK)
 		rc = encode(&settled, row, out, &made, err);
+	if (rc == OTA_OK)
+		rc = tick_last(job, err);
 	if (rc != OTA_OK)
 		return rc;
 	*manifest = made;

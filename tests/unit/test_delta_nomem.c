@@ -1,0 +1,117 @@
+/* The nth allocation fails, for every n until a run gets through: our code and xdelta3
+ * are linked with --wrap, and zstd takes its decoder's memory from us. */
+
+#include <criterion/criterion.h>
+
+#include "proto/base/own.h"
+#include "tests/unit/patch_kit.h"
+
+/* Allocations until one fails; negative: none does. */
+static long countdown = -1;
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t count, size_t len);
+void *__real_aligned_alloc(size_t align, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t count, size_t len);
+void *__wrap_aligned_alloc(size_t align, size_t len);
+
+static bool is_due(void)
+{
+	return countdown >= 0 && countdown-- == 0;
+}
+
+void *__wrap_malloc(size_t len)
+{
+	return is_due() ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t count, size_t len)
+{
+	return is_due() ? NULL : __real_calloc(count, len);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t len)
+{
+	return is_due() ? NULL : __real_aligned_alloc(align, len);
+}
+
+static enum ota_code ignore(void *ctx, struct ota_bytes data)
+{
+	(void)ctx;
+	(void)data;
+	return OTA_OK;
+}
+
+/* Encode with the nth allocation failing. */
+static enum ota_code encode(struct kit_patch *kit, uint8_t codec, long nth)
+{
+	struct ota_bytes from = ota_buf_bytes(&kit->from), to = ota_buf_bytes(&kit->to);
+	struct ota_source from_port = ota_source_of(&from), to_port = ota_source_of(&to);
+	struct ota_encode_job job = {
+		.codec = codec, .from = &from_port, .to = &to_port, .options.level = 1
+	};
+	struct ota_sink out = { .write = ignore };
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
+	enum ota_code rc;
+
+	countdown = nth;
+	rc = ota_patch_encode(&job, &out, &manifest, NULL);
+	if (countdown >= 0 && rc != OTA_OK)
+		rc = OTA_E_STATE; /* failed although no allocation did */
+	countdown = -1;
+	return rc;
+}
+
+static enum ota_code decode(struct kit_patch *kit, long nth)
+{
+	struct ota_bytes from = ota_buf_bytes(&kit->from);
+	struct ota_source from_port = ota_source_of(&from);
+	struct ota_sink out = { .write = ignore };
+	struct ota_decoder *decoder = NULL;
+	enum ota_code rc;
+
+	countdown = nth;
+	rc = ota_decoder_new(
+		&kit->manifest, &from_port, &out, OTA_DECODER_RAM, &decoder, NULL);
+	if (rc == OTA_OK)
+		rc = ota_decoder_feed(decoder, ota_buf_bytes(&kit->patch), NULL);
+	if (rc == OTA_OK)
+		rc = ota_decoder_finish(decoder, NULL);
+	countdown = -1;
+	ota_decoder_free(decoder);
+	return rc;
+}
+
+Test(delta_nomem, an_encoder_survives_every_allocation_that_fails, .timeout = 60)
+{
+	for (uint8_t codec = OTA_CODEC_FULL; codec <= OTA_CODEC_VCDIFF; codec++) {
+		OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+		enum ota_code rc = OTA_E_NOMEM;
+		long nth = 0;
+
+		kit_images(&kit, 300000, 300000, true);
+		kit_noise(&kit.to, 100000, 7);
+		for (; rc == OTA_E_NOMEM; nth++)
+			rc = encode(&kit, codec, nth);
+		cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
+		cr_assert_gt(nth, 8);
+	}
+}
+
+Test(delta_nomem, a_decoder_survives_every_allocation_that_fails)
+{
+	for (uint8_t codec = OTA_CODEC_FULL; codec <= OTA_CODEC_VCDIFF; codec++) {
+		OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+		enum ota_code rc = OTA_E_NOMEM;
+		long nth = 0;
+
+		kit_images(&kit, 300000, 300000, true);
+		kit_noise(&kit.to, 100000, 7);
+		cr_assert(kit_encode(&kit, codec, NULL) == OTA_OK);
+		for (; rc == OTA_E_NOMEM; nth++)
+			rc = decode(&kit, nth);
+		cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
+		cr_assert_gt(nth, 4);
+	}
+}
