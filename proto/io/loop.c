@@ -29,6 +29,7 @@ uint32_t ota_clock_local_min(void)
 	time_t now = time(NULL);
 	struct tm local;
 
+	tzset(); /* localtime_r() alone keeps the zone of the first call */
 	(void)localtime_r(&now, &local);
 	return (uint32_t)(local.tm_hour * 60 + local.tm_min);
 }

@@ -274,7 +274,8 @@ static void write_choices(const char *const *words, char *out, size_t cap)
 size_t ota_yaml_choice(struct ota_yaml *doc, const struct ota_yaml_node *node,
 	const char *key, const char *const *words, size_t fallback)
 {
-	char must[CHOICES_CAP + 64], choices[CHOICES_CAP];
+	char choices[CHOICES_CAP], shown[VALUE_CAP];
+	const char *nearest;
 
 	if (node == NULL)
 		return fallback;
@@ -282,7 +283,15 @@ size_t ota_yaml_choice(struct ota_yaml *doc, const struct ota_yaml_node *node,
 		if (strcmp(node->text, words[i]) == 0)
 			return i;
 	write_choices(words, choices, sizeof choices);
-	(void)snprintf(must, sizeof must, "%s", choices);
-	refuse(doc, node, key, must);
+	nearest = node->kind == OTA_YAML_SCALAR
+			  ? ota_nearest(node->text, words, count_of(words))
+			  : NULL;
+	if (nearest == NULL) {
+		refuse(doc, node, key, choices);
+		return fallback;
+	}
+	ota_escape(node->text, shown, sizeof shown);
+	ota_yaml_error(doc, node, "'%s' must be %s, not '%s'; did you mean '%s'?", key,
+		choices, shown, nearest);
 	return fallback;
 }
