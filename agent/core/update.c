@@ -40,7 +40,6 @@ static const struct ota_fsm_row rows[] = {
 	ROW(VERIFYING,     TRIAL,   ROLLING_BACK),
 
 	ROW(INSTALLING,    DONE,    ARMED),
-	ROW(INSTALLING,    REFETCH, FETCHING),
 	ROW(INSTALLING,    FAIL,    FAILED),       /* only the inactive slot was touched    */
 	ROW(INSTALLING,    CANCEL,  IDLE),
 	ROW(INSTALLING,    RESTART, INSTALLING),   /* written again from its first byte     */

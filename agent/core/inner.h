@@ -1,0 +1,111 @@
+#ifndef AGENT_CORE_INNER_H
+#define AGENT_CORE_INNER_H
+
+/* How the files of the core divide the work among themselves; not for others.
+ *
+ *   core.c    starts, takes events in, moves the state
+ *   judge.c   what the documents mean for this device now
+ *   work.c    what is done in each state
+ *   offer.c   ... from the offer until the patch is in the spool
+ *   report.c  what the device says of itself */
+
+#include "agent/core/core.h"
+#include "agent/core/update.h"
+
+enum { WORK_RETRY_MS = 60000 }; /* what could not be done is tried again after this */
+
+/** The only place where the state changes: look up, store, then act. OTA_OK, or the code
+ *  of a port. */
+OTA_CHECKED enum ota_code agent_move(
+	struct agent *agent, enum update_event event, struct ota_error *err);
+
+/** Store the journal as it stands. */
+OTA_CHECKED enum ota_code agent_store(struct agent *agent, struct ota_error *err);
+
+/** Say something of that type about a patch to net. */
+void agent_tell(struct agent *agent, enum ipc_type type, const struct ota_digest *patch);
+
+/** Put a timer ahead of now, or switch it off with 0. */
+void agent_set_timer(struct agent *agent, enum agent_timer timer, uint64_t after_ms);
+
+/** Record why the update ends, for the journal that is about to be stored. */
+void agent_record_error(struct agent *agent, enum ota_code code, const char *text);
+
+/** Decide what the documents held mean now, and act on it. */
+OTA_CHECKED enum ota_code judge(struct agent *agent, struct ota_error *err);
+
+/** True if no update is under way. */
+bool judge_is_at_rest(const struct agent *agent);
+
+/** Ask ota_admit() for this device. verdict gets the refusal; patch may be NULL. */
+OTA_CHECKED enum ota_code judge_admit(
+	struct agent *agent, struct ota_patch_ref *patch, struct ota_error *verdict);
+
+/** True if a refusal is the fault of somebody, false if it is only a matter of time. */
+bool judge_is_error(const struct agent *agent, enum ota_code code);
+
+/** True if the order in force asks this update to stand still. */
+bool judge_is_paused(const struct agent *agent);
+
+/** Begin, or begin again, the work of the state. */
+OTA_CHECKED enum ota_code work_enter(struct agent *agent, struct ota_error *err);
+
+/** Stop the work of the state, wherever it is. */
+void work_stop(struct agent *agent);
+
+/** Stop the work of the state until judged otherwise, or for retry_ms if that is not 0.
+ */
+void work_park(
+	struct agent *agent, enum ota_code code, const char *text, uint64_t retry_ms);
+
+/** End the update of this state as failed. */
+OTA_CHECKED enum ota_code work_fail(
+	struct agent *agent, enum ota_code code, const char *text, struct ota_error *err);
+
+/** A job answered. */
+OTA_CHECKED enum ota_code work_result(
+	struct agent *agent, const struct agent_result *result, struct ota_error *err);
+
+/** A job of OFFERED answered. */
+OTA_CHECKED enum ota_code offer_result(
+	struct agent *agent, const struct agent_result *result, struct ota_error *err);
+
+/** Ask net for a manifest, and to forget all other patches. */
+void offer_ask_manifest(struct agent *agent, const struct ota_digest *patch);
+
+/** Run a hook as the job of this state. */
+OTA_CHECKED enum ota_code work_start_hook(
+	struct agent *agent, const char *hook, struct ota_error *err);
+
+/** A hook refused, or asked to come again later. */
+OTA_CHECKED enum ota_code work_hook_failed(
+	struct agent *agent, const struct ota_error *why, struct ota_error *err);
+
+/** Let net forget every patch. */
+void work_purge(struct agent *agent);
+
+/** Something came from net about the patch: SPOOLED, CHUNKS, FETCHED or FAILED. */
+OTA_CHECKED enum ota_code offer_from_net(
+	struct agent *agent, const struct ipc_message *message, struct ota_error *err);
+
+/** A fresh document was verified that came to this process: confirm if that was all that
+ *  was lacking. */
+OTA_CHECKED enum ota_code work_confirm_if_proved(
+	struct agent *agent, struct ota_error *err);
+
+/** Time to try again what could not be done. */
+OTA_CHECKED enum ota_code work_retry(struct agent *agent, struct ota_error *err);
+
+/** The deadline of the state has passed. */
+OTA_CHECKED enum ota_code work_deadline(struct agent *agent, struct ota_error *err);
+
+/** Send a report if it would say something new. OTA_OK or the code of a port. */
+OTA_CHECKED enum ota_code report_if_changed(struct agent *agent, struct ota_error *err);
+
+/** Send a report if net is connected. */
+OTA_CHECKED enum ota_code report_send(struct agent *agent, struct ota_error *err);
+
+/** Tell people who watch how far the fetching is, at most once a second. */
+void report_progress(struct agent *agent);
+
+#endif
