@@ -1,0 +1,118 @@
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+/* The whole world of one agent, in memory: its disk, its slots and their boot loader, its
+ * net process, the workers, the clock, and the people who sign its documents. It can lose
+ * power before any call of the agent's port. */
+
+#include "agent/core/core.h"
+#include "proto/wire/manifest.h"
+
+enum { WORLD_QUEUE = 64, WORLD_HOOKS = 3 };
+
+/** A hook and its scripted answer. */
+struct world_hook {
+	const char *name;
+	enum ota_code answer; /* OTA_OK, OTA_E_HOOK, OTA_E_BUSY, OTA_E_TIMEOUT */
+	unsigned runs;
+};
+
+/** What is physically in a slot, beside what is recorded of it. */
+struct world_slot {
+	struct slot_info info;
+	struct ota_digest content;
+	bool whole;
+};
+
+struct world {
+	/* people, their keys, and what they say; change it, then world_publish() */
+	struct ota_secret_key keys[OTA_N_ROLES], device_key;
+	struct ota_root root;
+	struct ota_release release;
+	struct ota_catalog catalog;
+	struct ota_grant grant;
+	struct ota_order order;
+	struct ota_assign assign;
+	struct ota_fresh fresh;
+	struct ota_manifest manifest;
+	struct ota_buf docs[OTA_N_TOPIC_KINDS]; /* owned; envelopes as last signed */
+	struct ota_buf manifest_bytes;          /* owned */
+	struct ota_buf root_bytes;              /* owned */
+
+	/* what the device keeps over a power cut */
+	struct ota_buf journal;                 /* owned */
+	struct ota_buf kept[OTA_N_TOPIC_KINDS]; /* owned; documents on disk */
+	struct world_slot slots[SLOT_COUNT];
+	unsigned current, primary, tries;
+	unsigned boots;
+
+	/* the process and what is under way */
+	struct agent agent;
+	struct agent_now now;
+	bool rebooting;
+	struct agent_job job; /* if has_job */
+	bool has_job;
+	struct ipc_message queue[WORLD_QUEUE]; /* from net */
+	unsigned queued;
+	uint8_t nonce[OTA_NONCE_LEN];
+
+	/* what happens to it */
+	int ops_left; /* port calls until the power goes; -1: never */
+	bool cut;     /* the power is gone */
+	unsigned cuts;
+	bool net_is_down;
+	bool net_is_mute; /* answers nothing about patches */
+	enum ota_code verify_answer, install_answer;
+	struct world_hook hooks[WORLD_HOOKS]; /* before-install, before-reboot, health */
+	struct agent_room room;
+
+	/* what was seen */
+	struct ota_report report; /* the last one; its signature was checked */
+	unsigned reports;
+	unsigned slot_writes; /* INSTALL jobs begun */
+	unsigned fetches, purges, stops;
+	struct ipc_message want; /* the last one */
+	unsigned wrong_boots;    /* boots into something that is not whole */
+};
+
+/** A device that runs image 1 in slot 0 and knows its root; and all documents that let it
+ *  install image 2, made but not yet signed. */
+void world_init(struct world *world);
+
+/** Release everything. */
+void world_fini(struct world *world);
+
+/** Sign all documents as they stand, in the order in which they name each other. */
+void world_sign(struct world *world);
+
+/** Sign, and let net deliver all documents. */
+void world_publish(struct world *world);
+
+/** Let net deliver one document as it was last signed. */
+void world_deliver(struct world *world, enum ota_topic_kind kind);
+
+/** All sequence numbers go up: what is published next is newer. */
+void world_next(struct world *world);
+
+/** Power on: the boot loader picks a slot, the agent starts. */
+void world_boot(struct world *world);
+
+/** The process died and starts again within the boot. */
+void world_restart(struct world *world);
+
+/** Let one thing happen that can happen without time passing. False if there is none. */
+bool world_step(struct world *world);
+
+/** Let everything happen that can happen without time passing. */
+void world_run(struct world *world);
+
+/** Let time pass, and everything happen meanwhile. */
+void world_pass(struct world *world, uint64_t ms);
+
+/** Digest of image n (1: the old one, 2: the new one). */
+struct ota_digest world_image(uint8_t n);
+
+/** True if the device runs image n, whole, and says so, and never booted a broken one. */
+bool world_runs(const struct world *world, uint8_t n);
+
+#endif
