@@ -20,7 +20,8 @@ SHIPPED = ('proto', 'agent', 'orchestrator')
 
 BUILDS = {  # directory -> compiler, options of meson
     'build': (None, ['-Dtests=true']),
-    'build-asan': ('gcc', ['-Db_sanitize=address,undefined']),
+    # clang: gcc's undefined-behaviour sanitizer beside its address sanitizer ignores log_path
+    'build-asan': ('clang', ['-Db_sanitize=address,undefined', '-Db_lundef=false']),
     'build-cov': ('gcc', ['-Db_coverage=true', '-Dbuildtype=debug']),
     'build-fuzz': ('clang', ['-Dfuzz=true']),
     'build-clang': ('clang', []),
@@ -49,10 +50,11 @@ def run(command, env=None, timeout=None, quiet=False):
     if timeout:
         timer = threading.Timer(timeout, end)
         timer.start()
-    for line in process.stdout:
-        lines.append(line)
-        if not quiet:
-            say('  ' + line.rstrip('\n'))
+    with process.stdout:
+        for line in process.stdout:
+            lines.append(line)
+            if not quiet:
+                say('  ' + line.rstrip('\n'))
     status = process.wait()
     if timer:
         timer.cancel()
@@ -107,12 +109,14 @@ def meson_tests(directory, suite, wrap=None):
            if any(s.split(':')[-1] == suite for s in t['suite'])}
     if not tap:
         return []
-    log = ROOT / directory / 'meson-logs' / f'testlog-{suite}.json'
-    log.unlink(missing_ok=True)
+    logs = ROOT / directory / 'meson-logs'
+    for old in logs.glob(f'testlog-{suite}*.json'):
+        old.unlink()
     run(['meson', 'test', '-C', directory, '--no-rebuild', '--suite', suite, '--logbase',
          f'testlog-{suite}', '--print-errorlogs', *([f'--wrap={wrap}'] if wrap else [])],
         {'SLUICE_BUILD': str(ROOT / directory)})
-    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    entries = [json.loads(line) for log in logs.glob(f'testlog-{suite}*.json')
+               for line in log.read_text().splitlines()]  # meson adds a wrapper to the name
     for entry in entries:
         entry['name'] = entry['name'].split(' / ')[-1]
     results = [r for e in entries for r in tap_results(e, tap.get(e['name'], False))]
@@ -120,11 +124,10 @@ def meson_tests(directory, suite, wrap=None):
     return results + [(f'{name}: did not run', False) for name in sorted(absent)]
 
 
-def unittest_program(program, build_directory, wrap=()):
+def unittest_program(program, build_directory, quiet=False):
     """Run one Python test program and count by what unittest printed."""
-    say(f'  {program.relative_to(ROOT)}')
-    status, output = run([*wrap, 'python3', program, '-v'],
-                         {'SLUICE_BUILD': str(ROOT / build_directory)}, E2E_SECONDS)
+    status, output = run(['python3', program, '-v'], {'SLUICE_BUILD': str(ROOT / build_directory)},
+                         E2E_SECONDS, quiet)
     name = program.stem
     ran = re.search(r'^Ran (\d+) tests?', output, re.M)
     skipped = re.search(r'\bskipped=(\d+)', output)
@@ -138,9 +141,12 @@ def unittest_program(program, build_directory, wrap=()):
     return [(f'{name}: test', True)] * good + [(f'{name}: {test}', False) for test in bad]
 
 
-def python_tests(folder, build_directory='build', wrap=()):
-    programs = sorted((ROOT / 'tests' / folder).glob('test_*.py'))
-    return [r for p in programs for r in unittest_program(p, build_directory, wrap)]
+def python_tests(folder, build_directory='build'):
+    results = []
+    for program in sorted((ROOT / 'tests' / folder).glob('test_*.py')):
+        say(f'  {program.relative_to(ROOT)}')
+        results += unittest_program(program, build_directory)
+    return results
 
 
 def unit():
@@ -188,9 +194,9 @@ def coverage():
     report = ROOT / 'build-cov' / 'coverage.html'
     filters = [word for folder in SHIPPED for word in ('--filter', f'{folder}/')]
     status, _ = run(['gcovr', '--root', '.', *filters, '--html-details', report,
-                     '--print-summary', '--fail-under-line', COVERAGE_PERCENT, '-j', '2',
-                     'build-cov', '-o', 'build-cov/coverage.txt'])
-    say(f'  report: {report.relative_to(ROOT)}')
+                     '--txt', report.with_suffix('.txt'), '--print-summary',
+                     '--fail-under-line', COVERAGE_PERCENT, '-j', '2', 'build-cov'])
+    say(f'  reports: build-cov/{report.name}, by file in build-cov/coverage.txt')
     return [t for t in tests if not t[1]] + [(f'{COVERAGE_PERCENT} % of lines', status == 0)]
 
 

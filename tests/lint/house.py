@@ -34,7 +34,7 @@ IMPURE = re.compile(r'(?<!->)(?<!\.)\b(time|clock|clock_gettime|gettimeofday|ope
 SQL = re.compile(r'"[^"]*\b(SELECT\b.*\bFROM|INSERT\s+INTO|UPDATE\b.*\bSET|DELETE\s+FROM'
                  r'|VALUES|WHERE)\b[^"]*%[-0-9.*lzj]*[sducx]')
 UNFINISHED = re.compile(r'\b(TODO|FIXME|XXX|HACK)\b')
-ISSUE = re.compile(r'(\b[Ii]ssue\s+#?\d+|(?<![\w&"\'(<])#\d+\b)')
+ISSUE = re.compile(r'((?<!upstream )\b[Ii]ssue\s+#?\d+|(?<![\w&"\'(<])#\d+\b)')
 CONTROL = re.compile(r'\b(if|for|while|switch|do|else)\b')
 
 
