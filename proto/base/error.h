@@ -97,11 +97,11 @@ struct ota_error {
 
 /** Start a failure. Returns code, so callers write `return ota_fail(...)`. */
 enum ota_code ota_fail(struct ota_error *err, enum ota_code code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((nonnull(3), format(printf, 3, 4)));
 
 /** Put context in front of a failure that passes through: "<fmt>: <text>". */
 enum ota_code ota_wrap(struct ota_error *err, enum ota_code code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((nonnull(3), format(printf, 3, 4)));
 
 /** The text of a code; "unknown" for a number this build does not know. */
 const char *ota_code_text(enum ota_code code);
