@@ -127,5 +127,6 @@ void ota_decoder_free(struct ota_decoder *decoder)
 		return;
 	if (decoder->state != NULL)
 		decoder->row->free(decoder->state);
+	ota_heap_fini(&decoder->heap);
 	free(decoder);
 }

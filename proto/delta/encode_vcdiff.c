@@ -68,6 +68,7 @@ static void vcdiff_close(struct vcdiff *vcdiff)
 	xd3_free_stream(&vcdiff->stream);
 	ota_source_cache_fini(&vcdiff->from.cache);
 	ota_deflate_fini(&vcdiff->deflate);
+	ota_heap_fini(&vcdiff->heap); /* xdelta3 leaks when an allocation fails */
 }
 
 static enum ota_code emit(struct vcdiff *vcdiff, struct ota_error *err)

@@ -2,18 +2,45 @@
 
 #include <stdlib.h>
 
-/* Stands before each allocation, so that releasing it can be counted. */
-union head {
-	size_t total; /* bytes, head included */
+/* Stands before each allocation. */
+union ota_heap_head {
+	struct {
+		union ota_heap_head *next, *prev;
+		size_t total; /* bytes, head included */
+	};
 	max_align_t align;
 };
 
+static void link_in(struct ota_heap *heap, union ota_heap_head *head)
+{
+	head->prev = NULL;
+	head->next = heap->first;
+	if (head->next != NULL)
+		head->next->prev = head;
+	heap->first = head;
+	heap->held += head->total;
+	if (heap->held > heap->peak)
+		heap->peak = heap->held;
+}
+
+static void link_out(struct ota_heap *heap, union ota_heap_head *head)
+{
+	heap->held -= head->total;
+	if (head->next != NULL)
+		head->next->prev = head->prev;
+	if (head->prev != NULL)
+		head->prev->next = head->next;
+	else
+		heap->first = head->next;
+}
+
 void *ota_heap_alloc(struct ota_heap *heap, size_t len)
 {
-	union head *head;
+	union ota_heap_head *head;
 	uint64_t left = heap->max - heap->held;
 
-	if (left < sizeof *head || len > left - sizeof *head) {
+	if (left < sizeof *head || len > left - sizeof *head ||
+		len > SIZE_MAX - sizeof *head) {
 		heap->capped = true;
 		return NULL;
 	}
@@ -22,21 +49,24 @@ void *ota_heap_alloc(struct ota_heap *heap, size_t len)
 		heap->exhausted = true;
 		return NULL;
 	}
-
 	head->total = sizeof *head + len;
-	heap->held += head->total;
-	if (heap->held > heap->peak)
-		heap->peak = heap->held;
+	link_in(heap, head);
 	return head + 1;
 }
 
 void ota_heap_free(struct ota_heap *heap, void *at)
 {
-	union head *head = at;
+	union ota_heap_head *head = at;
 
 	if (at == NULL)
 		return;
 	head--;
-	heap->held -= head->total;
+	link_out(heap, head);
 	free(head);
+}
+
+void ota_heap_fini(struct ota_heap *heap)
+{
+	while (heap->first != NULL)
+		ota_heap_free(heap, heap->first + 1);
 }

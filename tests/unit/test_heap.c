@@ -34,11 +34,17 @@ Test(heap, the_cap_is_exact_and_never_wraps)
 	ota_heap_free(&heap, at);
 }
 
-Test(heap, a_system_without_memory_is_told_from_the_cap)
+Test(heap, what_was_forgotten_goes_with_the_heap)
 {
-	struct ota_heap heap = { .max = UINT64_MAX };
+	struct ota_heap heap = { .max = 1000 };
+	void *at[4];
 
-	cr_assert_null(ota_heap_alloc(&heap, SIZE_MAX / 2 - 64));
-	cr_assert(heap.exhausted && !heap.capped);
+	for (unsigned i = 0; i < 4; i++)
+		at[i] = ota_heap_alloc(&heap, i);
+	ota_heap_free(&heap, at[1]);
+	ota_heap_free(&heap, at[3]);
+	ota_heap_fini(&heap);
 	cr_assert_eq(heap.held, 0);
+	cr_assert_null(heap.first);
+	ota_heap_fini(&heap);
 }
