@@ -358,3 +358,14 @@ struct ota_manifest sample_manifest(void)
 		m.chunks[i] = ota_digest_of(sample_chunk(i));
 	return m;
 }
+
+struct ota_need sample_need(void)
+{
+	static const uint8_t lacks[] = { 0x05 };
+
+	return (struct ota_need){
+		.patch = sample_digest("patch"),
+		.chunk_count = 3,
+		.bitmap = { lacks, sizeof lacks },
+	};
+}

@@ -91,4 +91,10 @@ struct ota_bytes sample_chunk(uint32_t index);
 /** A manifest of the three chunks. Release with ota_manifest_fini(). */
 struct ota_manifest sample_manifest(void);
 
+/** The device has chunk 1 of the three, and lacks 0 and 2. */
+struct ota_need sample_need(void);
+
+/** A device that is there, with its nonce. */
+#define SAMPLE_ONLINE "1:c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+
 #endif
