@@ -8,14 +8,14 @@
 
 enum { TEXTS_MAX = 64, TICK_MS = 5 };
 
+static uv_loop_t shared_loop;
+static bool has_loop;
+
 uv_loop_t *peer_loop(void)
 {
-	static uv_loop_t loop;
-	static bool made;
-
-	if (!made)
-		made = uv_loop_init(&loop) == 0;
-	return &loop;
+	if (!has_loop)
+		has_loop = uv_loop_init(&shared_loop) == 0;
+	return &shared_loop;
 }
 
 /* Texts of configurations, kept until the process of the test ends. */
@@ -181,5 +181,6 @@ bool peer_close_all(struct peer *const *peers)
 		all = all && peers[i]->link == NULL;
 		ota_buf_fini(&peers[i]->payload);
 	}
-	return uv_loop_close(peer_loop()) == 0 && all;
+	has_loop = uv_loop_close(peer_loop()) != 0;
+	return !has_loop && all;
 }
