@@ -81,8 +81,9 @@ static uint64_t patience_ms(const struct fetch *f)
 	uint64_t rate = f->rate != 0 ? f->rate : FETCH_RATE_UNKNOWN;
 	uint64_t bytes = (uint64_t)f->asked * f->config.chunk_len;
 	uint64_t wait_ms = most(FETCH_PATIENCE_MS, 2 * bytes * 1000 / rate);
+	uint64_t doublings = f->stalls < FETCH_TRIES ? 0 : f->stalls - FETCH_TRIES + 1;
 
-	return least(FETCH_PATIENCE_MAX_MS, wait_ms << least(f->stalls, 4));
+	return least(FETCH_PATIENCE_MAX_MS, wait_ms << least(doublings, 4));
 }
 
 /* --- chunks that did not come ----------------------------------------------------------
