@@ -1,0 +1,180 @@
+/* sluice-agent: reads what it is told to be, and is it. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent/port/net.h"
+#include "proto/base/own.h"
+
+enum { EXIT_OK = 0, EXIT_ERROR = 1 };
+
+static const char DEFAULT_CONFIG[] = "/etc/sluice/agent.yaml";
+
+static const char HELP[] =
+	"usage: sluice-agent [run] [-c FILE]      be the agent of this device\n"
+	"       sluice-agent check [-c FILE]      read the configuration, say what is "
+	"wrong\n"
+	"       sluice-agent net --fd N [-c FILE]\n"
+	"       sluice-agent install --fd N --boot TEXT [-c FILE]\n"
+	"                                         its two halves, as `run` starts them\n"
+	"\n"
+	"  -c, --config FILE   configuration (/etc/sluice/agent.yaml)\n"
+	"      --fd N          descriptor of the socketpair between the halves\n"
+	"      --boot TEXT     names the boot of the device; another text is a new boot\n"
+	"  -h, --help          this text\n"
+	"  -V, --version       version of this program\n"
+	"\n"
+	"SIGTERM or SIGINT ends it. Exit status: 0 ended as told, 1 error (said on\n"
+	"stderr), 4 from `install` only: start again, as after a reboot.\n";
+
+struct options {
+	const char *config_path; /* borrowed from argv */
+	const char *boot;        /* borrowed from argv; NULL: not given */
+	int fd;                  /* -1: not given */
+	struct agent_config config;
+};
+
+static int run_check(const struct options *options)
+{
+	(void)printf("%s: ok\n", options->config_path);
+	return EXIT_OK;
+}
+
+static int usage(const char *what, const char *detail)
+{
+	(void)fprintf(
+		stderr, "sluice-agent: %s%s\nTry 'sluice-agent --help'.\n", what, detail);
+	return EXIT_ERROR;
+}
+
+/* The descriptor is for us alone: hooks and other children must not hold it. */
+static int take_fd(const struct options *options)
+{
+	int type = 0;
+	socklen_t len = sizeof type;
+
+	if (options->fd < 0)
+		return usage("this role needs ", "--fd");
+	if (getsockopt(options->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
+		type != SOCK_SEQPACKET)
+		return usage("--fd is no socketpair of the agent", "");
+	if (fcntl(options->fd, F_SETFD, FD_CLOEXEC) != 0)
+		return usage("--fd: ", strerror(errno));
+	return EXIT_OK;
+}
+
+static int run_net(const struct options *options)
+{
+	int rc = take_fd(options);
+
+	return rc != EXIT_OK ? rc : net_run(&options->config, options->fd);
+}
+
+static const char *const role_names[] = { "check", "net" };
+static int (*const role_runs[])(const struct options *) = { run_check, run_net };
+
+enum { N_ROLES = sizeof role_names / sizeof role_names[0] };
+
+static int unknown_role(const char *name)
+{
+	const char *near = ota_nearest(name, role_names, N_ROLES);
+	char text[160], escaped[80];
+
+	ota_escape(name, escaped, sizeof escaped);
+	(void)snprintf(text, sizeof text, "'%s'%s%s%s", escaped,
+		near == NULL ? "" : "; did you mean '", near == NULL ? "" : near,
+		near == NULL ? "" : "'?");
+	return usage("unknown role ", text);
+}
+
+static int parse_fd(const char *text)
+{
+	char *end = NULL;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno != 0 || *text == '\0' || *end != '\0' || value < 3 || value > 1023)
+		return -1;
+	return (int)value;
+}
+
+/* Read options up to the role's own word. Returns what getopt said last: -1 at the end,
+ * 'h', 'V' or '?'. */
+static int read_options(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "fd", required_argument, NULL, 'f' },
+		{ "boot", required_argument, NULL, 'b' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	int found;
+
+	while ((found = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
+		if (found == 'c')
+			options->config_path = optarg;
+		else if (found == 'f')
+			options->fd = parse_fd(optarg);
+		else if (found == 'b')
+			options->boot = optarg;
+		else
+			return found;
+	}
+	return -1;
+}
+
+static int load_config(struct options *options)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf errors = { 0 };
+	struct ota_error err = { 0 };
+	const char *text;
+
+	if (agent_config_load(options->config_path, &options->config, &errors, &err) ==
+		OTA_OK)
+		return EXIT_OK;
+	text = ota_buf_text(&errors);
+	(void)fprintf(stderr, "%s", text != NULL && errors.len > 0 ? text : err.text);
+	if (errors.len == 0)
+		(void)fputc('\n', stderr);
+	return EXIT_ERROR;
+}
+
+static int run_role(const char *name, struct options *options)
+{
+	for (size_t i = 0; i < N_ROLES; i++) {
+		if (strcmp(name, role_names[i]) != 0)
+			continue;
+		if (load_config(options) != EXIT_OK)
+			return EXIT_ERROR;
+		return role_runs[i](options);
+	}
+	return unknown_role(name);
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options = { .config_path = DEFAULT_CONFIG, .fd = -1 };
+	int found = read_options(argc, argv, &options);
+
+	if (found == 'h') {
+		(void)fputs(HELP, stdout);
+		return EXIT_OK;
+	}
+	if (found == 'V') {
+		(void)puts("sluice-agent " SLUICE_VERSION);
+		return EXIT_OK;
+	}
+	if (found != -1)
+		return usage("wrong option", "");
+	if (argc - optind > 1)
+		return usage("too many words: ", argv[optind + 1]);
+	return run_role(optind < argc ? argv[optind] : "run", &options);
+}
