@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""kill -9 of everything, in every phase: the rollout completes, no chunk that was received
+is fetched twice, no stage is skipped or doubled."""
+import unittest
+
+from common import FleetTest, wait_for
+
+AGENT_PHASES = ('offered', 'fetching', 'verifying', 'installing', 'armed', 'rebooting',
+                'proving')
+SERVER_PHASES = ('preparing', 'waiting-for-grant', 'running', 'soaking')
+STAGES = ('name: one, cohort: lab, share: 100%, soak: 1s',
+          'name: two, cohort: fleet, share: 100%')
+# Long enough in each phase to be met there: about 2 s to fetch, 0.3 s in each hook.
+SLOW = 'limits: {rate: 600000}\n'
+HOOK = '#!/bin/sh\nsleep 0.3\n'
+
+
+class Kill(FleetTest):
+    devices = {'gw-1': {'ring': 'lab', 'more': SLOW,
+                        'hooks': {h: HOOK for h in ('before-install', 'before-reboot', 'health')}},
+               'gw-2': {'ring': 'field'}}
+    fresh_kib = 1024
+
+    def states_logged(self, device, since=0):
+        """The states that a device's log tells, from a place in it on."""
+        text = self.lab.agents[device].log.read_text(errors='replace')[since:]
+        return [word[len('state='):] for line in text.splitlines()
+                if 'event=update.state' in line for word in line.split()
+                if word.startswith('state=')]
+
+    def log_len(self, device):
+        return len(self.lab.agents[device].log.read_text(errors='replace'))
+
+    def update(self, name, strike, phase=None):
+        """One rollout in which strike() hits when gw-1 logs that it has entered phase."""
+        release = self.publish()
+        since = self.log_len('gw-1')
+        self.begin(name, release, STAGES)
+        if phase:
+            wait_for(f'phase {phase}', lambda: phase in self.states_logged('gw-1', since), 60,
+                     0.005)
+        strike()
+        self.finish(name, release)
+
+    def finish(self, name, release):
+        stages = {}
+
+        def watch(now):
+            for stage in now['stages']:
+                seen = stages.setdefault(stage['name'], [])
+                if not seen or seen[-1] != stage['state']:
+                    seen.append(stage['state'])
+        end = self.lab.wait_state(name, 'completed', 'halted', 'aborted', seconds=120,
+                                  watch=watch)
+        self.assertEqual(end['state'], 'completed', (name, end))
+        for seen in stages.values():
+            self.assertEqual(len(seen), len(set(seen)), f'{name}: a stage came twice: {stages}')
+        for stage in end['stages']:
+            self.assertEqual((stage['state'], stage['counts']['confirmed']), ('passed', 1), name)
+        for device in ('gw-1', 'gw-2'):
+            self.assert_runs(device, release)
+            now = self.lab.device(device)
+            self.assertEqual(now['refetched'], 0, (name, now))
+            self.assertEqual([a['rollout'] for a in now['attempts']].count(name), 1, now)
+
+    def strike_role(self, role):
+        agent = self.lab.agents['gw-1']
+
+        def strike():
+            pid = agent.kill_role(role)
+            wait_for(f'{role} to be back', lambda: agent.role_pid(role) not in (None, pid), 30)
+        return strike
+
+    def strike_broker(self):
+        pid = self.lab.broker.child.pid
+        self.lab.broker.kill()
+        self.assertIsNotNone(self.lab.broker.child.poll(), f'broker {pid} lives')
+        self.lab.start_broker()
+
+    def strike_sluiced(self):
+        self.lab.sluiced.kill()
+        self.assertFalse(self.lab.sluiced.alive())
+        self.lab.start_sluiced()
+
+    def wait_fetched(self, share):
+        """gw-1 has a share of the chunks, and not all."""
+        def look():
+            d = self.lab.device('gw-1')
+            return (d['state'] == 'fetching' and d['chunks_total'] and
+                    d['chunks'] >= share * d['chunks_total'] and d['chunks'] < d['chunks_total'])
+        wait_for('the middle of the transfer', look, 60, 0.02)
+
+    def strike_in_transfer(self, strike):
+        def late():
+            self.wait_fetched(0.3)
+            strike()
+        return late
+
+
+def add(name, body):
+    setattr(Kill, name, body)
+
+
+for n, phase_ in enumerate(AGENT_PHASES):
+    for victim_ in ('install', 'net', 'broker', 'sluiced'):
+        def body_(self, phase=phase_, victim=victim_):
+            strikes = {'broker': self.strike_broker, 'sluiced': self.strike_sluiced}
+            self.update(f'{victim}-{phase}', strikes.get(victim) or self.strike_role(victim),
+                        phase)
+        add(f'test_{n}_{victim_}_dies_while_{phase_}', body_)
+
+for victim_ in ('install', 'net', 'broker', 'sluiced'):
+    def body_(self, victim=victim_):
+        strikes = {'broker': self.strike_broker, 'sluiced': self.strike_sluiced}
+        self.update(f'{victim}-mid', self.strike_in_transfer(
+            strikes.get(victim) or self.strike_role(victim)))
+    add(f'test_8_{victim_}_dies_in_the_middle_of_the_transfer', body_)
+
+for phase_ in SERVER_PHASES:
+    def body_(self, phase=phase_):
+        release, name = self.publish(), f'sluiced-{phase}'
+        self.begin(name, release, STAGES, approve=False)
+        if phase in ('running', 'soaking'):
+            self.lab.wait_state(name, 'waiting-for-grant')
+            self.lab.cli('approve', name)
+        if phase != 'preparing':
+            self.lab.wait_state(name, phase, seconds=60)
+        self.strike_sluiced()
+        if phase in ('preparing', 'waiting-for-grant'):
+            self.lab.cli('approve', name)
+        self.finish(name, release)
+    add(f'test_9_sluiced_dies_while_{phase_.replace("-", "_")}', body_)
+
+
+if __name__ == '__main__':
+    unittest.main()
