@@ -6,6 +6,8 @@
 #include "orchestrator/cli/context.h"
 #include "orchestrator/cli/document.h"
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/patch_file.h"
+#include "orchestrator/cli/patch_tree.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "proto/io/loop.h"
@@ -72,15 +74,32 @@ static void print_text(const cJSON *tree, const struct ota_envelope *envelope)
 	printf("(signatures not checked here; 'sluice verify' does)\n");
 }
 
+/* A patch file, if it is one: told by its magic. */
+static OTA_CHECKED enum ota_code inspect_patch(const char *path, struct ota_error *err)
+{
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	enum ota_code rc = patch_file_inspect(path, &manifest, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	tree = patch_tree(&manifest);
+	output_json(tree);
+	return OTA_OK;
+}
+
 enum ota_code cmd_inspect(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
 	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
 	struct ota_envelope envelope;
-	enum ota_code rc = document_read(call->operands[0], &bytes, &envelope, err);
+	enum ota_code rc;
 
 	(void)exit_code;
+	if (inspect_patch(call->operands[0], NULL) == OTA_OK)
+		return OTA_OK;
+	rc = document_read(call->operands[0], &bytes, &envelope, err);
 	if (rc != OTA_OK)
 		return rc;
 	rc = ota_json_scan(envelope.payload, true, err);

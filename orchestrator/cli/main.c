@@ -25,6 +25,8 @@ static const struct cli_command commands[] = {
 	{ "sign", "FILE", 1, 1, "add a signature to a document", sign_options, cmd_sign },
 	{ "inspect", "FILE", 1, 1, "show what a document or patch says", NULL, cmd_inspect },
 	{ "verify", "FILE", 1, 1, "check a document against the root", verify_options, cmd_verify },
+	{ "diff", "OLD NEW", 2, 2, "make a patch from two files", diff_options, cmd_diff },
+	{ "patch", "OLD PATCH", 2, 2, "apply a patch to a file", patch_options, cmd_patch },
 	{ "plan", "FILE", 1, 1, "what applying a fleet or rollout file would do",
 		plan_options, cmd_plan },
 	{ "apply", "FILE", 1, 1, "put a fleet or rollout file in force", NULL, cmd_apply },
