@@ -1,0 +1,140 @@
+#ifndef ORCHESTRATOR_PORT_LEDGER_H
+#define ORCHESTRATOR_PORT_LEDGER_H
+
+/* The ledger: the core's rows, the audit log and what shall be retained by the broker
+ * (the outbox), in one SQLite database (WAL, synchronous=FULL). What is committed
+ * survives a power cut. One process at a time: the daemon holds a lock on the state
+ * directory.
+ *
+ * Every function may return OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM with SQLite's text. */
+
+#include "orchestrator/core/core.h"
+#include "orchestrator/port/audit_chain.h"
+
+struct ledger;
+
+enum { LEDGER_SCHEMA = 1 };
+
+/** Open or create a database. After an unclean stop the file and the audit chain are
+ *  checked first: OTA_E_IO if SQLite finds damage, OTA_E_CONFLICT for a broken chain or
+ * the schema of a newer version. *out is closed with ledger_close(). */
+OTA_CHECKED enum ota_code ledger_open(
+	const char *path, struct ledger **out, struct ota_error *err);
+
+/** Look at a database without changing it: integrity, schema, audit chain. Fails as
+ *  ledger_open() does after an unclean stop. */
+OTA_CHECKED enum ota_code ledger_check(const char *path, struct ota_error *err);
+
+/** True if the process before this one did not get to ledger_close(). */
+bool ledger_was_unclean(const struct ledger *ledger);
+
+/** Close, and note that it was on purpose. NULL is allowed. */
+void ledger_close(struct ledger *ledger);
+
+/** Begin a transaction; they do not nest. */
+OTA_CHECKED enum ota_code ledger_begin(struct ledger *ledger, struct ota_error *err);
+
+/** Commit it; durable once this returned OTA_OK. */
+OTA_CHECKED enum ota_code ledger_commit(struct ledger *ledger, struct ota_error *err);
+
+/* ---- rows */
+
+/** Store a row, replacing one of the same key. */
+OTA_CHECKED enum ota_code ledger_put(struct ledger *ledger, enum core_table table,
+	const char *key, struct ota_bytes value, struct ota_error *err);
+
+/** Remove a row if it is there. */
+OTA_CHECKED enum ota_code ledger_drop(struct ledger *ledger, enum core_table table,
+	const char *key, struct ota_error *err);
+
+/** Walk all rows, table by table in the order of the enum, by key. Another code than
+ *  OTA_OK of take ends the walk and is returned. */
+OTA_CHECKED enum ota_code ledger_each_row(struct ledger *ledger,
+	enum ota_code (*take)(void *ctx, enum core_table table, const char *key,
+		struct ota_bytes value, struct ota_error *err),
+	void *ctx, struct ota_error *err);
+
+/* ---- audit */
+
+/** Append an entry. entry's seq, prev and hash are given by the ledger. */
+OTA_CHECKED enum ota_code ledger_audit(
+	struct ledger *ledger, const struct audit_entry *entry, struct ota_error *err);
+
+/** Takes one entry; false ends the walk. */
+typedef bool ledger_audit_take(void *ctx, const struct audit_entry *entry);
+
+/** Walk the entries with a seq greater than after, at most limit. */
+OTA_CHECKED enum ota_code ledger_each_audit(struct ledger *ledger, uint64_t after,
+	uint32_t limit, ledger_audit_take *take, void *ctx, struct ota_error *err);
+
+/** The newest entry's seq and hash; zeros if there is none. */
+void ledger_audit_head(
+	const struct ledger *ledger, uint64_t *seq, struct ota_digest *head);
+
+/** Recompute the whole chain from the file, and compare its end with what this process
+ *  wrote last: entries cut off at the end break it too. Cost: reads all entries. */
+OTA_CHECKED enum ota_code ledger_audit_verify(
+	struct ledger *ledger, struct audit_walk *out, struct ota_error *err);
+
+/* ---- what shall be retained */
+
+#define LEDGER_KINDS(X)       \
+	X(MESSAGE, "message") \
+	X(PATCH, "patch")     \
+	X(CLEAR, "clear")     \
+	X(RELEASE, "release")
+
+#define LEDGER_KIND_ENUM(name, text) LEDGER_##name,
+/** MESSAGE: payload is retained. PATCH: chunks, then the manifest; the payload is the
+ *  patch's digest. CLEAR and RELEASE undo them and are gone once done. */
+enum ledger_kind { LEDGER_KINDS(LEDGER_KIND_ENUM) N_LEDGER_KINDS };
+#undef LEDGER_KIND_ENUM
+
+/** One row of the outbox. `= { 0 }` is empty; release with ledger_retained_fini(). */
+struct ledger_retained {
+	uint64_t seq; /* rises with every change; the order of publishing */
+	char topic[OTA_TOPIC_CAP];
+	enum ledger_kind kind;
+	struct ota_buf payload; /* owned */
+	bool published;         /* the broker has acknowledged it once */
+};
+
+/** Release what a row owns. */
+void ledger_retained_fini(struct ledger_retained *row);
+
+/** From now on topic shall hold payload (empty: nothing). The same again as is in force
+ *  changes nothing. */
+OTA_CHECKED enum ota_code ledger_retain(struct ledger *ledger, const char *topic,
+	enum ledger_kind kind, struct ota_bytes payload, struct ota_error *err);
+
+/** The row with the lowest seq above after; found is false if there is none. */
+OTA_CHECKED enum ota_code ledger_retained_next(struct ledger *ledger, uint64_t after,
+	struct ledger_retained *out, bool *found, struct ota_error *err);
+
+/** The broker has acknowledged the row of that seq: MESSAGE and PATCH are marked, CLEAR
+ *  and RELEASE removed. A seq that was replaced meanwhile is no error. */
+OTA_CHECKED enum ota_code ledger_retained_done(
+	struct ledger *ledger, uint64_t seq, struct ota_error *err);
+
+/** True if the patch shall be retained and has been published whole. */
+bool ledger_patch_is_out(struct ledger *ledger, const char *manifest_topic);
+
+/** Rows that the broker has not acknowledged yet. */
+uint64_t ledger_outbox_len(struct ledger *ledger);
+
+/* ---- bytes of chunks that went to the broker */
+
+/** Note that a patch was published whole with that many bytes of chunk messages: counted
+ *  as published the first time in the life of the ledger, as republished otherwise. */
+OTA_CHECKED enum ota_code ledger_count_patch(struct ledger *ledger,
+	const struct ota_digest *patch, uint64_t bytes, struct ota_error *err);
+
+/** Add to the bytes that went out again. */
+OTA_CHECKED enum ota_code ledger_count_again(
+	struct ledger *ledger, uint64_t bytes, struct ota_error *err);
+
+/** Both sums so far, in bytes. */
+OTA_CHECKED enum ota_code ledger_counts(struct ledger *ledger, uint64_t *published,
+	uint64_t *republished, struct ota_error *err);
+
+#endif
