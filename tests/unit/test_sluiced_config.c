@@ -1,0 +1,147 @@
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "orchestrator/port/config.h"
+#include "proto/base/own.h"
+
+/* A configuration that lacks nothing; rows below replace one line of it. */
+static const char *const LINES[] = { "fleet: demo", "state_dir: state", "root: root.doc",
+	"online_key: keys/online.key", "api_keys: /etc/keys",
+	"broker:", "  url: tcp://127.0.0.1:1883" };
+enum { LINE_COUNT = sizeof LINES / sizeof LINES[0] };
+
+static char dir[] = "/tmp/sluiced-config.XXXXXX";
+static char path[64];
+
+static void make_dir(void)
+{
+	cr_assert_not_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof path, "%s/sluiced.yaml", dir);
+}
+
+static void remove_dir(void)
+{
+	(void)unlink(path);
+	(void)rmdir(dir);
+}
+
+TestSuite(sluiced_config, .init = make_dir, .fini = remove_dir);
+
+/* Write the file with line `at` (from 1; 0: none) replaced by text. */
+static void write_with(size_t at, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	cr_assert_not_null(file);
+	for (size_t i = 0; i < LINE_COUNT; i++)
+		cr_assert_geq(fprintf(file, "%s\n", i + 1 == at ? text : LINES[i]), 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+static void expect_in_dir(const char *got, const char *name)
+{
+	char want[CONFIG_PATH_CAP];
+
+	(void)snprintf(want, sizeof want, "%s/%s", dir, name);
+	cr_expect_str_eq(got, want);
+}
+
+Test(sluiced_config, what_is_not_said_has_a_default)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(0, NULL);
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK, "%s",
+		ota_buf_text(&messages));
+	cr_expect_str_eq(c.fleet, "demo");
+	expect_in_dir(c.state_dir, "state");
+	expect_in_dir(c.database, "state/sluiced.db");
+	expect_in_dir(c.patches.dir, "state/patches");
+	cr_expect_str_eq(c.api_keys, "/etc/keys");
+	cr_expect_str_eq(c.broker.client_id, "sluiced");
+	cr_expect_str_eq(c.http.host, "127.0.0.1");
+	cr_expect_eq(c.http.port, 8470);
+	cr_expect_eq(c.patches.workers, 1);
+	cr_expect_eq(c.log, OTA_LOG_INFO);
+}
+
+Test(sluiced_config, the_environment_goes_before_the_file)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(1, "fleet: demo\ndatabase: sqlite:/a/one.db");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK);
+	cr_expect_str_eq(c.database, "/a/one.db");
+	cr_assert_eq(
+		sluiced_config_load(path, "sqlite:/b/two.db", &c, &messages), OTA_OK);
+	cr_expect_str_eq(c.database, "/b/two.db");
+}
+
+Test(sluiced_config, an_address_is_numeric_and_may_be_ipv6)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(1, "fleet: demo\nhttp: {listen: '[::1]:0'}");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK, "%s",
+		ota_buf_text(&messages));
+	cr_expect_str_eq(c.http.host, "::1");
+	cr_expect_eq(c.http.port, 0);
+	write_with(1, "fleet: demo\n"
+		      "http: {listen: 0.0.0.0:80, insecure_plain_http: true}");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK);
+	cr_expect_str_eq(c.http.host, "0.0.0.0");
+}
+
+Test(sluiced_config, every_mistake_is_told)
+{
+	static const struct {
+		size_t line;
+		const char *text, *told;
+	} rows[] = {
+		{ 1, "fleet: Demo", "fleet" },
+		{ 1, "fleets: demo", "did you mean 'fleet'" },
+		{ 2, "log: info", "state_dir" },
+		{ 5, "api_keys: ''", "must not be empty" },
+		{ 7, "  url: http://x", "must begin with ssl:// or tcp://" },
+		{ 7, "  url: ssl://x:8883", "needs 'ca'" },
+		{ 7, "  url: tcp://x:1\n  cert: c.pem", "go together" },
+		{ 7, "  url: tcp://x:1\n  client_id: 'a b'", "client_id" },
+		{ 1, "fleet: d\nhttp: {listen: 0.0.0.0:80}", "not a loopback" },
+		{ 1, "fleet: d\nhttp: {listen: localhost:80}", "numeric address" },
+		{ 1, "fleet: d\nhttp: {listen: 127.0.0.1:70000}", "numeric address" },
+		{ 1, "fleet: d\nhttp: {listen: '127.0.0.1:'}", "numeric address" },
+		{ 1, "fleet: d\npatches: {workers: 0}", "workers" },
+		{ 1, "fleet: d\npatches: {level: 20}", "level" },
+		{ 1, "fleet: d\nlog: loud", "log" },
+		{ 1, "fleet: d\ndatabase: postgresql://h/d", "not in this version" },
+		{ 1, "fleet: d\ndatabase: mysql:x", "must be sqlite:PATH" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+		struct sluiced_config c;
+
+		write_with(rows[i].line, rows[i].text);
+		cr_expect_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_E_CONFIG,
+			"%s", rows[i].text);
+		cr_expect_not_null(strstr(ota_buf_text(&messages), rows[i].told),
+			"%s: %s", rows[i].text, ota_buf_text(&messages));
+	}
+}
+
+Test(sluiced_config, postgresql_in_the_environment_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(0, NULL);
+	cr_assert_eq(sluiced_config_load(path, "postgresql://h/d", &c, &messages),
+		OTA_E_CONFIG);
+	cr_assert_not_null(strstr(ota_buf_text(&messages), "DATABASE_URL names"));
+}
