@@ -1,0 +1,148 @@
+#include "orchestrator/port/patch_encode.h"
+
+#include <stdio.h>
+
+#include "orchestrator/port/cache_dir.h"
+#include "proto/base/own.h"
+#include "proto/delta/encode.h"
+#include "proto/io/files.h"
+#include "proto/io/loop.h"
+
+enum { GATHER_LEN = 256 * 1024 }; /* bytes written at a time */
+
+/* A temporary file that a stream goes to. */
+struct output {
+	int fd; /* owned */
+	char tmp[CACHE_PATH_CAP];
+	uint64_t offset; /* bytes written */
+	struct ota_buf gathered;
+};
+
+static void output_fini(struct output *output)
+{
+	if (output->fd >= 0) {
+		(void)close(output->fd);
+		(void)unlink(output->tmp); /* gone already if it got its name */
+	}
+	ota_buf_fini(&output->gathered);
+}
+
+static enum ota_code flush(struct output *output, struct ota_error *err)
+{
+	enum ota_code rc = ota_fd_write_at(
+		output->fd, output->offset, ota_buf_bytes(&output->gathered), err);
+
+	if (rc != OTA_OK)
+		return rc;
+	output->offset += output->gathered.len;
+	output->gathered.len = 0;
+	return OTA_OK;
+}
+
+static enum ota_code take_bytes(void *ctx, struct ota_bytes data)
+{
+	struct output *output = ctx;
+	enum ota_code rc = ota_buf_add(&output->gathered, data);
+
+	if (rc == OTA_OK && output->gathered.len >= GATHER_LEN)
+		rc = flush(output, NULL);
+	return rc;
+}
+
+static enum ota_code check_digests(const struct patch_recipe *recipe,
+	const struct ota_manifest *manifest, struct ota_error *err)
+{
+	if (!ota_digest_equal(&manifest->to, &recipe->to))
+		return ota_fail(err, OTA_E_DIGEST, "the stored new image is damaged");
+	if (recipe->codec != OTA_CODEC_FULL &&
+		!ota_digest_equal(&manifest->from, &recipe->from))
+		return ota_fail(err, OTA_E_DIGEST, "the stored old image is damaged");
+	return OTA_OK;
+}
+
+/* Both files get their names, the manifest last. */
+static enum ota_code keep(const struct patch_encode *encode, struct output *output,
+	const struct ota_manifest *manifest, struct patch_made *made,
+	struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	char hex[OTA_DIGEST_HEX_CAP], name[OTA_DIGEST_HEX_CAP + 16];
+	char path[CACHE_PATH_CAP];
+	enum ota_code rc = ota_manifest_encode(manifest, &bytes, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	made->patch = ota_digest_of(ota_buf_bytes(&bytes));
+	made->patch_len = manifest->patch_len;
+	made->decoder_ram = manifest->decoder_ram;
+	ota_digest_hex(&made->patch, hex);
+	(void)snprintf(name, sizeof(name), "%s.patch", hex);
+	rc = cache_commit(output->fd, output->tmp, encode->dir, name, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/%s.manifest", encode->dir, hex);
+	return ota_file_replace(path, ota_buf_bytes(&bytes), 0600, err);
+}
+
+static enum ota_code encode_into(const struct patch_encode *encode, struct output *output,
+	struct ota_manifest *manifest, struct ota_error *err)
+{
+	OTA_AUTO(images_source_fini) struct ota_source from = { 0 };
+	OTA_AUTO(images_source_fini) struct ota_source to = { 0 };
+	struct ota_encode_job job = {
+		.codec = encode->recipe.codec,
+		.from = &from,
+		.to = &to,
+		.options = { .level = encode->level },
+		.progress = encode->progress,
+	};
+	struct ota_sink sink = { output, take_bytes };
+	enum ota_code rc = images_source(encode->images, &encode->recipe.to, &to, err);
+
+	if (rc == OTA_OK && encode->recipe.codec != OTA_CODEC_FULL)
+		rc = images_source(encode->images, &encode->recipe.from, &from, err);
+	if (rc == OTA_OK)
+		rc = ota_patch_encode(&job, &sink, manifest, err);
+	return rc == OTA_OK ? flush(output, err) : rc;
+}
+
+enum ota_code patch_encode_run(
+	const struct patch_encode *encode, struct patch_made *out, struct ota_error *err)
+{
+	OTA_AUTO(output_fini) struct output output = { .fd = -1 };
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
+	struct patch_made made = { 0 };
+	uint64_t began_ms = ota_clock_mono_ms();
+	enum ota_code rc = cache_tmp(encode->dir, output.tmp, &output.fd, err);
+
+	if (rc == OTA_OK)
+		rc = encode_into(encode, &output, &manifest, err);
+	if (rc == OTA_OK)
+		rc = check_digests(&encode->recipe, &manifest, err);
+	if (rc == OTA_OK)
+		rc = keep(encode, &output, &manifest, &made, err);
+	made.took_ms = ota_clock_mono_ms() - began_ms;
+	if (rc == OTA_OK)
+		rc = patch_recipe_store(
+			encode->dir, &encode->recipe, &made.patch, made.took_ms, err);
+	if (rc == OTA_OK)
+		*out = made;
+	return rc;
+}
+
+enum ota_code patch_encode_cached(const char *dir, const struct patch_recipe *recipe,
+	struct patch_made *out, struct ota_error *err)
+{
+	OTA_AUTO(patch_file_fini) struct patch_file file = { 0 };
+	struct ota_digest patch;
+	uint64_t took_ms = 0;
+	enum ota_code rc = patch_recipe_find(dir, recipe, &patch, &took_ms, err);
+
+	if (rc == OTA_OK)
+		rc = patch_file_open(dir, &patch, &file, err);
+	if (rc != OTA_OK)
+		return rc;
+	*out = (struct patch_made){ patch, file.manifest.patch_len,
+		file.manifest.decoder_ram, took_ms };
+	return OTA_OK;
+}

@@ -1,0 +1,147 @@
+#include "orchestrator/port/patch_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "orchestrator/port/cache_dir.h"
+#include "proto/base/own.h"
+#include "proto/delta/codec.h"
+#include "proto/io/files.h"
+
+enum { RECIPE_CAP = 160 }; /* bytes of a recipe's file name or text */
+
+void patch_file_fini(struct patch_file *file)
+{
+	if (file->bytes.len > 0 && file->fd >= 0)
+		(void)close(file->fd);
+	ota_buf_fini(&file->bytes);
+	ota_manifest_fini(&file->manifest);
+	*file = (struct patch_file){ 0 };
+}
+
+static enum ota_code read_manifest(
+	const char *dir, struct patch_file *file, struct ota_error *err)
+{
+	char hex[OTA_DIGEST_HEX_CAP], path[CACHE_PATH_CAP];
+	struct ota_digest got;
+	enum ota_code rc;
+
+	ota_digest_hex(&file->name, hex);
+	(void)snprintf(path, sizeof(path), "%s/%s.manifest", dir, hex);
+	rc = ota_file_read(path, OTA_MANIFEST_LEN_MAX, &file->bytes, err);
+	if (rc != OTA_OK)
+		return rc;
+	got = ota_digest_of(ota_buf_bytes(&file->bytes));
+	if (!ota_digest_equal(&got, &file->name))
+		return ota_fail(err, OTA_E_DIGEST, "%s is damaged", path);
+	return ota_manifest_parse(ota_buf_bytes(&file->bytes), &file->manifest, err);
+}
+
+static enum ota_code open_bytes(
+	const char *dir, struct patch_file *file, struct ota_error *err)
+{
+	char hex[OTA_DIGEST_HEX_CAP], path[CACHE_PATH_CAP];
+	struct stat st;
+
+	ota_digest_hex(&file->name, hex);
+	(void)snprintf(path, sizeof(path), "%s/%s.patch", dir, hex);
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (file->fd < 0 || fstat(file->fd, &st) != 0)
+		return ota_fail(err, errno == ENOENT ? OTA_E_NOTFOUND : OTA_E_IO,
+			"%s: %s", path, strerror(errno));
+	if ((uint64_t)st.st_size != file->manifest.patch_len)
+		return ota_fail(err, OTA_E_DIGEST, "%s is damaged", path);
+	return OTA_OK;
+}
+
+enum ota_code patch_file_open(const char *dir, const struct ota_digest *patch,
+	struct patch_file *out, struct ota_error *err)
+{
+	OTA_AUTO(patch_file_fini) struct patch_file file = { .name = *patch, .fd = -1 };
+	enum ota_code rc = read_manifest(dir, &file, err);
+
+	if (rc == OTA_OK)
+		rc = open_bytes(dir, &file, err);
+	if (rc != OTA_OK)
+		return rc;
+	*out = file;
+	file = (struct patch_file){ 0 };
+	return OTA_OK;
+}
+
+enum ota_code patch_file_chunk(const struct patch_file *file, uint32_t index,
+	struct ota_buf *out, struct ota_error *err)
+{
+	const struct ota_manifest *m = &file->manifest;
+	uint32_t len = ota_manifest_chunk_len(m, index);
+	ota_autofree uint8_t *data = malloc(len);
+	struct ota_digest got;
+	enum ota_code rc;
+
+	if (!data)
+		return ota_fail(err, OTA_E_NOMEM, "chunk");
+	rc = ota_fd_read_at(file->fd, (uint64_t)index * m->chunk_len, data, len, err);
+	if (rc != OTA_OK)
+		return rc;
+	got = ota_digest_of((struct ota_bytes){ data, len });
+	if (!ota_digest_equal(&got, &m->chunks[index]))
+		return ota_fail(err, OTA_E_DIGEST, "chunk %u in the cache is damaged",
+			(unsigned)index);
+	rc = ota_chunk_encode(index, (struct ota_bytes){ data, len }, out);
+	return rc == OTA_OK ? rc : ota_fail(err, rc, "chunk");
+}
+
+/* ---- recipes */
+
+static void recipe_name(const struct patch_recipe *recipe, char out[static RECIPE_CAP])
+{
+	char from[OTA_DIGEST_HEX_CAP], to[OTA_DIGEST_HEX_CAP];
+	const char *codec = ota_codec_text(recipe->codec);
+
+	ota_digest_hex(&recipe->from, from);
+	ota_digest_hex(&recipe->to, to);
+	if (ota_digest_is_zero(&recipe->from))
+		(void)snprintf(out, RECIPE_CAP, "%s-%s", codec, to);
+	else
+		(void)snprintf(out, RECIPE_CAP, "%s-%s-%s", codec, from, to);
+}
+
+enum ota_code patch_recipe_find(const char *dir, const struct patch_recipe *recipe,
+	struct ota_digest *patch, uint64_t *took_ms, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	char name[RECIPE_CAP], path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
+	uint64_t took = 0;
+	const char *text;
+	enum ota_code rc;
+
+	recipe_name(recipe, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	rc = ota_file_read(path, RECIPE_CAP, &buf, err);
+	if (rc != OTA_OK)
+		return rc;
+	text = ota_buf_text(&buf);
+	if (!text || sscanf(text, "%64s %" SCNu64, hex, &took) != 2)
+		return ota_fail(err, OTA_E_FORMAT, "%s", path);
+	rc = ota_digest_parse(hex, patch, err);
+	if (rc == OTA_OK)
+		*took_ms = took;
+	return rc;
+}
+
+enum ota_code patch_recipe_store(const char *dir, const struct patch_recipe *recipe,
+	const struct ota_digest *patch, uint64_t took_ms, struct ota_error *err)
+{
+	char name[RECIPE_CAP], path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
+	char text[RECIPE_CAP];
+
+	recipe_name(recipe, name);
+	ota_digest_hex(patch, hex);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	(void)snprintf(text, sizeof(text), "%s %" PRIu64 "\n", hex, took_ms);
+	return ota_file_replace(path, ota_bytes_of(text), 0600, err);
+}
