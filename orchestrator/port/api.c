@@ -1,0 +1,246 @@
+#include "orchestrator/port/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/port/api_handlers.h"
+#include "proto/base/own.h"
+#include "proto/io/log.h"
+#include "proto/wire/json.h"
+
+struct api_route {
+	const char *method, *path; /* a segment {} takes any name */
+	enum api_scope scope;
+	bool is_upload;
+	enum ota_code (*handler)(struct api *api, const struct api_request *request,
+		struct api_reply *reply, struct ota_error *err);
+};
+
+/* clang-format off */
+static const struct api_route routes[] = {
+	{ "GET",  "/status",              API_READ,    false, api_get_status },
+	{ "GET",  "/fleet",               API_READ,    false, api_get_fleet },
+	{ "PUT",  "/fleet",               API_ADMIN,   false, api_put_fleet },
+	{ "GET",  "/devices",             API_READ,    false, api_get_devices },
+	{ "POST", "/devices",             API_ENROL,   false, api_post_device },
+	{ "GET",  "/devices/{}",          API_READ,    false, api_get_device },
+	{ "GET",  "/devices/{}/explain",  API_READ,    false, api_get_explain },
+	{ "POST", "/documents",           API_ROLLOUT, false, api_post_document },
+	{ "GET",  "/documents/{}/{}",     API_READ,    false, api_get_document },
+	{ "GET",  "/releases",            API_READ,    false, api_get_releases },
+	{ "PUT",  "/images/{}",           API_ROLLOUT, true,  api_put_image },
+	{ "HEAD", "/images/{}",           API_READ,    false, api_head_image },
+	{ "POST", "/plan",                API_READ,    false, api_post_plan },
+	{ "POST", "/rollouts",            API_ROLLOUT, false, api_post_rollout },
+	{ "GET",  "/rollouts",            API_READ,    false, api_get_rollouts },
+	{ "GET",  "/rollouts/{}",         API_READ,    false, api_get_rollout },
+	{ "POST", "/rollouts/{}/{}",      API_ROLLOUT, false, api_post_command },
+	{ "GET",  "/audit",               API_READ,    false, api_get_audit },
+	{ "GET",  "/audit/verify",        API_READ,    false, api_get_audit_verify },
+};
+
+/* Status of a failure; what has no row is 400: the request was wrong. */
+static const struct { enum ota_code code; unsigned status; } statuses[] = {
+	{ OTA_E_DENIED, 403 },    { OTA_E_NOTFOUND, 404 }, { OTA_E_CONFLICT, 409 },
+	{ OTA_E_STATE, 409 },     { OTA_E_BUSY, 409 },     { OTA_E_SEQUENCE, 409 },
+	{ OTA_E_LIMIT, 413 },     { OTA_E_NOSPACE, 507 },  { OTA_E_NOMEM, 507 },
+	{ OTA_E_IO, 507 },
+};
+/* clang-format on */
+
+/* ---- replies */
+
+void api_reply_fini(struct api_reply *reply)
+{
+	ota_buf_fini(&reply->body);
+}
+
+static unsigned status_of(enum ota_code code)
+{
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+		if (statuses[i].code == code)
+			return statuses[i].status;
+	return 400;
+}
+
+/* {"error":{"name":"HARDWARE","number":37,"text":"..."}} */
+static bool print_failure(struct ota_buf *out, const struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
+	cJSON *error = tree ? cJSON_AddObjectToObject(tree, "error") : NULL;
+	char text[sizeof(err->text) * 4];
+
+	ota_escape(err->text, text, sizeof(text));
+	return error &&
+	       cJSON_AddStringToObject(error, "name", ota_code_name(err->code)) &&
+	       ota_json_add_u64(error, "number", err->code) &&
+	       cJSON_AddStringToObject(error, "text", text) &&
+	       ota_json_print(tree, out, NULL) == OTA_OK;
+}
+
+static void fail_with(
+	struct api_reply *reply, unsigned status, const struct ota_error *err)
+{
+	api_reply_fini(reply);
+	reply->status = status;
+	reply->octets = false;
+	(void)print_failure(&reply->body, err); /* short of memory: the status alone */
+}
+
+void api_fail(struct api_reply *reply, const struct ota_error *err)
+{
+	fail_with(reply, status_of(err->code), err);
+}
+
+void api_unauthorized(struct api_reply *reply)
+{
+	static const struct ota_error err = { OTA_E_DENIED,
+		"a valid API key is needed: Authorization: Bearer sluice_..." };
+
+	fail_with(reply, 401, &err);
+}
+
+enum ota_code api_reply_json(struct api_reply *reply, cJSON *tree, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *taken = tree;
+	enum ota_code rc;
+
+	if (!taken)
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	rc = ota_json_print(taken, &reply->body, err);
+	if (rc != OTA_OK)
+		return ota_wrap(err, OTA_E_IO, "answer is not strict JSON");
+	reply->status = 200;
+	return OTA_OK;
+}
+
+enum ota_code api_reply_found(struct api_reply *reply, cJSON *tree, const char *what,
+	const char *name, struct ota_error *err)
+{
+	char shown[128];
+
+	if (tree)
+		return api_reply_json(reply, tree, err);
+	ota_escape(name, shown, sizeof(shown));
+	return ota_fail(err, OTA_E_NOTFOUND, "no %s '%s'", what, shown);
+}
+
+/* ---- requests */
+
+enum ota_code api_body_json(
+	const struct api_request *request, cJSON **out, struct ota_error *err)
+{
+	enum ota_code rc = ota_json_parse(request->body, false, out, err);
+
+	return rc == OTA_OK ? rc : ota_wrap(err, rc, "body");
+}
+
+const char *api_param_text(
+	const struct api_request *request, const char *name, const char *fallback)
+{
+	for (size_t i = 0; i < request->param_count; i++)
+		if (strcmp(request->params[i].name, name) == 0)
+			return request->params[i].value;
+	return fallback;
+}
+
+enum ota_code api_param_u64(const struct api_request *request, const char *name,
+	uint64_t max, uint64_t *inout, struct ota_error *err)
+{
+	const char *text = api_param_text(request, name, NULL);
+	uint64_t value = 0;
+	size_t digits;
+
+	if (!text)
+		return OTA_OK;
+	digits = strspn(text, "0123456789");
+	if (digits == 0 || digits > 16 || text[digits])
+		return ota_fail(err, OTA_E_USAGE, "%s must be a whole number", name);
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	if (value > max)
+		return ota_fail(err, OTA_E_USAGE, "%s must be at most %llu", name,
+			(unsigned long long)max);
+	*inout = value;
+	return OTA_OK;
+}
+
+/* ---- routing */
+
+static bool take_segment(
+	struct api_request *request, unsigned *taken, const char *from, size_t len)
+{
+	if (*taken == API_SEGMENTS_MAX || len == 0 || len >= API_SEGMENT_CAP)
+		return false;
+	memcpy(request->segments[*taken], from, len);
+	request->segments[*taken][len] = '\0';
+	(*taken)++;
+	return true;
+}
+
+/* Segment by segment; both begin with '/'. */
+static bool is_match(struct api_request *request, const char *pattern)
+{
+	const char *path = request->path;
+	unsigned taken = 0;
+
+	while (*pattern == '/' && *path == '/') {
+		size_t want = strcspn(++pattern, "/");
+		size_t have = strcspn(++path, "/");
+		bool any = want == 2 && strncmp(pattern, "{}", 2) == 0;
+
+		if (any && !take_segment(request, &taken, path, have))
+			return false;
+		if (!any && (want != have || strncmp(pattern, path, want) != 0))
+			return false;
+		pattern += want;
+		path += have;
+	}
+	return !*pattern && !*path;
+}
+
+const struct api_route *api_route_of(struct api_request *request)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (strcmp(request->method, routes[i].method) == 0 &&
+			is_match(request, routes[i].path))
+			return &routes[i];
+	return NULL;
+}
+
+enum api_scope api_route_scope(const struct api_route *route)
+{
+	return route->scope;
+}
+
+bool api_route_is_upload(const struct api_route *route)
+{
+	return route->is_upload;
+}
+
+enum ota_code api_upload_new(const struct api *api, const struct api_request *request,
+	struct image_upload **out, struct ota_error *err)
+{
+	struct ota_digest image;
+	enum ota_code rc = ota_digest_parse(request->segments[0], &image, err);
+
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "image");
+	return image_upload_new(api->images, &image, request->body_len, out, err);
+}
+
+void api_answer(struct api *api, const struct api_route *route,
+	const struct api_request *request, struct api_reply *reply)
+{
+	struct ota_error err = { 0 };
+	char why[256];
+
+	err.code = route->handler(api, request, reply, &err);
+	if (err.code == OTA_OK)
+		return;
+	api_fail(reply, &err);
+	ota_log(reply->status == 507 ? OTA_LOG_ERR : OTA_LOG_INFO, "api.refused",
+		"who=%s method=%s route=%s status=%u error=%s why=%s", request->who,
+		route->method, route->path, reply->status, ota_code_name(err.code),
+		ota_log_quote(err.text, why));
+}

@@ -1,0 +1,89 @@
+#ifndef ORCHESTRATOR_PORT_API_H
+#define ORCHESTRATOR_PORT_API_H
+
+/* The HTTP API as functions: a request goes in, a reply comes out. Nothing here knows of
+ * sockets; http.c brings both. orchestrator/README.md has the routes for people. */
+
+#include "orchestrator/core/core.h"
+#include "orchestrator/port/api_keys.h"
+#include "orchestrator/port/images.h"
+#include "orchestrator/port/ledger.h"
+#include "orchestrator/port/patches.h"
+#include "orchestrator/port/publisher.h"
+
+enum {
+	API_BODY_MAX = 1 << 20, /* bytes of a JSON body */
+	API_PARAMS_MAX = 8,     /* query parameters */
+	API_SEGMENTS_MAX = 2,   /* variable parts of a path */
+	API_SEGMENT_CAP = 129,  /* bytes of one with the NUL */
+	API_PAGE = 100,         /* entries of a list by default */
+	API_PAGE_MAX = 1000,
+};
+
+/** What the handlers act on; everything is borrowed. */
+struct api {
+	struct core *core;
+	struct ledger *ledger;
+	struct images *images;
+	struct patches *patches;
+	struct publisher *publisher;
+	struct ota_mqtt *link;
+	const char *broker_url;
+};
+
+struct api_param {
+	const char *name, *value; /* borrowed */
+};
+
+struct api_request {
+	const char *method;          /* borrowed */
+	const char *path;            /* below /api/v1, decoded; borrowed */
+	char who[OTA_NAME_CAP];      /* id of the API key */
+	uint64_t body_len;           /* bytes announced */
+	struct ota_bytes body;       /* borrowed; of all routes but uploads */
+	struct image_upload *upload; /* borrowed; of uploads, all bytes in */
+	struct api_param params[API_PARAMS_MAX];
+	size_t param_count;
+	char segments[API_SEGMENTS_MAX][API_SEGMENT_CAP]; /* filled by api_route_of() */
+};
+
+/** `= { 0 }` is empty; release with api_reply_fini(). */
+struct api_reply {
+	unsigned status;     /* of HTTP */
+	bool octets;         /* otherwise JSON */
+	struct ota_buf body; /* owned */
+};
+
+/** Release what a reply owns. */
+void api_reply_fini(struct api_reply *reply);
+
+/** One row of the table of routes. Opaque. */
+struct api_route;
+
+/** The route of a request, whose method and path are set; NULL if there is none. Fills
+ *  request->segments. */
+const struct api_route *api_route_of(struct api_request *request);
+
+/** What a key must be allowed to do. */
+enum api_scope api_route_scope(const struct api_route *route);
+
+/** True if the body is an image, streamed to disk. */
+bool api_route_is_upload(const struct api_route *route);
+
+/** The image that an upload names, and room for it. Returns OTA_OK, OTA_E_FORMAT for a
+ *  bad digest, or a code of image_upload_new(). */
+OTA_CHECKED enum ota_code api_upload_new(const struct api *api,
+	const struct api_request *request, struct image_upload **out,
+	struct ota_error *err);
+
+/** Answer a request whose body is whole. */
+void api_answer(struct api *api, const struct api_route *route,
+	const struct api_request *request, struct api_reply *reply);
+
+/** Answer with a failure, in the one form all failures have. */
+void api_fail(struct api_reply *reply, const struct ota_error *err);
+
+/** As api_fail(), for who cannot be told apart from anybody: status 401. */
+void api_unauthorized(struct api_reply *reply);
+
+#endif

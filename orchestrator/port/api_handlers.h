@@ -1,0 +1,57 @@
+#ifndef ORCHESTRATOR_PORT_API_HANDLERS_H
+#define ORCHESTRATOR_PORT_API_HANDLERS_H
+
+/* The handlers behind the table of routes. Each fills reply and returns OTA_OK, or fails
+ * with a code that becomes the status. */
+
+#include "orchestrator/port/api.h"
+
+/* X(NAME of the handler) */
+#define API_HANDLERS(X)      \
+	X(api_get_status)    \
+	X(api_get_fleet)     \
+	X(api_put_fleet)     \
+	X(api_get_devices)   \
+	X(api_post_device)   \
+	X(api_get_device)    \
+	X(api_get_explain)   \
+	X(api_post_document) \
+	X(api_get_document)  \
+	X(api_get_releases)  \
+	X(api_put_image)     \
+	X(api_head_image)    \
+	X(api_post_plan)     \
+	X(api_post_rollout)  \
+	X(api_get_rollouts)  \
+	X(api_get_rollout)   \
+	X(api_post_command)  \
+	X(api_get_audit)     \
+	X(api_get_audit_verify)
+
+#define API_HANDLER_DECLARE(name)                                              \
+	enum ota_code name(struct api *api, const struct api_request *request, \
+		struct api_reply *reply, struct ota_error *err);
+API_HANDLERS(API_HANDLER_DECLARE)
+#undef API_HANDLER_DECLARE
+
+/** Reply with a tree, which is taken; NULL: memory was short. */
+OTA_CHECKED enum ota_code api_reply_json(
+	struct api_reply *reply, cJSON *tree, struct ota_error *err);
+
+/** As api_reply_json(), where NULL means that what `name` names is not known. */
+OTA_CHECKED enum ota_code api_reply_found(struct api_reply *reply, cJSON *tree,
+	const char *what, const char *name, struct ota_error *err);
+
+/** The body as strict JSON; free the tree. */
+OTA_CHECKED enum ota_code api_body_json(
+	const struct api_request *request, cJSON **out, struct ota_error *err);
+
+/** A query parameter; fallback if it is not there. */
+const char *api_param_text(
+	const struct api_request *request, const char *name, const char *fallback);
+
+/** A query parameter that is a whole number up to max. OTA_OK or OTA_E_USAGE. */
+OTA_CHECKED enum ota_code api_param_u64(const struct api_request *request,
+	const char *name, uint64_t max, uint64_t *inout, struct ota_error *err);
+
+#endif

@@ -1,0 +1,212 @@
+/* Routes about what is rolled out: documents, images, rollouts. */
+#include "orchestrator/port/api_handlers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/port/now.h"
+#include "proto/base/own.h"
+#include "proto/wire/json.h"
+
+enum { ROOT_VERSION_MAX = 4096 }; /* looked for when the newest root is asked for */
+
+/* ---- documents */
+
+enum ota_code api_post_document(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
+	enum ota_doc_type type = OTA_DOC_ROOT;
+	struct ota_digest digest = { 0 };
+	enum ota_code rc = core_document(
+		api->core, port_now(), request->who, request->body, &type, &digest, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	if (!tree || !cJSON_AddStringToObject(tree, "type", ota_doc_type_text(type)) ||
+		!ota_json_add_digest(tree, "digest", &digest))
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	return api_reply_json(reply, ota_take(&tree), err);
+}
+
+/* Roots are a chain without gaps; it need not begin with 1. */
+static bool newest_root(const struct core *core, struct ota_bytes *out)
+{
+	bool found = false;
+
+	for (unsigned version = 1; version <= ROOT_VERSION_MAX; version++) {
+		struct ota_bytes envelope;
+		char key[16];
+
+		(void)snprintf(key, sizeof(key), "%u", version);
+		if (core_get_document(core, OTA_DOC_ROOT, key, &envelope)) {
+			*out = envelope;
+			found = true;
+		} else if (found) {
+			break;
+		}
+	}
+	return found;
+}
+
+enum ota_code api_get_document(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	const char *key = request->segments[1];
+	bool current = strcmp(key, "current") == 0;
+	struct ota_bytes envelope = { 0 };
+	enum ota_doc_type type;
+	enum ota_code rc = ota_doc_type_of(request->segments[0], &type, err);
+	bool found;
+
+	if (rc != OTA_OK)
+		return rc;
+	if (current && type == OTA_DOC_ROOT)
+		found = newest_root(api->core, &envelope);
+	else
+		found = core_get_document(api->core, type, current ? "" : key, &envelope);
+	if (!found)
+		return ota_fail(
+			err, OTA_E_NOTFOUND, "no such %s", ota_doc_type_text(type));
+	if (ota_buf_add(&reply->body, envelope) != OTA_OK)
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	reply->status = 200;
+	reply->octets = true;
+	return OTA_OK;
+}
+
+enum ota_code api_get_releases(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	(void)request;
+	return api_reply_json(reply, core_releases_json(api->core), err);
+}
+
+/* ---- images */
+
+static enum ota_code reply_image(struct api_reply *reply, const struct ota_digest *image,
+	uint64_t len, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
+
+	if (!tree || !ota_json_add_digest(tree, "digest", image) ||
+		!ota_json_add_u64(tree, "len", len))
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	return api_reply_json(reply, ota_take(&tree), err);
+}
+
+static enum ota_code find_image(const struct api *api, const struct api_request *request,
+	struct ota_digest *image, uint64_t *len, struct ota_error *err)
+{
+	enum ota_code rc = ota_digest_parse(request->segments[0], image, err);
+
+	if (rc == OTA_OK && !images_has(api->images, image, len))
+		rc = ota_fail(err, OTA_E_NOTFOUND, "no image %s", request->segments[0]);
+	return rc;
+}
+
+enum ota_code api_put_image(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	struct ota_digest image;
+	uint64_t len = 0;
+	enum ota_code rc = image_upload_finish(request->upload, err);
+
+	if (rc == OTA_OK)
+		rc = find_image(api, request, &image, &len, err);
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "image");
+	core_image(api->core, port_now(), request->who, &image, len);
+	return reply_image(reply, &image, len, err);
+}
+
+enum ota_code api_head_image(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	struct ota_digest image;
+	uint64_t len = 0;
+	enum ota_code rc = find_image(api, request, &image, &len, err);
+
+	return rc == OTA_OK ? reply_image(reply, &image, len, err) : rc;
+}
+
+/* ---- rollouts */
+
+enum ota_code api_post_plan(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *spec = NULL;
+	cJSON *plan = NULL;
+	enum ota_code rc = api_body_json(request, &spec, err);
+
+	if (rc == OTA_OK)
+		rc = core_plan_json(api->core, port_now(), spec, &plan, err);
+	return rc == OTA_OK ? api_reply_json(reply, plan, err) : rc;
+}
+
+static enum ota_code reply_rollout(
+	struct api *api, const char *name, struct api_reply *reply, struct ota_error *err)
+{
+	return api_reply_found(reply, core_rollout_json(api->core, port_now(), name),
+		"rollout", name, err);
+}
+
+enum ota_code api_post_rollout(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *spec = NULL;
+	enum ota_code rc = api_body_json(request, &spec, err);
+	const char *name;
+
+	if (rc == OTA_OK)
+		rc = core_apply(api->core, port_now(), request->who, spec, err);
+	if (rc != OTA_OK)
+		return rc;
+	name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(spec, "rollout"));
+	return reply_rollout(api, name ? name : "", reply, err);
+}
+
+enum ota_code api_get_rollouts(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	(void)request;
+	return api_reply_json(reply, core_rollouts_json(api->core, port_now()), err);
+}
+
+enum ota_code api_get_rollout(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	return reply_rollout(api, request->segments[0], reply, err);
+}
+
+/* {"reason": text}, or no body at all. The text lives as long as the tree. */
+static enum ota_code read_reason(const struct api_request *request, cJSON **tree,
+	const char **reason, struct ota_error *err)
+{
+	struct ota_json_reader r;
+	enum ota_code rc;
+
+	*reason = "";
+	if (request->body.len == 0)
+		return OTA_OK;
+	rc = api_body_json(request, tree, err);
+	if (rc != OTA_OK)
+		return rc;
+	r = ota_json_read(*tree, err);
+	if (ota_json_has(&r, "reason"))
+		*reason = ota_json_text(&r, "reason");
+	return ota_json_finish(&r);
+}
+
+enum ota_code api_post_command(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const char *name = request->segments[0], *reason = "";
+	enum ota_code rc = read_reason(request, &tree, &reason, err);
+
+	if (rc == OTA_OK)
+		rc = core_command(api->core, port_now(), request->who, name,
+			request->segments[1], reason, err);
+	return rc == OTA_OK ? reply_rollout(api, name, reply, err) : rc;
+}

@@ -1,0 +1,297 @@
+#include "orchestrator/port/exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "orchestrator/port/http.h"
+#include "proto/base/own.h"
+#include "proto/io/log.h"
+#include "proto/io/loop.h"
+
+enum {
+	PATH_CAP = 1024,
+	DISCARD_MAX =
+		API_BODY_MAX, /* a refused body up to this long is read to its end */
+};
+
+static const struct bucket_rate key_rate = { .burst = 200, .each_ms = 10 };
+static const struct bucket_rate stranger_rate = { .burst = 20, .each_ms = 1000 };
+static const char prefix[] = "/api/v1";
+
+struct exchange {
+	struct exchange_ground *ground; /* borrowed */
+	const struct api_route *route;  /* NULL: settled already */
+	struct api_request request;
+	struct api_reply reply; /* owned */
+	bool settled;           /* reply stands; what still comes is thrown away */
+	char path[PATH_CAP], method[16];
+	struct ota_buf body;         /* owned */
+	struct image_upload *upload; /* owned */
+};
+
+static void settle(struct exchange *x, enum ota_code code, const char *text)
+{
+	struct ota_error err = { .code = code };
+
+	(void)snprintf(err.text, sizeof(err.text), "%s", text);
+	api_fail(&x->reply, &err);
+	x->settled = true;
+}
+
+/* ---- the header */
+
+struct header_look {
+	size_t len;
+	unsigned lengths; /* Content-Length lines */
+	bool transfer_encoding;
+	const char *content_length;
+};
+
+static enum MHD_Result look_at_header(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct header_look *look = cls;
+
+	(void)kind;
+	look->len += strlen(name) + (value ? strlen(value) : 0) + 4;
+	if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		look->transfer_encoding = true;
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+		look->lengths++;
+		look->content_length = value;
+	}
+	return MHD_YES;
+}
+
+static bool read_length(const char *text, uint64_t *out)
+{
+	size_t digits = strspn(text, "0123456789");
+	uint64_t value = 0;
+
+	if (digits == 0 || digits > 18 || text[digits])
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	*out = value;
+	return true;
+}
+
+/* RFC 9112, 6.1 and 6.3: two ways to say where the body ends are an attack. We take one:
+ * Content-Length, once. */
+static void check_header(struct exchange *x, struct MHD_Connection *connection)
+{
+	struct header_look look = { 0 };
+
+	(void)MHD_get_connection_values(
+		connection, MHD_HEADER_KIND, look_at_header, &look);
+	if (look.len > HTTP_HEADER_MAX)
+		settle(x, OTA_E_LIMIT, "header is over 8 KiB");
+	else if (look.transfer_encoding)
+		settle(x, OTA_E_FORMAT,
+			"Transfer-Encoding is not taken; send Content-Length");
+	else if (look.lengths > 1 ||
+		 (look.lengths == 1 &&
+			 !read_length(look.content_length, &x->request.body_len)))
+		settle(x, OTA_E_FORMAT, "Content-Length");
+}
+
+static enum MHD_Result take_param(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct api_request *request = cls;
+
+	(void)kind;
+	if (request->param_count == API_PARAMS_MAX)
+		return MHD_NO;
+	request->params[request->param_count++] =
+		(struct api_param){ name, value ? value : "" };
+	return MHD_YES;
+}
+
+/* ---- who asks */
+
+static void settle_429(struct exchange *x)
+{
+	settle(x, OTA_E_BUSY, "too many requests, try again");
+	x->reply.status = 429;
+}
+
+static void check_key(
+	struct exchange *x, struct MHD_Connection *connection, enum api_scope *scope)
+{
+	static const char bearer[] = "Bearer ";
+	struct exchange_ground *ground = x->ground;
+	const char *given = MHD_lookup_connection_value(
+		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	uint64_t now_ms = ota_clock_mono_ms();
+	struct ota_error err = { 0 };
+	char why[256];
+
+	if (api_keys_refresh(ground->keys, &err) != OTA_OK)
+		ota_log(OTA_LOG_ERR, "keys.failed", "why=%s",
+			ota_log_quote(err.text, why));
+	if (given && strncmp(given, bearer, sizeof(bearer) - 1) == 0 &&
+		api_keys_check(ground->keys, given + sizeof(bearer) - 1, x->request.who,
+			scope)) {
+		struct ota_digest slot = ota_digest_of(ota_bytes_of(x->request.who));
+
+		if (!bucket_take(&ground->by_key[slot.at[0] % EXCHANGE_KEY_SLOTS],
+			    &key_rate, now_ms))
+			settle_429(x);
+		return;
+	}
+	if (!bucket_take(&ground->strangers, &stranger_rate, now_ms)) {
+		settle_429(x);
+		return;
+	}
+	api_unauthorized(&x->reply);
+	x->settled = true;
+}
+
+/* ---- what is asked */
+
+static bool is_health(struct exchange *x)
+{
+	static const char alive[] = "{\"ok\":true}";
+	const char *path = x->path;
+
+	if (strncmp(path, prefix, sizeof(prefix) - 1) == 0)
+		path += sizeof(prefix) - 1;
+	if (strcmp(x->method, "GET") != 0 || strcmp(path, "/healthz") != 0)
+		return false;
+	x->settled = ota_buf_add(&x->reply.body, ota_bytes_of(alive)) == OTA_OK;
+	x->reply.status = 200;
+	return x->settled;
+}
+
+static void find_route(struct exchange *x, enum api_scope scope)
+{
+	const struct api_route *route = NULL;
+	char text[200], shown[128];
+
+	if (strncmp(x->path, prefix, sizeof(prefix) - 1) == 0) {
+		x->request.path = x->path + sizeof(prefix) - 1;
+		route = api_route_of(&x->request);
+	}
+	if (!route) {
+		ota_escape(x->path, shown, sizeof(shown));
+		(void)snprintf(text, sizeof(text), "no route %s %s", x->method, shown);
+		settle(x, OTA_E_NOTFOUND, text);
+	} else if (!api_scope_allows(scope, api_route_scope(route))) {
+		settle(x, OTA_E_DENIED, "the scope of this API key does not allow that");
+	} else {
+		x->route = route;
+	}
+}
+
+static void prepare_body(struct exchange *x)
+{
+	struct ota_error err = { 0 };
+
+	if (!api_route_is_upload(x->route)) {
+		if (x->request.body_len > API_BODY_MAX)
+			settle(x, OTA_E_LIMIT, "body is over 1 MiB");
+		return;
+	}
+	err.code = api_upload_new(x->ground->api, &x->request, &x->upload, &err);
+	if (err.code != OTA_OK)
+		settle(x, err.code, err.text);
+}
+
+struct exchange *exchange_new(struct exchange_ground *ground,
+	struct MHD_Connection *connection, const char *method, const char *path)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	enum api_scope scope = API_READ;
+
+	if (!x)
+		return NULL;
+	x->ground = ground;
+	x->request.method = x->method;
+	(void)snprintf(x->method, sizeof(x->method), "%s", method);
+	if (strlen(path) < sizeof(x->path))
+		(void)snprintf(x->path, sizeof(x->path), "%s", path);
+	else
+		settle(x, OTA_E_LIMIT, "path is too long");
+	if (!x->settled)
+		check_header(x, connection);
+	if (!x->settled && is_health(x))
+		return x;
+	if (!x->settled)
+		check_key(x, connection, &scope);
+	if (!x->settled)
+		find_route(x, scope);
+	if (!x->settled)
+		prepare_body(x);
+	if (!x->settled)
+		(void)MHD_get_connection_values(
+			connection, MHD_GET_ARGUMENT_KIND, take_param, &x->request);
+	return x;
+}
+
+bool exchange_is_hopeless(const struct exchange *x)
+{
+	return x->settled && x->request.body_len > DISCARD_MAX;
+}
+
+void exchange_body(struct exchange *x, struct ota_bytes data)
+{
+	struct ota_error err = { 0 };
+
+	if (x->settled)
+		return;
+	if (x->upload)
+		err.code = image_upload_add(x->upload, data, &err);
+	else if (data.len > API_BODY_MAX - x->body.len)
+		err.code = ota_fail(&err, OTA_E_LIMIT, "body is over 1 MiB");
+	else
+		err.code = ota_buf_add(&x->body, data);
+	if (err.code != OTA_OK)
+		settle(x, err.code, err.text);
+}
+
+/* ---- the answer */
+
+static void add_headers(const struct exchange *x, struct MHD_Response *response)
+{
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+		x->reply.octets ? "application/octet-stream" : "application/json");
+	(void)MHD_add_response_header(
+		response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (x->reply.status == 401)
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+}
+
+enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *connection)
+{
+	struct MHD_Response *response;
+	enum MHD_Result queued;
+
+	if (!x->settled) {
+		x->request.body = ota_buf_bytes(&x->body);
+		x->request.upload = x->upload;
+		api_answer(x->ground->api, x->route, &x->request, &x->reply);
+		x->settled = true;
+	}
+	response = MHD_create_response_from_buffer(
+		x->reply.body.len, x->reply.body.at, MHD_RESPMEM_MUST_COPY);
+	if (!response)
+		return MHD_NO;
+	add_headers(x, response);
+	queued = MHD_queue_response(connection, x->reply.status, response);
+	MHD_destroy_response(response);
+	return queued;
+}
+
+void exchange_free(struct exchange *x)
+{
+	if (!x)
+		return;
+	image_upload_free(x->upload);
+	ota_buf_fini(&x->body);
+	api_reply_fini(&x->reply);
+	free(x);
+}

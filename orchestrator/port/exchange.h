@@ -1,0 +1,40 @@
+#ifndef ORCHESTRATOR_PORT_EXCHANGE_H
+#define ORCHESTRATOR_PORT_EXCHANGE_H
+
+/* One request and its answer, on their way through libmicrohttpd. */
+
+#include <microhttpd.h>
+
+#include "orchestrator/port/api.h"
+#include "orchestrator/port/bucket.h"
+
+enum { EXCHANGE_KEY_SLOTS = 64 };
+
+/** What all exchanges share. */
+struct exchange_ground {
+	struct api *api;                          /* borrowed */
+	struct api_keys *keys;                    /* borrowed */
+	struct bucket strangers;                  /* requests without a valid key */
+	struct bucket by_key[EXCHANGE_KEY_SLOTS]; /* by a hash of the key's id */
+};
+
+struct exchange;
+
+/** The header is in: judge it. NULL when memory is short. path is copied. */
+struct exchange *exchange_new(struct exchange_ground *ground,
+	struct MHD_Connection *connection, const char *method, const char *path);
+
+/** True if the answer is settled and the body is not worth waiting for. */
+bool exchange_is_hopeless(const struct exchange *exchange);
+
+/** Take bytes of the body. */
+void exchange_body(struct exchange *exchange, struct ota_bytes data);
+
+/** The body is whole, or not wanted: answer. */
+enum MHD_Result exchange_answer(
+	struct exchange *exchange, struct MHD_Connection *connection);
+
+/** Release. NULL is allowed. */
+void exchange_free(struct exchange *exchange);
+
+#endif
