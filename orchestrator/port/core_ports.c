@@ -1,0 +1,134 @@
+#include "orchestrator/port/core_ports.h"
+
+#include "orchestrator/port/fatal.h"
+#include "proto/base/own.h"
+#include "proto/io/loop.h"
+
+/* What the core asks for happens, or this process ends and starts from what is stored. */
+static void must(enum ota_code rc, const struct ota_error *err)
+{
+	if (rc != OTA_OK)
+		fatal_exit("ledger.failed", err);
+}
+
+static void begin(void *ctx)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+
+	must(ledger_begin(ports->ledger, &err), &err);
+}
+
+static void commit(void *ctx)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+
+	must(ledger_commit(ports->ledger, &err), &err);
+	publisher_kick(ports->publisher);
+}
+
+static void put(void *ctx, enum core_table table, const char *key, struct ota_bytes value)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+
+	must(ledger_put(ports->ledger, table, key, value, &err), &err);
+}
+
+static void drop(void *ctx, enum core_table table, const char *key)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+
+	must(ledger_drop(ports->ledger, table, key, &err), &err);
+}
+
+static void audit(void *ctx, const char *who, const char *action, struct ota_bytes detail)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
+	struct core_ports *ports = ctx;
+	struct audit_entry entry = {
+		.at_utc_s = ota_clock_utc_s(), .who = who, .action = action
+	};
+	struct ota_error err = { .code = OTA_E_NOMEM };
+
+	must(ota_buf_add(&text, detail), &err);
+	entry.detail = ota_buf_text(&text);
+	must(entry.detail ? OTA_OK : OTA_E_NOMEM, &err);
+	must(ledger_audit(ports->ledger, &entry, &err), &err);
+}
+
+static void retain(void *ctx, const char *topic, struct ota_bytes payload)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+	enum ledger_kind kind = payload.len ? LEDGER_MESSAGE : LEDGER_CLEAR;
+
+	must(ledger_retain(ports->ledger, topic, kind, payload, &err), &err);
+}
+
+static void set_patch(
+	struct core_ports *ports, const struct ota_digest *patch, enum ledger_kind kind)
+{
+	struct ota_topic topic = { .kind = OTA_TOPIC_MANIFEST, .digest = *patch };
+	struct ota_bytes name = { patch->at, OTA_DIGEST_LEN };
+	struct ota_error err = { 0 };
+	char text[OTA_TOPIC_CAP];
+
+	ota_topic_print(ports->fleet, &topic, text);
+	must(ledger_retain(ports->ledger, text, kind, name, &err), &err);
+}
+
+static void retain_patch(void *ctx, const struct ota_digest *patch)
+{
+	set_patch(ctx, patch, LEDGER_PATCH);
+}
+
+static void release_patch(void *ctx, const struct ota_digest *patch)
+{
+	set_patch(ctx, patch, LEDGER_RELEASE);
+}
+
+static void make_patch(
+	void *ctx, const struct ota_digest *from, const struct ota_digest *to)
+{
+	struct core_ports *ports = ctx;
+
+	patches_make(ports->patches, from, to);
+}
+
+static void sign(
+	void *ctx, enum ota_doc_type type, struct ota_bytes payload, struct ota_buf *out)
+{
+	struct core_ports *ports = ctx;
+	struct ota_error err = { 0 };
+	enum ota_code rc = signer_sign(ports->signer, type, payload, out, &err);
+
+	if (rc != OTA_OK)
+		fatal_exit("sign.failed", &err);
+}
+
+static void fill_random(void *ctx, uint8_t *out, size_t len)
+{
+	(void)ctx;
+	ota_random(out, len);
+}
+
+struct core_port core_ports_of(struct core_ports *ports)
+{
+	return (struct core_port){
+		.ctx = ports,
+		.begin = begin,
+		.commit = commit,
+		.put = put,
+		.drop = drop,
+		.audit = audit,
+		.retain = retain,
+		.retain_patch = retain_patch,
+		.release_patch = release_patch,
+		.make_patch = make_patch,
+		.sign = sign,
+		.random = fill_random,
+	};
+}

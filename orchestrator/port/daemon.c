@@ -1,0 +1,390 @@
+#include "orchestrator/port/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "orchestrator/port/core_ports.h"
+#include "orchestrator/port/http.h"
+#include "orchestrator/port/mqtt_in.h"
+#include "orchestrator/port/now.h"
+#include "proto/base/own.h"
+#include "proto/io/files.h"
+#include "proto/io/log.h"
+
+enum {
+	ANCHOR_LEN_MAX = OTA_ENVELOPE_LEN_MAX,
+	PASSWORD_LEN_MAX = 1024,
+	TICK_MS = 1000,
+	SEND_BUFFER_LEN = 4 << 20, /* bytes; Paho stalls for a second when it is full */
+};
+
+struct daemon {
+	const struct sluiced_config *config; /* borrowed */
+	uv_loop_t loop;
+	uv_signal_t on_term, on_int;
+	uv_timer_t tick;
+	int lock; /* owned; -1: none */
+	struct ota_buf anchor;
+	struct signer signer;
+	struct ledger *ledger; /* owned, as all below */
+	struct images *images;
+	struct patches *patches;
+	struct publisher *publisher;
+	struct mqtt_in *in;
+	struct ota_mqtt *link;
+	struct api_keys *keys;
+	struct http *http;
+	struct core *core;
+	struct core_ports ports;
+	struct api api;
+	bool stopping;
+};
+
+/* ---- reading what stands in files */
+
+static enum ota_code take_lock(struct daemon *d, struct ota_error *err)
+{
+	char path[CONFIG_PATH_CAP + 16];
+	enum ota_code rc = ota_dir_make(d->config->state_dir, 0700, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/sluiced.lock", d->config->state_dir);
+	d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock < 0)
+		return ota_fail(err, OTA_E_IO, "%s: %s", path, strerror(errno));
+	if (flock(d->lock, LOCK_EX | LOCK_NB) != 0)
+		return ota_fail(err, OTA_E_BUSY, "another sluiced runs on %s",
+			d->config->state_dir);
+	return OTA_OK;
+}
+
+static enum ota_code read_secrets(struct daemon *d, struct ota_error *err)
+{
+	enum ota_code rc =
+		ota_file_read(d->config->root, ANCHOR_LEN_MAX, &d->anchor, err);
+
+	if (rc == OTA_OK)
+		rc = signer_open(d->config->online_key, ota_buf_bytes(&d->anchor),
+			&d->signer, err);
+	if (rc == OTA_OK)
+		rc = api_keys_open(d->config->api_keys, &d->keys, err);
+	return rc;
+}
+
+static enum ota_code load_row(void *ctx, enum core_table table, const char *key,
+	struct ota_bytes value, struct ota_error *err)
+{
+	return core_load(ctx, table, key, value, err);
+}
+
+/* ---- events */
+
+static void patch_made(void *ctx, const struct core_patch *patch)
+{
+	struct daemon *d = ctx;
+
+	core_patch_made(d->core, port_now(), patch);
+}
+
+static void patch_failed(void *ctx, const struct ota_digest *from,
+	const struct ota_digest *to, const struct ota_error *why)
+{
+	struct daemon *d = ctx;
+
+	core_patch_failed(d->core, port_now(), from, to, why);
+}
+
+static void link_up(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	ota_log(OTA_LOG_INFO, "broker.connected", "url=%s", d->config->broker.url);
+	mqtt_in_up(d->in, d->link);
+	publisher_up(d->publisher, d->link);
+}
+
+static void link_down(void *ctx, const char *why)
+{
+	struct daemon *d = ctx;
+	char quoted[256];
+
+	ota_log(OTA_LOG_WARNING, "broker.lost", "url=%s why=%s", d->config->broker.url,
+		ota_log_quote(why, quoted));
+	mqtt_in_down(d->in);
+	publisher_down(d->publisher);
+}
+
+static void link_message(
+	void *ctx, const char *topic, struct ota_bytes payload, bool retained)
+{
+	struct daemon *d = ctx;
+
+	if (!publisher_message(d->publisher, topic, payload, retained))
+		mqtt_in_message(d->in, topic, payload);
+}
+
+static void tick(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	(void)core_tick(d->core, port_now());
+}
+
+/* ---- starting */
+
+static enum ota_code open_parts(struct daemon *d, struct ota_error *err)
+{
+	const struct sluiced_config *c = d->config;
+	const struct patches_events events = { d, patch_made, patch_failed };
+	struct publisher_config publisher = { c->fleet, c->patches.dir, NULL };
+	struct patches_config patches = { .dir = c->patches.dir,
+		.workers = c->patches.workers,
+		.level = c->patches.level };
+	char path[CONFIG_PATH_CAP + 16];
+	enum ota_code rc = ledger_open(c->database, &d->ledger, err);
+
+	(void)snprintf(path, sizeof(path), "%s/images", c->state_dir);
+	if (rc == OTA_OK)
+		rc = images_open(path, &d->images, err);
+	patches.images = d->images;
+	if (rc == OTA_OK)
+		rc = patches_new(&d->loop, &patches, &events, &d->patches, err);
+	publisher.ledger = d->ledger;
+	if (rc == OTA_OK)
+		rc = publisher_new(&d->loop, &publisher, &d->publisher, err);
+	return rc;
+}
+
+static enum ota_code start_core(struct daemon *d, struct ota_error *err)
+{
+	struct mqtt_in_config in = { .fleet = d->config->fleet,
+		.publisher = d->publisher };
+	struct core_port port;
+	enum ota_code rc;
+
+	d->ports = (struct core_ports){ d->ledger, d->patches, d->publisher, &d->signer,
+		d->config->fleet };
+	port = core_ports_of(&d->ports);
+	d->core = core_new(&port, d->config->fleet);
+	if (!d->core)
+		return ota_fail(err, OTA_E_NOMEM, "core");
+	in.core = d->core;
+	rc = mqtt_in_new(&d->loop, &in, &d->in, err);
+	if (rc == OTA_OK)
+		rc = ledger_each_row(d->ledger, load_row, d->core, err);
+	if (rc == OTA_OK)
+		rc = core_start(d->core, port_now(), ota_buf_bytes(&d->anchor), err);
+	return rc;
+}
+
+static const char *text_or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+static enum ota_code start_link(struct daemon *d, struct ota_error *err)
+{
+	static const struct ota_mqtt_events events = { link_up, link_down, link_message };
+	OTA_AUTO(ota_buf_fini) struct ota_buf password = { 0 };
+	const struct sluiced_config *c = d->config;
+	struct ota_mqtt_config config = {
+		.url = c->broker.url,
+		.client_id = c->broker.client_id,
+		.user = text_or_null(c->broker.user),
+		.ca_file = text_or_null(c->broker.ca),
+		.cert_file = text_or_null(c->broker.cert),
+		.key_file = text_or_null(c->broker.key),
+		.send_buffer_len = SEND_BUFFER_LEN,
+	};
+	enum ota_code rc = OTA_OK;
+
+	if (c->broker.password_file[0]) {
+		rc = ota_file_read(
+			c->broker.password_file, PASSWORD_LEN_MAX, &password, err);
+		while (password.len > 0 && password.at[password.len - 1] == '\n')
+			password.len--;
+		config.password = ota_buf_text(&password);
+	}
+	if (rc == OTA_OK)
+		rc = ota_mqtt_new(&d->loop, &config, &events, d, &d->link, err);
+	return rc;
+}
+
+static enum ota_code start_http(struct daemon *d, struct ota_error *err)
+{
+	struct http_config config = { d->config->http.host, d->config->http.port, &d->api,
+		d->keys };
+	char address[HTTP_ADDRESS_CAP], path[CONFIG_PATH_CAP + 16];
+	char line[HTTP_ADDRESS_CAP + 1];
+	enum ota_code rc;
+
+	d->api = (struct api){ d->core, d->ledger, d->images, d->patches, d->publisher,
+		d->link, d->config->broker.url };
+	rc = http_new(&d->loop, &config, &d->http, address, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/http.addr", d->config->state_dir);
+	(void)snprintf(line, sizeof(line), "%s\n", address);
+	rc = ota_file_replace(path, ota_bytes_of(line), 0644, err);
+	if (rc == OTA_OK)
+		ota_log(OTA_LOG_NOTICE, "api.listening", "address=%s", address);
+	return rc;
+}
+
+/* ---- stopping: each step begins when the one before holds nothing any more; read from
+ * the last to the first */
+
+static void patches_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->patches = NULL;
+	uv_close((uv_handle_t *)&d->on_term, NULL);
+	uv_close((uv_handle_t *)&d->on_int, NULL);
+	uv_close((uv_handle_t *)&d->tick, NULL);
+}
+
+static void in_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->in = NULL;
+	patches_close(d->patches, patches_gone, d);
+}
+
+static void publisher_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->publisher = NULL;
+	mqtt_in_close(d->in, in_gone, d);
+}
+
+static void link_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->link = NULL;
+	publisher_close(d->publisher, publisher_gone, d);
+}
+
+static void http_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	/* first, so that what the link gives up on is not taken for a failure */
+	if (d->publisher)
+		publisher_down(d->publisher);
+	if (d->link)
+		ota_mqtt_close(d->link, link_gone, d);
+	else
+		link_gone(d);
+}
+
+static void stop(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	(void)uv_timer_stop(&d->tick);
+	http_close(d->http, http_gone, d);
+}
+
+static void signalled(uv_signal_t *handle, int number)
+{
+	ota_log(OTA_LOG_NOTICE, "sluiced.stopping", "signal=%d", number);
+	stop(handle->data);
+}
+
+/* ---- life */
+
+static void init(struct daemon *d, const struct sluiced_config *config)
+{
+	d->config = config;
+	d->lock = -1;
+	(void)uv_loop_init(&d->loop);
+	(void)uv_signal_init(&d->loop, &d->on_term);
+	(void)uv_signal_init(&d->loop, &d->on_int);
+	(void)uv_timer_init(&d->loop, &d->tick);
+	d->on_term.data = d->on_int.data = d->tick.data = d;
+	(void)uv_signal_start(&d->on_term, signalled, SIGTERM);
+	(void)uv_signal_start(&d->on_int, signalled, SIGINT);
+}
+
+static enum ota_code start(struct daemon *d, struct ota_error *err)
+{
+	enum ota_code rc = take_lock(d, err);
+
+	if (rc == OTA_OK)
+		rc = read_secrets(d, err);
+	if (rc == OTA_OK)
+		rc = open_parts(d, err);
+	if (rc == OTA_OK)
+		rc = start_core(d, err);
+	if (rc == OTA_OK)
+		rc = start_link(d, err);
+	if (rc == OTA_OK)
+		rc = start_http(d, err);
+	if (rc == OTA_OK)
+		(void)uv_timer_start(&d->tick, tick, TICK_MS, TICK_MS);
+	return rc;
+}
+
+static void fini(struct daemon *d)
+{
+	(void)uv_loop_close(&d->loop);
+	core_free(d->core);
+	ledger_close(d->ledger);
+	images_free(d->images);
+	api_keys_free(d->keys);
+	signer_fini(&d->signer);
+	ota_buf_fini(&d->anchor);
+	if (d->lock >= 0)
+		(void)close(d->lock);
+}
+
+enum ota_code daemon_run(const struct sluiced_config *config, struct ota_error *err)
+{
+	OTA_AUTO(fini) struct daemon d = { 0 };
+	enum ota_code rc;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	init(&d, config);
+	rc = start(&d, err);
+	if (rc == OTA_OK)
+		ota_log(OTA_LOG_NOTICE, "sluiced.started",
+			"version=" SLUICE_VERSION " fleet=%s unclean=%d", config->fleet,
+			ledger_was_unclean(d.ledger));
+	else
+		stop(&d);
+	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
+	return rc;
+}
+
+/* ---- checking */
+
+static enum ota_code check_ledger(const char *path, struct ota_error *err)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? ledger_check(path, err) : OTA_OK;
+}
+
+enum ota_code daemon_check(const struct sluiced_config *config, struct ota_error *err)
+{
+	struct daemon d = { .config = config, .lock = -1 };
+	enum ota_code rc = read_secrets(&d, err);
+
+	if (rc == OTA_OK)
+		rc = check_ledger(config->database, err);
+	api_keys_free(d.keys);
+	signer_fini(&d.signer);
+	ota_buf_fini(&d.anchor);
+	return rc;
+}
