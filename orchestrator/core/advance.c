@@ -1,0 +1,340 @@
+#include "orchestrator/core/advance.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/core/attempts.h"
+#include "orchestrator/core/documents.h"
+#include "orchestrator/core/patches.h"
+#include "orchestrator/core/registry.h"
+#include "orchestrator/core/stage.h"
+#include "orchestrator/core/store.h"
+#include "orchestrator/core/tree.h"
+
+static const struct cause by_itself = { .who = "core", .text = "" };
+
+static void give_reason(struct rollout *rollout, enum ota_code code, const char *text)
+{
+	rollout->reason = code;
+	(void)snprintf(rollout->reason_text, sizeof rollout->reason_text, "%s", text);
+}
+
+/* ---- moving */
+
+static void audit_move(struct core *core, const struct rollout *rollout,
+	enum rollout_event event, const struct cause *cause)
+{
+	cJSON *detail = tree_object();
+	char action[48];
+
+	(void)snprintf(action, sizeof action, "rollout.%s", rollout_fsm.events[event]);
+	tree_text(detail, "rollout", rollout->spec.rollout);
+	tree_text(detail, "state", rollout_state_text(rollout->state));
+	tree_text(detail, "stage", rollout->spec.stages[rollout->stage].name);
+	tree_text(detail, "reason", ota_code_name(cause->code));
+	tree_text(detail, "text", rollout->reason_text);
+	store_audit(core, cause->who, action, detail);
+}
+
+enum ota_code advance_move(struct core *core, struct rollout *rollout,
+	enum rollout_event event, const struct cause *cause, struct ota_error *err)
+{
+	unsigned to;
+	enum ota_code rc = ota_fsm_next(&rollout_fsm, rollout->state, event, &to, err);
+
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "%s", rollout->spec.rollout);
+	rollout->state = (enum rollout_state)to;
+	if (event != ROLLOUT_EV_RESTART) {
+		give_reason(rollout, cause->code, cause->text);
+		rollout->changed_s = core->now.utc_s;
+	}
+	rollout->dirty = true;
+	core->orders_due = true;
+	store_rollout(core, rollout);
+	audit_move(core, rollout, event, cause);
+	return OTA_OK;
+}
+
+/* A move the table has for every state it is made in. */
+static bool moved(struct core *core, struct rollout *rollout, enum rollout_event event)
+{
+	return advance_move(core, rollout, event, &by_itself, NULL) == OTA_OK;
+}
+
+static bool has_started(const struct rollout *rollout)
+{
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		if (rollout->runs[i].started_s != 0)
+			return true;
+	return false;
+}
+
+enum ota_code advance_revert(struct core *core, struct rollout *rollout,
+	const struct cause *cause, struct ota_error *err)
+{
+	bool reverted = rollout->reverted;
+	uint64_t reverting_s = rollout->reverting_s;
+	enum ota_code rc;
+
+	rollout->reverted = true;
+	rollout->reverting_s = core->now.utc_s;
+	rc = advance_move(core, rollout, ROLLOUT_EV_REVERT, cause, err);
+	if (rc != OTA_OK) {
+		rollout->reverted = reverted;
+		rollout->reverting_s = reverting_s;
+	}
+	return rc;
+}
+
+static bool halted(
+	struct core *core, struct rollout *rollout, enum ota_code code, const char *text)
+{
+	struct cause cause = { .who = "core", .code = code, .text = text };
+
+	rollout->runs[rollout->stage].halted = true;
+	rollout->runs[rollout->stage].llr_micro = rollout->llr_micro;
+	if (advance_move(core, rollout, ROLLOUT_EV_HALT, &cause, NULL) != OTA_OK)
+		return false;
+	if (rollout->spec.on_halt == ON_HALT_REVERT && has_started(rollout))
+		return advance_revert(core, rollout, &cause, NULL) == OTA_OK;
+	return true;
+}
+
+/* ---- judging */
+
+static struct gate_case case_of(const struct core *core, const struct rollout *rollout,
+	const struct gate_counts *counts)
+{
+	struct attempts_sum sum = attempts_sum(core, rollout);
+
+	return (struct gate_case){
+		.gates = &rollout->spec.gates,
+		.stage = rollout->spec.stages[rollout->stage].name,
+		.counts = *counts,
+		.rollout_hard = sum.hard,
+		.rollout_soft = sum.soft,
+		.llr_micro = rollout->llr_micro,
+	};
+}
+
+struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout,
+	struct gate_counts *counts)
+{
+	struct gate_counts all[SPEC_STAGES_MAX];
+	struct gate_case c;
+
+	stage_count(core, rollout, all);
+	*counts = all[rollout->stage];
+	c = case_of(core, rollout, counts);
+	return gate_judge(&c);
+}
+
+/* Whatever the stage: the release is no longer allowed, or it fails. */
+static bool must_halt(struct core *core, struct rollout *rollout)
+{
+	struct ota_error why = { 0 };
+	struct gate_verdict verdict;
+	struct gate_counts counts[SPEC_STAGES_MAX];
+	struct gate_case c;
+
+	if (documents_allow(core, rollout->release, core->now.utc_s, &why) ==
+		OTA_E_UNLISTED)
+		return halted(core, rollout, OTA_E_UNLISTED, why.text);
+	stage_count(core, rollout, counts);
+	c = case_of(core, rollout, &counts[rollout->stage]);
+	if (!gate_must_halt(&c, &verdict))
+		return false;
+	return halted(core, rollout, verdict.code, verdict.text);
+}
+
+/* ---- one step in each state; true if it moved */
+
+static bool prepare(struct core *core, struct rollout *rollout)
+{
+	const struct patch *failed;
+	uint32_t waiting = patches_ask(core, rollout, &failed);
+
+	if (failed != NULL)
+		return halted(core, rollout, OTA_E_NOPATCH, failed->why);
+	return waiting == 0 && moved(core, rollout, ROLLOUT_EV_PREPARED);
+}
+
+/* A stage that has started keeps its share; it only has to be granted still. */
+static enum ota_code still_covered(
+	const struct core *core, const struct rollout *rollout, struct ota_error *err)
+{
+	const struct grant *grant = grant_find(core, &rollout->spec.release);
+	uint64_t permille = rollout->runs[rollout->stage].permille;
+
+	if (grant != NULL && permille > grant->doc.max_permille)
+		return ota_fail(err, OTA_E_SHARE,
+			"stage %s has %" PRIu64 " permille, granted are %" PRIu64,
+			rollout->spec.stages[rollout->stage].name, permille,
+			grant->doc.max_permille);
+	if (grant != NULL && core->now.utc_s >= grant->doc.expires_utc_s)
+		return ota_fail(err, OTA_E_EXPIRED, "grant %" PRIu64, grant->doc.seq);
+	return grant != NULL ? OTA_OK : OTA_E_NOGRANT;
+}
+
+/* Say what is missing; true never, it does not move. */
+static bool wait_for_grant(
+	struct core *core, struct rollout *rollout, enum ota_code code, const char *text)
+{
+	if (rollout->reason == code && strcmp(rollout->reason_text, text) == 0)
+		return false;
+	give_reason(rollout, code, text);
+	store_rollout(core, rollout);
+	return false;
+}
+
+static void start_stage(struct core *core, struct rollout *rollout, uint64_t permille)
+{
+	struct stage_run *run = &rollout->runs[rollout->stage];
+
+	*run = (struct stage_run){ .started_s = core->now.utc_s, .permille = permille };
+}
+
+static bool await_grant(struct core *core, struct rollout *rollout)
+{
+	bool started = rollout->runs[rollout->stage].started_s != 0;
+	struct ota_error why = { 0 };
+	uint64_t permille = 0;
+	enum ota_code rc;
+
+	if (must_halt(core, rollout))
+		return true;
+	rc = started ? still_covered(core, rollout, &why)
+		     : stage_cover(core, rollout, rollout->stage, &permille, &why);
+	if (rc != OTA_OK)
+		return wait_for_grant(core, rollout, rc, why.text);
+	if (!started)
+		start_stage(core, rollout, permille);
+	return moved(core, rollout, ROLLOUT_EV_GRANTED);
+}
+
+static bool run(struct core *core, struct rollout *rollout)
+{
+	struct gate_counts counts;
+	struct gate_verdict verdict;
+
+	if (must_halt(core, rollout))
+		return true;
+	if (still_covered(core, rollout, NULL) != OTA_OK)
+		return moved(core, rollout, ROLLOUT_EV_UNGRANTED);
+	verdict = advance_judge(core, rollout, &counts);
+	if (verdict.move != GATE_PASS)
+		return false;
+	rollout->runs[rollout->stage].soak_from_s = core->now.utc_s;
+	return moved(core, rollout, ROLLOUT_EV_FINISHED);
+}
+
+static uint64_t soak_end_s(const struct rollout *rollout)
+{
+	return rollout->runs[rollout->stage].soak_from_s +
+	       rollout->spec.stages[rollout->stage].soak_s;
+}
+
+static bool soak(struct core *core, struct rollout *rollout)
+{
+	struct stage_run *stage = &rollout->runs[rollout->stage];
+	struct gate_counts counts;
+
+	if (must_halt(core, rollout))
+		return true;
+	if (core->now.utc_s < soak_end_s(rollout) ||
+		advance_judge(core, rollout, &counts).move != GATE_PASS)
+		return false;
+	stage->ended_s = core->now.utc_s;
+	stage->llr_micro = rollout->llr_micro;
+	if (rollout->stage + 1 == rollout->spec.stage_count)
+		return moved(core, rollout, ROLLOUT_EV_DONE);
+	rollout->stage++;
+	return moved(core, rollout, ROLLOUT_EV_NEXT);
+}
+
+static uint64_t revert_end_s(const struct rollout *rollout)
+{
+	const struct rollout_spec *spec = &rollout->spec;
+
+	return rollout->reverting_s + spec->deadlines.install_s +
+	       spec->deadlines.prove_s + spec->gates.silence_s;
+}
+
+static bool revert(struct core *core, struct rollout *rollout)
+{
+	struct attempts_sum sum = attempts_sum(core, rollout);
+	struct cause cause = { .who = "core", .code = rollout->reason };
+	char before[CORE_TEXT_CAP], text[CORE_TEXT_CAP + 64];
+
+	if (sum.touched > 0 && core->now.utc_s < revert_end_s(rollout))
+		return false;
+	memcpy(before, rollout->reason_text, sizeof before);
+	(void)snprintf(text, sizeof text, "%s%s", before,
+		sum.touched > 0 ? "; some devices have not gone back in time" : "");
+	cause.text = text;
+	return advance_move(core, rollout, ROLLOUT_EV_REVERTED, &cause, NULL) == OTA_OK;
+}
+
+static bool step(struct core *core, struct rollout *rollout)
+{
+	switch (rollout->state) {
+	case ROLLOUT_PREPARING:
+		return prepare(core, rollout);
+	case ROLLOUT_WAITING_FOR_GRANT:
+		return await_grant(core, rollout);
+	case ROLLOUT_RUNNING:
+		return run(core, rollout);
+	case ROLLOUT_SOAKING:
+		return soak(core, rollout);
+	case ROLLOUT_REVERTING:
+		return revert(core, rollout);
+	case ROLLOUT_DRAFT:
+	case ROLLOUT_PAUSED:
+	case ROLLOUT_HALTED:
+	case ROLLOUT_COMPLETED:
+	case ROLLOUT_ABORTED:
+	case N_ROLLOUT_STATES:
+		break;
+	}
+	return false;
+}
+
+/* ---- when to look again */
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t sweep_s)
+{
+	const struct grant *grant = grant_find(core, &rollout->spec.release);
+	uint64_t due = sweep_s;
+
+	if (rollout->state == ROLLOUT_REVERTING)
+		return revert_end_s(rollout);
+	if (!rollout_state_is_live(rollout->state))
+		return UINT64_MAX;
+	if (grant != NULL && core->now.utc_s < grant->doc.expires_utc_s)
+		due = sooner(due, grant->doc.expires_utc_s);
+	if (rollout->state == ROLLOUT_SOAKING && core->now.utc_s < soak_end_s(rollout))
+		due = sooner(due, soak_end_s(rollout));
+	if (rollout->runs[rollout->stage].started_s != 0)
+		due = sooner(due, stage_away_due_s(core, rollout, rollout->stage));
+	return due;
+}
+
+void advance(struct core *core, struct rollout *rollout)
+{
+	uint64_t sweep_s = UINT64_MAX;
+
+	do {
+		rollout->dirty = false;
+		if (rollout_state_is_live(rollout->state))
+			sweep_s = attempts_sweep(core, rollout);
+	} while (step(core, rollout));
+	rollout->dirty = false;
+	rollout->due_s = due_s(core, rollout, sweep_s);
+}

@@ -1,0 +1,417 @@
+#include "orchestrator/core/attempts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "orchestrator/core/publish.h"
+#include "orchestrator/core/registry.h"
+#include "orchestrator/core/stage.h"
+#include "orchestrator/core/store.h"
+#include "orchestrator/core/tree.h"
+
+enum { ATTEMPTS_KEPT = 32 }; /* of a device */
+
+static bool runs_new(const struct device *device, const struct rollout *rollout)
+{
+	return ota_digest_equal(&device->report.running, &rollout->release->doc.image);
+}
+
+/* ---- outcomes */
+
+static void look_again(struct core *core, struct rollout *rollout)
+{
+	rollout->dirty = true;
+	core->orders_due = true;
+}
+
+static void count_good(struct rollout *rollout, struct attempt *attempt)
+{
+	if (attempt->counted_good)
+		return;
+	attempt->counted_good = true;
+	rollout->llr_micro = gate_llr_pass(&rollout->spec.gates, rollout->llr_micro);
+}
+
+static void count_bad(struct rollout *rollout, struct attempt *attempt)
+{
+	if (attempt->counted_bad)
+		return;
+	attempt->counted_bad = true;
+	rollout->llr_micro = gate_llr_fail(&rollout->spec.gates, rollout->llr_micro);
+}
+
+static void audit_attempt(
+	struct core *core, const struct device *device, const struct attempt *attempt)
+{
+	cJSON *detail = tree_object();
+	char who[OTA_NAME_CAP + sizeof "device:"], action[32];
+
+	(void)snprintf(who, sizeof who, "device:%s", device->id);
+	(void)snprintf(
+		action, sizeof action, "device.%s", attempt_state_text(attempt->state));
+	tree_text(detail, "rollout", attempt->rollout->spec.rollout);
+	tree_text(detail, "class", failure_class_text(attempt->class));
+	tree_text(detail, "error", ota_code_name(attempt->error));
+	tree_text(detail, "error_text", attempt->error_text);
+	store_audit(core, who, action, detail);
+}
+
+/* The one place that moves an attempt to its end. */
+static void finish(struct core *core, const struct device *device,
+	struct attempt *attempt, enum attempt_state state)
+{
+	struct rollout *rollout = attempt->rollout;
+
+	attempt->state = state;
+	attempt->step_s = core->now.utc_s;
+	if (state == ATTEMPT_CONFIRMED)
+		count_good(rollout, attempt);
+	if (state == ATTEMPT_FAILED)
+		count_bad(rollout, attempt);
+	store_attempt(core, device, attempt);
+	audit_attempt(core, device, attempt);
+	store_rollout(core, rollout);
+	look_again(core, rollout);
+}
+
+static void clear_error(struct attempt *attempt)
+{
+	attempt->class = FAILURE_NONE;
+	attempt->error = OTA_OK;
+	attempt->error_text[0] = '\0';
+}
+
+static void succeed(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	if (attempt->state == ATTEMPT_CONFIRMED)
+		return;
+	clear_error(attempt);
+	finish(core, device, attempt, ATTEMPT_CONFIRMED);
+}
+
+static void fail(struct core *core, const struct device *device, struct attempt *attempt,
+	enum ota_code code, const char *text)
+{
+	enum failure_class class = failure_class_of(code);
+	enum attempt_state state =
+		class == FAILURE_EXCUSED ? ATTEMPT_EXCUSED : ATTEMPT_FAILED;
+
+	if (attempt->state == state && attempt->error == code)
+		return;
+	attempt->class = class;
+	attempt->error = code;
+	(void)snprintf(attempt->error_text, sizeof attempt->error_text, "%s", text);
+	finish(core, device, attempt, state);
+}
+
+/* Under way, at the step it reports. */
+static void work(struct core *core, const struct device *device, struct attempt *attempt)
+{
+	enum ota_update_state step = device->report.state;
+
+	if (attempt->state == ATTEMPT_WORKING && attempt->step == step)
+		return;
+	if (attempt->state != ATTEMPT_WORKING) {
+		clear_error(attempt);
+		attempt->acknowledged = false;
+		attempt->rollout->dirty = true;
+	}
+	if (step < OTA_UPDATE_REBOOTING) /* also when it tries again */
+		attempt->offer_boot = device->report.boot;
+	attempt->state = ATTEMPT_WORKING;
+	attempt->step = step;
+	attempt->step_s = core->now.utc_s;
+	store_attempt(core, device, attempt);
+}
+
+/* ---- reading a report */
+
+static void forget_old(struct core *core, struct device *device)
+{
+	struct attempt **at = &device->attempts;
+
+	for (int kept = 1; *at != NULL && kept < ATTEMPTS_KEPT; kept++)
+		at = &(*at)->older;
+	while (*at != NULL) {
+		struct attempt *old = *at;
+
+		store_drop_attempt(core, device, old);
+		*at = old->older;
+		free(old);
+	}
+}
+
+/* The attempt, begun if it is new: it began on an earlier boot than it ends on. */
+static struct attempt *begun(struct core *core, struct device *device,
+	struct rollout *rollout, uint64_t before)
+{
+	struct attempt *attempt = attempt_find(device, rollout);
+
+	if (attempt != NULL)
+		return attempt;
+	forget_old(core, device);
+	attempt = attempt_of(device, rollout);
+	attempt->state = ATTEMPT_WORKING;
+	attempt->step = OTA_UPDATE_IDLE;
+	attempt->offer_boot = before;
+	attempt->began_s = attempt->step_s = core->now.utc_s;
+	rollout->dirty = true;
+	store_attempt(core, device, attempt);
+	return attempt;
+}
+
+/* DESIGN 1: booted the new image, healthy, confirmed, and said so. */
+static bool is_success(const struct device *device, const struct attempt *attempt)
+{
+	const struct ota_report *r = &device->report;
+
+	return r->state == OTA_UPDATE_CONFIRMED && r->confirmed &&
+	       runs_new(device, attempt->rollout) && r->boot > attempt->offer_boot;
+}
+
+static void read_end(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	const struct ota_report *r = &device->report;
+	enum ota_code error = ota_code_of_number(r->error);
+
+	if (r->state == OTA_UPDATE_FAILED)
+		fail(core, device, attempt, r->error == 0 ? OTA_E_FELLBACK : error,
+			r->error_text);
+	else if (is_success(device, attempt))
+		succeed(core, device, attempt);
+}
+
+static void read_named(struct core *core, struct device *device, struct rollout *rollout,
+	uint64_t before)
+{
+	struct attempt *attempt;
+
+	switch (device->report.state) {
+	case OTA_UPDATE_IDLE:
+		break;
+	case OTA_UPDATE_OFFERED:
+	case OTA_UPDATE_FETCHING:
+	case OTA_UPDATE_VERIFYING:
+	case OTA_UPDATE_INSTALLING:
+	case OTA_UPDATE_ARMED:
+	case OTA_UPDATE_REBOOTING:
+	case OTA_UPDATE_PROVING:
+	case OTA_UPDATE_ROLLING_BACK:
+		attempt = begun(core, device, rollout, before);
+		work(core, device, attempt);
+		break;
+	case OTA_UPDATE_CONFIRMED:
+	case OTA_UPDATE_FAILED:
+		attempt = begun(core, device, rollout, before);
+		read_end(core, device, attempt);
+		break;
+	case OTA_N_UPDATE_STATES:
+		break;
+	}
+}
+
+/* Why the device cannot begin what it is ordered to; OTA_OK: nothing of the kind. */
+static enum ota_code inability(const struct device *device)
+{
+	enum ota_code error = ota_code_of_number(device->report.error);
+	enum ota_code wait = ota_code_of_number(device->report.wait);
+
+	if (failure_is_inability(error))
+		return error;
+	return failure_is_inability(wait) ? wait : OTA_OK;
+}
+
+/* A device that has not begun may tell that it cannot; that is no failure. */
+static void read_inability(struct core *core, struct device *device,
+	struct rollout *rollout, uint64_t before)
+{
+	const struct ota_report *r = &device->report;
+	enum ota_code code = inability(device);
+	struct attempt *attempt = attempt_find(device, rollout);
+
+	if (code != OTA_OK)
+		fail(core, device, begun(core, device, rollout, before), code,
+			r->error_text);
+	else if (attempt != NULL && attempt->state == ATTEMPT_EXCUSED)
+		work(core, device, attempt);
+}
+
+/* The order the device has read and does not work on. */
+static void read_order(struct core *core, struct device *device, uint64_t before)
+{
+	const struct ota_report *r = &device->report;
+	const struct cohort *cohort = cohort_find(core, device->cohort);
+	struct rollout *rollout = publish_rollout_of(core, device->cohort);
+
+	if (cohort == NULL || rollout == NULL || r->order_seq != cohort->seq)
+		return;
+	if (r->state != OTA_UPDATE_IDLE && strcmp(r->rollout, rollout->spec.rollout) == 0)
+		return;
+	read_inability(core, device, rollout, before);
+}
+
+/* Back on the image it came from, by order. */
+static void read_revert(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	const struct ota_report *r = &device->report;
+	bool rests = r->state == OTA_UPDATE_CONFIRMED || r->state == OTA_UPDATE_IDLE ||
+		     r->state == OTA_UPDATE_FAILED;
+
+	if (attempt->state != ATTEMPT_WORKING && attempt->state != ATTEMPT_CONFIRMED)
+		return;
+	if (!rests || !r->confirmed || runs_new(device, attempt->rollout))
+		return;
+	if (r->state == OTA_UPDATE_FAILED)
+		read_end(core, device, attempt);
+	else
+		finish(core, device, attempt, ATTEMPT_REVERTED);
+}
+
+/* It had confirmed and runs something else: DESIGN 8, "re-opens the device". */
+static void read_relapse(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	if (attempt->state != ATTEMPT_CONFIRMED || runs_new(device, attempt->rollout) ||
+		!rollout_state_is_live(attempt->rollout->state))
+		return;
+	fail(core, device, attempt, OTA_E_REVERTED, device->report.error_text);
+}
+
+void attempts_report(struct core *core, struct device *device, uint64_t before)
+{
+	struct rollout *named = rollout_find(core, device->report.rollout);
+	struct attempt *attempt;
+
+	if (named != NULL && !named->reverted)
+		read_named(core, device, named, before);
+	read_order(core, device, before);
+	for (attempt = device->attempts; attempt != NULL; attempt = attempt->older) {
+		if (attempt->rollout->reverted)
+			read_revert(core, device, attempt);
+		else
+			read_relapse(core, device, attempt);
+	}
+}
+
+/* ---- deadlines */
+
+uint64_t attempt_deadline_s(const struct attempt *attempt)
+{
+	const struct rollout_spec *spec = &attempt->rollout->spec;
+	uint64_t budget_s = 0;
+
+	switch (attempt->step) {
+	case OTA_UPDATE_IDLE:
+	case OTA_UPDATE_OFFERED:
+		budget_s = spec->jitter_s + spec->deadlines.fetch_s;
+		break;
+	case OTA_UPDATE_FETCHING:
+		budget_s = spec->deadlines.fetch_s;
+		break;
+	case OTA_UPDATE_VERIFYING:
+	case OTA_UPDATE_INSTALLING:
+		budget_s = spec->deadlines.install_s;
+		break;
+	case OTA_UPDATE_ARMED:
+	case OTA_UPDATE_REBOOTING:
+	case OTA_UPDATE_PROVING:
+	case OTA_UPDATE_ROLLING_BACK:
+	case OTA_UPDATE_CONFIRMED:
+	case OTA_UPDATE_FAILED:
+		budget_s = spec->deadlines.prove_s;
+		break;
+	case OTA_N_UPDATE_STATES:
+		break;
+	}
+	return attempt->step_s + budget_s + spec->gates.silence_s;
+}
+
+static void overdue(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	uint64_t quiet_s = core->now.utc_s - device->heard_s;
+	char text[OTA_ERROR_TEXT_CAP];
+
+	(void)snprintf(text, sizeof text, "in step %s; last heard %llu s ago",
+		ota_update_state_text(attempt->step), (unsigned long long)quiet_s);
+	fail(core, device, attempt,
+		quiet_s >= attempt->rollout->spec.gates.silence_s ? OTA_E_SILENT
+								  : OTA_E_TIMEOUT,
+		text);
+}
+
+uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
+{
+	uint64_t due_s = UINT64_MAX;
+
+	for (size_t i = 0; i < core->device_count; i++) {
+		struct device *device = core->devices[i];
+		struct attempt *attempt = attempt_find(device, rollout);
+		uint64_t deadline_s;
+
+		if (attempt == NULL || attempt->state != ATTEMPT_WORKING)
+			continue;
+		deadline_s = attempt_deadline_s(attempt);
+		if (core->now.utc_s >= deadline_s)
+			overdue(core, device, attempt);
+		else if (deadline_s < due_s)
+			due_s = deadline_s;
+	}
+	return due_s;
+}
+
+/* ---- people */
+
+static void acknowledge(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	if (attempt->state == ATTEMPT_WORKING)
+		attempt->step_s = core->now.utc_s;
+	else if (attempt->state == ATTEMPT_FAILED) {
+		attempt->acknowledged = true;
+		attempt->counted_bad = false;
+	} else
+		return;
+	store_attempt(core, device, attempt);
+}
+
+void attempts_acknowledge(struct core *core, struct rollout *rollout)
+{
+	for (size_t i = 0; i < core->device_count; i++) {
+		struct device *device = core->devices[i];
+		struct attempt *attempt = attempt_find(device, rollout);
+		enum ota_code error = ota_code_of_number(device->report.error);
+
+		if (attempt != NULL)
+			acknowledge(core, device, attempt);
+		if (stage_concerns(rollout, device) && device->reported &&
+			device->alarm_acked != error) {
+			device->alarm_acked = error;
+			store_status(core, device);
+		}
+	}
+	rollout->llr_micro = 0;
+}
+
+struct attempts_sum attempts_sum(const struct core *core, const struct rollout *rollout)
+{
+	struct attempts_sum sum = { 0 };
+
+	for (size_t i = 0; i < core->device_count; i++) {
+		const struct attempt *attempt = attempt_find(core->devices[i], rollout);
+
+		if (attempt == NULL)
+			continue;
+		sum.touched += attempt->state == ATTEMPT_WORKING ||
+			       attempt->state == ATTEMPT_CONFIRMED;
+		if (attempt->state != ATTEMPT_FAILED || attempt->acknowledged)
+			continue;
+		sum.hard += attempt->class == FAILURE_HARD;
+		sum.soft += attempt->class != FAILURE_HARD;
+	}
+	return sum;
+}

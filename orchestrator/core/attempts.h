@@ -1,0 +1,33 @@
+#ifndef ORCHESTRATOR_CORE_ATTEMPTS_H
+#define ORCHESTRATOR_CORE_ATTEMPTS_H
+
+/* What a report means for the update of a device by a rollout. */
+
+#include "orchestrator/core/state.h"
+
+/** The device has reported; before: its boots by the report before this one. Updates its
+ *  attempts, the failure tests, and marks what has to be looked at. */
+void attempts_report(struct core *core, struct device *device, uint64_t before);
+
+/** Seconds when the device must have moved on from the step it is in, or counts as
+ *  silent. */
+uint64_t attempt_deadline_s(const struct attempt *attempt);
+
+/** Judge the devices of a rollout that are past their deadline: silent is HARD, slow but
+ *  talking is a TIMEOUT. Returns the earliest deadline ahead; UINT64_MAX: none. */
+uint64_t attempts_sweep(struct core *core, struct rollout *rollout);
+
+/** A person has seen the failures: they count no more, and the failure test starts
+ *  again. Deadlines of devices at work start again too. */
+void attempts_acknowledge(struct core *core, struct rollout *rollout);
+
+/** How the attempts of a rollout stand. */
+struct attempts_sum {
+	uint32_t soft, hard; /* failures that nobody acknowledged */
+	uint32_t touched;    /* WORKING or CONFIRMED: may have to go back */
+};
+
+/** Count them. Visits every device. */
+struct attempts_sum attempts_sum(const struct core *core, const struct rollout *rollout);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef ORCHESTRATOR_CORE_PATCHES_H
+#define ORCHESTRATOR_CORE_PATCHES_H
+
+/* Which patches a rollout needs: one from each image its devices run, and a full one for
+ * devices that run an image nobody knows. */
+
+#include "orchestrator/core/state.h"
+
+/** The image a patch for the device has to start from; zero: a full one. False if the
+ *  device needs none: it never reported, runs the image, or cannot run the release. */
+bool patches_source(const struct core *core, const struct rollout *rollout,
+	const struct device *device, struct ota_digest *from);
+
+/** Ask for every patch the rollout needs and does not have.
+ *
+ * failed   set to the one that cannot be made, borrowed; NULL: none
+ *
+ * Returns how many are still being made. */
+uint32_t patches_ask(
+	struct core *core, const struct rollout *rollout, const struct patch **failed);
+
+/** Try those again that could not be made. */
+void patches_retry(struct core *core, const struct rollout *rollout);
+
+/** A worker has made one. Unknown ones are passed over. */
+void patches_made(struct core *core, const struct core_patch *made);
+
+/** A worker could not, which text says why. Unknown ones are passed over. */
+void patches_failed(struct core *core, const struct ota_digest *from,
+	const struct ota_digest *to, const char *why);
+
+#endif

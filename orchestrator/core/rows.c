@@ -1,0 +1,393 @@
+#include "orchestrator/core/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "orchestrator/core/documents.h"
+#include "orchestrator/core/registry.h"
+#include "orchestrator/core/tree.h"
+#include "proto/base/own.h"
+
+/* The member key, of any length, appended to out. */
+static void read_hex(struct ota_json_reader *r, const char *key, struct ota_buf *out)
+{
+	const char *text = ota_json_text(r, key);
+	size_t len = strlen(text) / 2;
+	ota_autofree uint8_t *bytes = core_alloc(len + 1, 1);
+
+	if (ota_hex_decode(text, bytes, len) != OTA_OK)
+		ota_json_fail(r, OTA_E_FORMAT, "'%s' is not hex", key);
+	else if (ota_buf_add(out, (struct ota_bytes){ bytes, len }) != OTA_OK)
+		core_out_of_memory();
+}
+
+static int64_t read_signed(
+	struct ota_json_reader *r, const char *key, const char *negative)
+{
+	int64_t value = (int64_t)ota_json_u64(r, key);
+
+	return ota_json_bool(r, negative) ? -value : value;
+}
+
+static enum ota_code load_meta(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r;
+
+	if (strcmp(row->key, "fleet") == 0) {
+		fleet_spec_fini(&core->spec);
+		return fleet_spec_from_json(row->tree, &core->spec, err);
+	}
+	if (strcmp(row->key, "fresh") != 0)
+		return ota_fail(err, OTA_E_FORMAT, "no such row");
+	r = ota_json_read(row->tree, err);
+	core->fresh_seq = ota_json_u64(&r, "seq");
+	core->fresh_issued_s = ota_json_u64(&r, "issued_s");
+	return ota_json_finish(&r);
+}
+
+static enum ota_code load_document(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf envelope = { 0 };
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	enum ota_doc_type type = OTA_DOC_ROOT;
+	const char *key = "";
+	enum ota_code rc = ota_doc_type_of(ota_json_text(&r, "type"), &type, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	key = ota_json_text(&r, "key");
+	read_hex(&r, "envelope", &envelope);
+	rc = ota_json_finish(&r);
+	if (rc == OTA_OK && strlen(key) >= OTA_DIGEST_HEX_CAP)
+		rc = ota_fail(err, OTA_E_FORMAT, "key is too long");
+	if (rc == OTA_OK)
+		(void)stored_set(core, type, key, ota_buf_bytes(&envelope));
+	return rc;
+}
+
+static enum ota_code load_image(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct ota_digest digest = { 0 };
+	uint64_t len;
+	enum ota_code rc;
+
+	ota_json_digest(&r, "digest", &digest);
+	len = ota_json_u64(&r, "len");
+	rc = ota_json_finish(&r);
+	if (rc == OTA_OK)
+		(void)image_add(core, &digest, len);
+	return rc;
+}
+
+/* ---- devices */
+
+static enum ota_code load_device(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	char id[OTA_NAME_CAP] = "";
+	struct device *device;
+	const cJSON *labels, *label;
+
+	ota_json_name(&r, "id", id);
+	if (r.rc != OTA_OK)
+		return r.rc;
+	device = device_add(core, id);
+	ota_json_hex(&r, "key", device->key.at, OTA_PK_LEN);
+	labels = ota_json_array(&r, "labels", OTA_LABELS_MAX);
+	device->labels = core_alloc(OTA_LABELS_MAX, sizeof *device->labels);
+	cJSON_ArrayForEach(label, labels)
+	{
+		const char *text = cJSON_GetStringValue(label);
+
+		if (text == NULL || ota_label_check(text, err) != OTA_OK)
+			return ota_fail(err, OTA_E_FORMAT, "labels");
+		memcpy(device->labels[device->label_count++], text, strlen(text) + 1);
+	}
+	ota_json_text_copy(&r, "cohort", device->cohort, sizeof device->cohort);
+	device->assign_seq = ota_json_u64(&r, "assign_seq");
+	return ota_json_finish(&r);
+}
+
+static void read_report(struct ota_json_reader *r, struct device *device)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
+	const cJSON *tree = ota_json_object(r, "report");
+	enum ota_code rc;
+
+	if (tree == NULL)
+		return;
+	rc = ota_json_print(tree, &payload, r->err);
+	if (rc == OTA_OK)
+		rc = ota_report_parse(ota_buf_bytes(&payload), &device->report, r->err);
+	if (rc != OTA_OK)
+		ota_json_fail(r, rc, "report");
+	device->heard_s = ota_json_u64(r, "heard_s");
+	ota_json_digest(r, "report_digest", &device->report_digest);
+	device->reported = true;
+}
+
+static enum ota_code load_status(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct device *device = device_find(core, ota_json_text(&r, "id"));
+
+	if (device == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "no such device");
+	device->online = ota_json_bool(&r, "online");
+	ota_json_text_copy(&r, "nonce", device->nonce, sizeof device->nonce);
+	device->presence_s = ota_json_u64(&r, "presence_s");
+	device->alarm_acked = ota_code_of_number(ota_json_u64(&r, "alarm_acked"));
+	if (ota_json_has(&r, "report"))
+		read_report(&r, device);
+	return ota_json_finish(&r);
+}
+
+/* ---- patches and cohorts */
+
+static enum ota_code load_patch(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct core_patch made = { 0 };
+	struct patch *patch;
+
+	ota_json_digest(&r, "from", &made.from);
+	ota_json_digest(&r, "to", &made.to);
+	if (r.rc != OTA_OK)
+		return r.rc;
+	patch = patch_add(core, &made.from, &made.to);
+	if (ota_json_bool(&r, "made"))
+		patch->state = PATCH_MADE;
+	if (ota_json_bool(&r, "failed"))
+		patch->state = PATCH_FAILED;
+	patch->retained = ota_json_bool(&r, "retained");
+	ota_json_digest(&r, "patch", &made.patch);
+	made.codec = (uint8_t)ota_json_u64(&r, "codec");
+	made.patch_len = ota_json_u64(&r, "patch_len");
+	made.full_len = ota_json_u64(&r, "full_len");
+	made.decoder_ram = ota_json_u64(&r, "decoder_ram");
+	made.took_ms = ota_json_u64(&r, "took_ms");
+	ota_json_text_copy(&r, "why", patch->why, sizeof patch->why);
+	patch->made = made;
+	return ota_json_finish(&r);
+}
+
+static enum ota_code load_cohort(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	char name[OTA_NAME_CAP] = "";
+	struct ota_envelope envelope;
+	struct cohort *cohort;
+	enum ota_code rc;
+
+	ota_json_name(&r, "name", name);
+	if (r.rc != OTA_OK)
+		return r.rc;
+	cohort = cohort_of(core, name);
+	cohort->seq = ota_json_u64(&r, "seq");
+	cohort->ordered = ota_json_has(&r, "order");
+	if (cohort->ordered)
+		read_hex(&r, "order", &cohort->envelope);
+	rc = ota_json_finish(&r);
+	if (rc != OTA_OK || !cohort->ordered)
+		return rc;
+	rc = ota_envelope_parse(ota_buf_bytes(&cohort->envelope), &envelope, err);
+	if (rc != OTA_OK)
+		return rc;
+	cohort->digest = ota_envelope_digest(&envelope);
+	return ota_order_parse(envelope.payload, &cohort->order, err);
+}
+
+/* ---- rollouts and attempts */
+
+static void read_run(
+	struct ota_json_reader *outer, const cJSON *tree, struct stage_run *run)
+{
+	struct ota_json_reader r = ota_json_read(tree, outer->err);
+
+	run->started_s = ota_json_u64(&r, "started_s");
+	run->soak_from_s = ota_json_u64(&r, "soak_from_s");
+	run->ended_s = ota_json_u64(&r, "ended_s");
+	run->permille = ota_json_u64(&r, "permille");
+	run->halted = ota_json_bool(&r, "halted");
+	run->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
+	if (ota_json_finish(&r) != OTA_OK && outer->rc == OTA_OK)
+		outer->rc = r.rc;
+}
+
+static void read_runs(struct ota_json_reader *r, struct rollout *rollout)
+{
+	const cJSON *runs = ota_json_array(r, "runs", SPEC_STAGES_MAX);
+	const cJSON *run;
+	uint32_t i = 0;
+
+	cJSON_ArrayForEach(run, runs) read_run(r, run, &rollout->runs[i++]);
+}
+
+static enum ota_code read_rollout(
+	struct core *core, const cJSON *tree, struct rollout *out, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(tree, err);
+	uint64_t stage;
+	enum ota_code rc;
+
+	rc = rollout_spec_from_json(ota_json_object(&r, "spec"), &out->spec, err);
+	if (rc != OTA_OK)
+		return rc;
+	out->release = release_find(core, &out->spec.release);
+	if (out->release == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "its release is not stored");
+	if (!rollout_state_of(ota_json_text(&r, "state"), &out->state))
+		ota_json_fail(&r, OTA_E_FORMAT, "no such state");
+	out->number = ota_json_u64(&r, "number");
+	stage = ota_json_u64(&r, "stage");
+	if (stage >= out->spec.stage_count)
+		ota_json_fail(&r, OTA_E_FORMAT, "no such stage");
+	out->stage = (uint32_t)stage;
+	read_runs(&r, out);
+	out->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
+	out->reason = ota_code_of_number(ota_json_u64(&r, "reason"));
+	ota_json_text_copy(&r, "reason_text", out->reason_text, sizeof out->reason_text);
+	out->created_s = ota_json_u64(&r, "created_s");
+	out->changed_s = ota_json_u64(&r, "changed_s");
+	out->reverted = ota_json_bool(&r, "reverted");
+	out->reverting_s = ota_json_u64(&r, "reverting_s");
+	return ota_json_finish(&r);
+}
+
+static enum ota_code load_rollout(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	ota_autofree struct rollout *read = core_alloc(1, sizeof *read);
+	enum ota_code rc = read_rollout(core, row->tree, read, err);
+
+	if (rc == OTA_OK)
+		*rollout_add(core, &read->spec) = *read;
+	return rc;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct rollout *const *x = a, *const *y = b;
+
+	return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
+}
+
+static bool step_of(const char *text, enum ota_update_state *out)
+{
+	for (unsigned i = 0; i < OTA_N_UPDATE_STATES; i++)
+		if (strcmp(ota_update_state_text((enum ota_update_state)i), text) == 0) {
+			*out = (enum ota_update_state)i;
+			return true;
+		}
+	return false;
+}
+
+static bool class_of(const char *text, enum failure_class *out)
+{
+	for (unsigned i = 0; i < N_FAILURE_CLASSES; i++)
+		if (strcmp(failure_class_text((enum failure_class)i), text) == 0) {
+			*out = (enum failure_class)i;
+			return true;
+		}
+	return false;
+}
+
+static enum ota_code load_attempt(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct rollout *rollout = rollout_find(core, ota_json_text(&r, "rollout"));
+	struct device *device = device_find(core, ota_json_text(&r, "device"));
+	struct attempt *attempt;
+
+	if (rollout == NULL || device == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "no such rollout or device");
+	attempt = attempt_of(device, rollout);
+	if (!attempt_state_of(ota_json_text(&r, "state"), &attempt->state) ||
+		!step_of(ota_json_text(&r, "step"), &attempt->step) ||
+		!class_of(ota_json_text(&r, "class"), &attempt->class))
+		ota_json_fail(&r, OTA_E_FORMAT, "no such state, step or class");
+	attempt->error = ota_code_of_number(ota_json_u64(&r, "error"));
+	ota_json_text_copy(
+		&r, "error_text", attempt->error_text, sizeof attempt->error_text);
+	attempt->offer_boot = ota_json_u64(&r, "offer_boot");
+	attempt->began_s = ota_json_u64(&r, "began_s");
+	attempt->step_s = ota_json_u64(&r, "step_s");
+	attempt->acknowledged = ota_json_bool(&r, "acknowledged");
+	attempt->counted_good = ota_json_bool(&r, "counted_good");
+	attempt->counted_bad = ota_json_bool(&r, "counted_bad");
+	return ota_json_finish(&r);
+}
+
+/* ---- all of them */
+
+static enum ota_code (*const loaders[N_CORE_TABLES])(
+	struct core *core, const struct loose_row *row, struct ota_error *err) = {
+	[CORE_META] = load_meta,
+	[CORE_DOCUMENT] = load_document,
+	[CORE_IMAGE] = load_image,
+	[CORE_DEVICE] = load_device,
+	[CORE_STATUS] = load_status,
+	[CORE_PATCH] = load_patch,
+	[CORE_ROLLOUT] = load_rollout,
+	[CORE_ATTEMPT] = load_attempt,
+	[CORE_COHORT] = load_cohort,
+};
+
+#define TABLE_TEXT(name, text) text,
+static const char *const table_texts[] = { CORE_TABLES(TABLE_TEXT) };
+#undef TABLE_TEXT
+
+static enum ota_code apply_table(
+	struct core *core, enum core_table table, struct ota_error *err)
+{
+	for (size_t i = 0; i < core->row_count; i++) {
+		const struct loose_row *row = &core->rows[i];
+		enum ota_code rc;
+
+		if (row->table != table)
+			continue;
+		rc = loaders[table](core, row, err);
+		if (rc != OTA_OK)
+			return ota_wrap(
+				err, rc, "stored %s '%s'", table_texts[table], row->key);
+	}
+	return OTA_OK;
+}
+
+static void forget(struct core *core)
+{
+	for (size_t i = 0; i < core->row_count; i++) {
+		free(core->rows[i].key);
+		cJSON_Delete(core->rows[i].tree);
+	}
+	free(core->rows);
+	core->rows = NULL;
+	core->row_count = 0;
+}
+
+enum ota_code rows_apply(struct core *core, struct ota_error *err)
+{
+	enum ota_code rc = OTA_OK;
+
+	for (unsigned table = 0; rc == OTA_OK && table < N_CORE_TABLES; table++) {
+		rc = apply_table(core, (enum core_table)table, err);
+		if (rc == OTA_OK && table == CORE_DOCUMENT)
+			rc = documents_restore(core, err);
+	}
+	if (rc != OTA_OK)
+		return rc;
+	if (core->rollout_count > 0)
+		qsort(core->rollouts, core->rollout_count, sizeof *core->rollouts,
+			by_number);
+	forget(core);
+	return OTA_OK;
+}

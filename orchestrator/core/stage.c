@@ -1,0 +1,276 @@
+#include "orchestrator/core/stage.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "orchestrator/core/registry.h"
+#include "proto/wire/admit.h"
+
+static bool names(const char list[][OTA_NAME_CAP], uint32_t count, const char *name)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
+enum ota_code stage_fit(const struct device *device, const struct ota_release *release)
+{
+	const struct ota_report *r = &device->report;
+
+	if (!device->reported)
+		return OTA_OK;
+	if (strcmp(r->product, release->product) != 0)
+		return OTA_E_PRODUCT;
+	if (!names(release->hardware, release->hardware_count, r->hardware))
+		return OTA_E_HARDWARE;
+	if (ota_digest_equal(&r->running, &release->image))
+		return OTA_E_CURRENT;
+	if (release->counter < r->floor)
+		return OTA_E_FLOOR;
+	if (release->needs_count > 0 &&
+		!names(release->needs, release->needs_count, r->version))
+		return OTA_E_PRECURSOR;
+	return OTA_OK;
+}
+
+static bool has_cohort(const struct rollout *rollout, const char *cohort)
+{
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		if (strcmp(rollout->spec.stages[i].cohort, cohort) == 0)
+			return true;
+	return false;
+}
+
+bool stage_concerns(const struct rollout *rollout, const struct device *device)
+{
+	if (!has_cohort(rollout, device->cohort))
+		return false;
+	return attempt_find(device, rollout) != NULL ||
+	       stage_fit(device, &rollout->release->doc) == OTA_OK;
+}
+
+/* ---- shares */
+
+void stage_buckets(const struct core *core, const struct rollout *rollout,
+	const char *cohort, const struct ota_grant *grant, struct wave_buckets *out)
+{
+	*out = (struct wave_buckets){ 0 };
+	for (size_t i = 0; i < core->device_count; i++) {
+		struct device *device = core->devices[i];
+
+		if (strcmp(device->cohort, cohort) == 0 &&
+			stage_concerns(rollout, device))
+			out->count[device_bucket(device, grant->salt)]++;
+	}
+}
+
+/* The share of a stage that has not started; more than 1000: no grant to tell. */
+static uint64_t planned_permille(const struct core *core, const struct rollout *rollout,
+	const struct rollout_stage *stage, const struct ota_grant *grant)
+{
+	struct wave_buckets buckets;
+
+	switch (stage->kind) {
+	case STAGE_PERMILLE:
+		return stage->permille;
+	case STAGE_COUNT:
+		stage_buckets(core, rollout, stage->cohort, grant, &buckets);
+		return wave_of_count(&buckets, stage->count).permille;
+	case STAGE_DEVICES:
+	case N_STAGE_KINDS:
+		break;
+	}
+	return 0;
+}
+
+uint32_t stage_of_device(
+	const struct core *core, const struct rollout *rollout, struct device *device)
+{
+	const struct grant *grant = grant_find(core, &rollout->spec.release);
+
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
+		const struct rollout_stage *stage = &rollout->spec.stages[i];
+		const struct stage_run *run = &rollout->runs[i];
+		uint64_t permille = run->permille;
+
+		if (strcmp(stage->cohort, device->cohort) != 0)
+			continue;
+		if (stage->kind == STAGE_DEVICES) {
+			if (ota_is_canary(
+				    stage->devices, stage->device_count, device->id))
+				return i;
+			continue;
+		}
+		if (stage->kind == STAGE_PERMILLE && stage->permille == OTA_PERMILLE_ALL)
+			return i;
+		if (grant == NULL)
+			continue;
+		if (run->started_s == 0)
+			permille = planned_permille(core, rollout, stage, &grant->doc);
+		if (device_bucket(device, grant->doc.salt) < permille)
+			return i;
+	}
+	return STAGE_NONE;
+}
+
+/* ---- the grant */
+
+static enum ota_code cover_devices(const struct rollout_stage *stage,
+	const struct ota_grant *grant, struct ota_error *err)
+{
+	for (uint32_t i = 0; i < stage->device_count; i++)
+		if (!ota_is_canary(
+			    grant->canaries, grant->canary_count, stage->devices[i]))
+			return ota_fail(err, OTA_E_SHARE,
+				"stage %s names %s, which is no canary of the grant",
+				stage->name, stage->devices[i]);
+	return OTA_OK;
+}
+
+static enum ota_code cover_share(const struct rollout_stage *stage,
+	const struct ota_grant *grant, const struct wave_share *share, uint64_t *permille,
+	struct ota_error *err)
+{
+	if (share->least > grant->max_permille)
+		return ota_fail(err, OTA_E_SHARE,
+			"stage %s needs %u permille, granted are %" PRIu64, stage->name,
+			share->least, grant->max_permille);
+	*permille = share->permille < grant->max_permille ? share->permille
+							  : grant->max_permille;
+	return OTA_OK;
+}
+
+enum ota_code stage_cover(const struct core *core, const struct rollout *rollout,
+	uint32_t index, uint64_t *permille, struct ota_error *err)
+{
+	const struct rollout_stage *stage = &rollout->spec.stages[index];
+	const struct grant *grant = grant_find(core, &rollout->spec.release);
+	struct wave_share share = { 0 };
+	struct wave_buckets buckets;
+	enum ota_code rc;
+
+	if (grant == NULL)
+		return ota_fail(
+			err, OTA_E_NOGRANT, "stage %s waits for operators", stage->name);
+	if (core->now.utc_s >= grant->doc.expires_utc_s)
+		return ota_fail(err, OTA_E_EXPIRED, "grant %" PRIu64, grant->doc.seq);
+	switch (stage->kind) {
+	case STAGE_PERMILLE:
+		share.permille = share.least = (uint32_t)stage->permille;
+		return cover_share(stage, &grant->doc, &share, permille, err);
+	case STAGE_COUNT:
+		stage_buckets(core, rollout, stage->cohort, &grant->doc, &buckets);
+		share = wave_of_count(&buckets, stage->count);
+		return cover_share(stage, &grant->doc, &share, permille, err);
+	case STAGE_DEVICES:
+	case N_STAGE_KINDS:
+		break;
+	}
+	rc = cover_devices(stage, &grant->doc, err);
+	if (rc == OTA_OK)
+		*permille = 0;
+	return rc;
+}
+
+/* ---- counting */
+
+bool device_has_alarm(const struct device *device)
+{
+	enum ota_code error = ota_code_of_number(device->report.error);
+
+	return device->reported && device->report.error != 0 &&
+	       device->report.state != OTA_UPDATE_FAILED && failure_is_alarm(error) &&
+	       device->alarm_acked != error;
+}
+
+static uint64_t away_s(
+	const struct device *device, const struct rollout *rollout, uint32_t stage)
+{
+	uint64_t since = rollout->runs[stage].started_s;
+
+	if (device->presence_s > since)
+		since = device->presence_s;
+	return since + rollout->spec.gates.silence_s;
+}
+
+bool device_is_away(const struct device *device, const struct rollout *rollout,
+	uint32_t stage, uint64_t now_utc_s)
+{
+	return !device->online && now_utc_s >= away_s(device, rollout, stage);
+}
+
+uint64_t stage_away_due_s(
+	const struct core *core, const struct rollout *rollout, uint32_t stage)
+{
+	uint64_t due_s = UINT64_MAX;
+
+	for (size_t i = 0; i < core->device_count; i++) {
+		const struct device *device = core->devices[i];
+		uint64_t at_s = away_s(device, rollout, stage);
+
+		if (!device->online && at_s > core->now.utc_s && at_s < due_s &&
+			attempt_find(device, rollout) == NULL)
+			due_s = at_s;
+	}
+	return due_s;
+}
+
+static void count_failed(const struct attempt *attempt, struct gate_counts *n)
+{
+	if (attempt->acknowledged)
+		n->excused++;
+	else if (attempt->class == FAILURE_HARD)
+		n->hard++;
+	else
+		n->soft++;
+}
+
+static void count_attempt(const struct attempt *attempt, struct gate_counts *n)
+{
+	switch (attempt->state) {
+	case ATTEMPT_WORKING:
+		n->working++;
+		break;
+	case ATTEMPT_CONFIRMED:
+		n->confirmed++;
+		break;
+	case ATTEMPT_FAILED:
+		count_failed(attempt, n);
+		break;
+	case ATTEMPT_REVERTED:
+		n->reverted++;
+		break;
+	case ATTEMPT_EXCUSED:
+		n->excused++;
+		break;
+	case N_ATTEMPT_STATES:
+		break;
+	}
+}
+
+void stage_count(const struct core *core, const struct rollout *rollout,
+	struct gate_counts *counts)
+{
+	memset(counts, 0, SPEC_STAGES_MAX * sizeof *counts);
+	for (size_t i = 0; i < core->device_count; i++) {
+		struct device *device = core->devices[i];
+		const struct attempt *attempt;
+		uint32_t stage;
+
+		if (!stage_concerns(rollout, device))
+			continue;
+		stage = stage_of_device(core, rollout, device);
+		if (stage == STAGE_NONE)
+			continue;
+		attempt = attempt_find(device, rollout);
+		if (attempt != NULL)
+			count_attempt(attempt, &counts[stage]);
+		else if (device_is_away(device, rollout, stage, core->now.utc_s))
+			counts[stage].offline++;
+		else
+			counts[stage].pending++;
+		if (device_has_alarm(device))
+			counts[stage].alarms++;
+	}
+}

@@ -1,0 +1,177 @@
+#ifndef ORCHESTRATOR_CORE_STATE_H
+#define ORCHESTRATOR_CORE_STATE_H
+
+/* What the core holds in memory. Private to orchestrator/core. Records are allocated one
+ * by one and live until core_free(), so pointers between them stay good. */
+
+#include "orchestrator/core/core.h"
+#include "orchestrator/core/gate.h"
+#include "orchestrator/core/rollout_states.h"
+#include "orchestrator/core/spec.h"
+#include "proto/wire/trust.h"
+
+enum { CORE_TEXT_CAP = 256 };
+
+/** A signed document as it came. */
+struct stored {
+	enum ota_doc_type type;
+	char key[OTA_DIGEST_HEX_CAP]; /* "3" for root 3, "" for the catalog, or hex */
+	struct ota_digest digest;
+	struct ota_buf envelope; /* owned */
+};
+
+struct release {
+	struct ota_digest digest; /* of the document */
+	struct ota_release doc;
+};
+
+struct grant {
+	struct ota_digest digest; /* of the document */
+	struct ota_grant doc;
+};
+
+struct image {
+	struct ota_digest digest;
+	uint64_t len; /* bytes */
+};
+
+enum patch_state { PATCH_ASKED, PATCH_MADE, PATCH_FAILED };
+
+struct patch {
+	struct core_patch made; /* from and to always, the rest once MADE */
+	enum patch_state state;
+	bool retained; /* the port was told to keep it on the broker */
+	char why[CORE_TEXT_CAP];
+};
+
+/* X(NAME, text) an update of one device by one rollout */
+#define ATTEMPT_STATES(X)         \
+	X(WORKING, "working")     \
+	X(CONFIRMED, "confirmed") \
+	X(FAILED, "failed")       \
+	X(REVERTED, "reverted")   \
+	X(EXCUSED, "excused")
+
+#define ATTEMPT_STATE_ENUM(name, text) ATTEMPT_##name,
+enum attempt_state { ATTEMPT_STATES(ATTEMPT_STATE_ENUM) N_ATTEMPT_STATES };
+#undef ATTEMPT_STATE_ENUM
+
+struct device;
+struct rollout;
+
+struct attempt {
+	struct attempt *older;   /* owned; of the same device */
+	struct rollout *rollout; /* borrowed */
+	enum attempt_state state;
+	enum ota_update_state step; /* on the device, while WORKING */
+	enum failure_class class;   /* of FAILED */
+	enum ota_code error;        /* of FAILED and EXCUSED */
+	char error_text[OTA_ERROR_TEXT_CAP];
+	uint64_t offer_boot;            /* boots of the device before it began */
+	uint64_t began_s, step_s;       /* took the order; entered this step or state */
+	bool acknowledged;              /* FAILED, and a person said go on */
+	bool counted_good, counted_bad; /* by the failure test */
+};
+
+struct device {
+	char id[OTA_NAME_CAP];
+	struct ota_public_key key;
+	char (*labels)[OTA_LABEL_CAP]; /* owned */
+	uint32_t label_count;
+	char cohort[OTA_NAME_CAP]; /* "" while none selects it */
+	uint64_t assign_seq;
+
+	bool online;
+	char nonce[33];      /* of the session that said so; "" before the first */
+	uint64_t presence_s; /* when online last changed */
+
+	bool reported; /* the fields below hold something */
+	uint64_t heard_s;
+	struct ota_report report;
+	struct ota_digest report_digest; /* of its payload */
+	enum ota_code alarm_acked;       /* this refusal was acknowledged */
+
+	struct attempt *attempts; /* owned, newest first */
+
+	/* Bucket under the salt last asked for. */
+	bool bucket_known;
+	uint8_t salt[OTA_SALT_LEN];
+	uint32_t bucket;
+};
+
+struct stage_run {
+	uint64_t started_s, soak_from_s, ended_s; /* 0: not yet */
+	uint64_t permille;                        /* as decided when it started */
+	bool halted;
+	int64_t llr_micro; /* when it ended */
+};
+
+struct rollout {
+	uint64_t number; /* 1, 2, ...: later ones go first */
+	struct rollout_spec spec;
+	const struct release *release; /* borrowed */
+	enum rollout_state state;
+	uint32_t stage; /* index */
+	struct stage_run runs[SPEC_STAGES_MAX];
+	int64_t llr_micro;
+	enum ota_code reason; /* why it stands where it stands; OTA_OK: nothing to say */
+	char reason_text[CORE_TEXT_CAP];
+	uint64_t created_s, changed_s;
+	bool reverted; /* orders to revert are out, or have done their work */
+	uint64_t reverting_s;
+
+	bool dirty;     /* look at its gate */
+	uint64_t due_s; /* look at its gate at the latest; UINT64_MAX: no need */
+};
+
+/** The order a cohort is under. */
+struct cohort {
+	char name[OTA_NAME_CAP];
+	uint64_t seq;
+	bool ordered;           /* the fields below hold something */
+	bool again;             /* issue anew even if nothing changed */
+	struct ota_order order; /* as signed */
+	struct ota_digest digest;
+	struct ota_buf envelope; /* owned */
+};
+
+struct loose_row {
+	enum core_table table;
+	char *key;   /* owned */
+	cJSON *tree; /* owned */
+};
+
+struct core {
+	struct core_port port;
+	char fleet[OTA_NAME_CAP];
+	bool in_transaction;
+	struct core_now now; /* of the call under way */
+
+	struct loose_row *rows; /* owned; only between core_load() and core_start() */
+	size_t row_count;
+
+	struct ota_trust trust;
+	struct ota_catalog *catalog; /* owned; NULL while there is none */
+	struct fleet_spec spec;
+	struct stored **documents; /* owned arrays of owned records from here on */
+	struct release **releases;
+	struct grant **grants;
+	struct image **images;
+	struct device **devices; /* sorted by id */
+	struct patch **patches;
+	struct rollout **rollouts; /* oldest first */
+	struct cohort **cohorts;
+	size_t document_count, release_count, grant_count, image_count, device_count,
+		patch_count, rollout_count, cohort_count;
+
+	uint64_t fresh_seq;
+	uint64_t fresh_issued_s;
+	bool fresh_due;          /* what it lists has changed */
+	struct ota_fresh *fresh; /* owned; as signed; NULL before core_start() */
+	bool orders_due;         /* an order may have changed */
+	bool presence_due;       /* somebody came or went */
+	bool patches_due;        /* a source may have come up */
+	bool assigns_due;        /* sign all assigns again */
+};
+
+#endif
