@@ -128,11 +128,17 @@ void core_patch_failed(struct core *core, struct core_now now,
 
 /* ---- what people ask for. who: id of the API key, for the audit log */
 
-/** A signed document: root, catalog, release or grant. Idempotent. type and digest are
- *  filled on success; may be NULL. */
+/** What a signed document turned out to be. */
+struct core_accepted {
+	enum ota_doc_type type;
+	struct ota_digest digest;
+};
+
+/** A signed document: root, catalog, release or grant. Idempotent. out is filled on
+ *  success; may be NULL. */
 OTA_CHECKED enum ota_code core_document(struct core *core, struct core_now now,
-	const char *who, struct ota_bytes envelope, enum ota_doc_type *type,
-	struct ota_digest *digest, struct ota_error *err);
+	const char *who, struct ota_bytes envelope, struct core_accepted *out,
+	struct ota_error *err);
 
 /** An image is in the cache. */
 void core_image(struct core *core, struct core_now now, const char *who,
@@ -153,10 +159,17 @@ OTA_CHECKED enum ota_code core_add_device(struct core *core, struct core_now now
 OTA_CHECKED enum ota_code core_apply(struct core *core, struct core_now now,
 	const char *who, const cJSON *rollout, struct ota_error *err);
 
-/** Steer a rollout: verb is "pause", "resume", "abort" or "revert". */
+/** What to do with a rollout. */
+struct core_steer {
+	const char *rollout;
+	const char *verb;   /* "pause", "resume", "abort" or "revert" */
+	const char *reason; /* for the log and for people; may be "" */
+};
+
+/** Steer a rollout. OTA_OK, OTA_E_NOTFOUND, OTA_E_USAGE, OTA_E_STATE if it cannot be
+ *  steered so where it stands, OTA_E_CONFLICT. */
 OTA_CHECKED enum ota_code core_command(struct core *core, struct core_now now,
-	const char *who, const char *rollout, const char *verb, const char *reason,
-	struct ota_error *err);
+	const char *who, const struct core_steer *steer, struct ota_error *err);
 
 /* ---- what people look at: JSON trees owned by the caller; NULL when memory is short.
  * The members are documented in orchestrator/README.md. */

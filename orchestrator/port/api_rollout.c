@@ -16,15 +16,15 @@ enum ota_code api_post_document(struct api *api, const struct api_request *reque
 	struct api_reply *reply, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
-	enum ota_doc_type type = OTA_DOC_ROOT;
-	struct ota_digest digest = { 0 };
+	struct core_accepted doc = { 0 };
 	enum ota_code rc = core_document(
-		api->core, port_now(), request->who, request->body, &type, &digest, err);
+		api->core, port_now(), request->who, request->body, &doc, err);
 
 	if (rc != OTA_OK)
 		return rc;
-	if (!tree || !cJSON_AddStringToObject(tree, "type", ota_doc_type_text(type)) ||
-		!ota_json_add_digest(tree, "digest", &digest))
+	if (!tree ||
+		!cJSON_AddStringToObject(tree, "type", ota_doc_type_text(doc.type)) ||
+		!ota_json_add_digest(tree, "digest", &doc.digest))
 		return ota_fail(err, OTA_E_NOMEM, "answer");
 	return api_reply_json(reply, ota_take(&tree), err);
 }
@@ -202,11 +202,14 @@ enum ota_code api_post_command(struct api *api, const struct api_request *reques
 	struct api_reply *reply, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-	const char *name = request->segments[0], *reason = "";
-	enum ota_code rc = read_reason(request, &tree, &reason, err);
+	struct core_steer steer = {
+		.rollout = request->segments[0],
+		.verb = request->segments[1],
+		.reason = "",
+	};
+	enum ota_code rc = read_reason(request, &tree, &steer.reason, err);
 
 	if (rc == OTA_OK)
-		rc = core_command(api->core, port_now(), request->who, name,
-			request->segments[1], reason, err);
-	return rc == OTA_OK ? reply_rollout(api, name, reply, err) : rc;
+		rc = core_command(api->core, port_now(), request->who, &steer, err);
+	return rc == OTA_OK ? reply_rollout(api, steer.rollout, reply, err) : rc;
 }

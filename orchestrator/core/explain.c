@@ -1,0 +1,305 @@
+#include "orchestrator/core/explain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/core/publish.h"
+#include "orchestrator/core/registry.h"
+#include "orchestrator/core/stage.h"
+#include "orchestrator/core/tree.h"
+#include "proto/wire/admit.h"
+
+/* ---- who has to do what */
+
+/* clang-format off */
+static const struct {
+	enum ota_code rule;
+	const char *unblock;
+} unblocks[] = {
+	{ OTA_E_NOREPORT,  "start the agent on the device; it reports when it is up" },
+	{ OTA_E_OFFLINE,   "it goes on by itself once the device is connected again" },
+	{ OTA_E_NOCOHORT,  "give it labels that a cohort of the fleet file selects" },
+	{ OTA_E_NOROLLOUT, "nothing to do; a rollout that names its cohort begins with apply" },
+	{ OTA_E_CURRENT,   "nothing to do" },
+	{ OTA_E_WORKING,   "nothing to do; it is under way" },
+	{ OTA_E_PREPARING, "nothing to do; the rollout goes on when the patches are made" },
+	{ OTA_E_STAGE,     "nothing to do; the earlier stages have to pass their gates" },
+	{ OTA_E_NOGRANT,   "operators sign a grant: sluice approve" },
+	{ OTA_E_SHARE,     "operators sign a wider grant: sluice approve" },
+	{ OTA_E_BUCKET,    "a stage with a larger share, or naming it, in a later rollout" },
+	{ OTA_E_WINDOW,    "nothing to do; it goes on when the window opens, in its local time" },
+	{ OTA_E_PAUSED,    "sluice resume" },
+	{ OTA_E_HALTED,    "look at the reason, then sluice resume, revert or abort" },
+	{ OTA_E_ABORTED,   "begin another rollout" },
+	{ OTA_E_HARDWARE,  "a release that names its hardware" },
+	{ OTA_E_PRODUCT,   "a release of its product" },
+	{ OTA_E_FLOOR,     "a release not below its anti-rollback floor" },
+	{ OTA_E_PRECURSOR, "a release or patch for the image it runs" },
+	{ OTA_E_NOSPACE,   "free room on the device; it tries again by itself" },
+	{ OTA_E_NORAM,     "raise the limit of the decoder on the device, or release full images" },
+	{ OTA_E_UNLISTED,  "release people sign a catalog that lists the release" },
+	{ OTA_E_EXPIRED,   "sign the expired document anew" },
+	{ OTA_E_SEQUENCE,  "nothing to do if it goes away: the device waits for newer documents" },
+	{ OTA_E_REVERTED,  "see why the device left the confirmed image" },
+	{ OTA_E_SILENT,    "look at the device: it went quiet during the update" },
+};
+/* clang-format on */
+
+static const char *unblock_of(enum ota_code rule)
+{
+	for (size_t i = 0; i < sizeof unblocks / sizeof unblocks[0]; i++)
+		if (unblocks[i].rule == rule)
+			return unblocks[i].unblock;
+	if (failure_is_alarm(rule))
+		return "find out who sent it; then sluice resume to acknowledge";
+	return "see the error; another order makes the device try again";
+}
+
+static void say(struct explanation *out, enum ota_code rule, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void say(struct explanation *out, enum ota_code rule, const char *fmt, ...)
+{
+	va_list ap;
+
+	out->rule = rule;
+	out->unblock = unblock_of(rule);
+	va_start(ap, fmt);
+	(void)vsnprintf(out->detail, sizeof out->detail, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- the rules, each true if it holds the device */
+
+static bool is_out_of_reach(
+	const struct core *core, const struct device *device, struct explanation *out)
+{
+	const struct ota_report *r = &device->report;
+
+	if (!device->reported) {
+		say(out, OTA_E_NOREPORT, "%s",
+			device->online ? "it is connected, but has not reported" : "");
+		return true;
+	}
+	if (!device->online) {
+		say(out, OTA_E_OFFLINE, "last heard %" PRIu64 " s ago, in state %s",
+			core->now.utc_s - device->heard_s,
+			ota_update_state_text(r->state));
+		return true;
+	}
+	if (device->cohort[0] == '\0') {
+		say(out, OTA_E_NOCOHORT, "%u labels, hardware %s", device->label_count,
+			r->hardware);
+		return true;
+	}
+	if (device_has_alarm(device)) {
+		say(out, ota_code_of_number(r->error), "%s", r->error_text);
+		return true;
+	}
+	return false;
+}
+
+/* The newest rollout that has a stage for the device's cohort. */
+static struct rollout *rollout_for(const struct core *core, const struct device *device)
+{
+	for (size_t i = core->rollout_count; i-- > 0;) {
+		struct rollout *rollout = core->rollouts[i];
+
+		for (uint32_t s = 0; s < rollout->spec.stage_count; s++)
+			if (strcmp(rollout->spec.stages[s].cohort, device->cohort) == 0)
+				return rollout;
+	}
+	return NULL;
+}
+
+static bool has_result(const struct device *device, const struct rollout *rollout,
+	struct explanation *out)
+{
+	const struct attempt *attempt = attempt_find(device, rollout);
+	const struct ota_report *r = &device->report;
+
+	if (ota_digest_equal(&r->running, &rollout->release->doc.image) && r->confirmed &&
+		!rollout->reverted) {
+		say(out, OTA_E_CURRENT, "it runs %s", rollout->release->doc.version);
+		return true;
+	}
+	if (attempt == NULL || attempt->acknowledged)
+		return false;
+	if (attempt->state == ATTEMPT_FAILED || attempt->state == ATTEMPT_EXCUSED) {
+		say(out, attempt->error, "%s", attempt->error_text);
+		return true;
+	}
+	if (attempt->state == ATTEMPT_WORKING && attempt->step != OTA_UPDATE_IDLE &&
+		rollout_state_is_live(rollout->state)) {
+		say(out, OTA_E_WORKING, "%s, %" PRIu64 " of %" PRIu64 " chunks",
+			ota_update_state_text(r->state), r->chunks, r->chunks_total);
+		return true;
+	}
+	return false;
+}
+
+static bool cannot(const struct device *device, const struct rollout *rollout,
+	struct explanation *out)
+{
+	const struct ota_release *release = &rollout->release->doc;
+	enum ota_code fit = stage_fit(device, release);
+
+	if (fit == OTA_OK || fit == OTA_E_CURRENT)
+		return false;
+	say(out, fit, "it is %s %s at floor %" PRIu64 ", release %s is for %s %s%s",
+		device->report.product, device->report.hardware, device->report.floor,
+		release->version, release->product, release->hardware[0],
+		release->hardware_count > 1 ? " and others" : "");
+	return true;
+}
+
+static bool stands(const struct rollout *rollout, struct explanation *out)
+{
+	enum ota_code rule = OTA_OK;
+
+	switch (rollout->state) {
+	case ROLLOUT_HALTED:
+	case ROLLOUT_REVERTING:
+		rule = OTA_E_HALTED;
+		break;
+	case ROLLOUT_PAUSED:
+		rule = OTA_E_PAUSED;
+		break;
+	case ROLLOUT_ABORTED:
+		rule = OTA_E_ABORTED;
+		break;
+	case ROLLOUT_DRAFT:
+	case ROLLOUT_PREPARING:
+	case ROLLOUT_WAITING_FOR_GRANT:
+	case ROLLOUT_RUNNING:
+	case ROLLOUT_SOAKING:
+	case ROLLOUT_COMPLETED:
+	case N_ROLLOUT_STATES:
+		return false;
+	}
+	say(out, rule, "%s", rollout->reason_text);
+	return true;
+}
+
+static bool awaits_stage(const struct core *core, const struct rollout *rollout,
+	struct device *device, struct explanation *out)
+{
+	uint32_t stage = stage_of_device(core, rollout, device);
+	const char *now = rollout->spec.stages[rollout->stage].name;
+
+	if (stage != STAGE_NONE && rollout->runs[stage].started_s != 0)
+		return false;
+	if (rollout->state == ROLLOUT_PREPARING) {
+		say(out, OTA_E_PREPARING, "for stage %s", now);
+		return true;
+	}
+	if (rollout->state == ROLLOUT_WAITING_FOR_GRANT &&
+		(stage == rollout->stage || stage == STAGE_NONE)) {
+		say(out, rollout->reason, "%s", rollout->reason_text);
+		return true;
+	}
+	if (stage == STAGE_NONE)
+		say(out, OTA_E_BUCKET, "no stage of the rollout takes it");
+	else
+		say(out, OTA_E_STAGE, "it is in stage %s, under way is %s",
+			rollout->spec.stages[stage].name, now);
+	return true;
+}
+
+/* What the device itself says of the order it holds. */
+static bool says(
+	const struct core *core, const struct device *device, struct explanation *out)
+{
+	const struct ota_report *r = &device->report;
+	const struct cohort *cohort = cohort_find(core, device->cohort);
+
+	if (cohort == NULL || r->order_seq != cohort->seq)
+		return false;
+	if (r->error != 0 && r->state == OTA_UPDATE_IDLE) {
+		say(out, ota_code_of_number(r->error), "%s", r->error_text);
+		return true;
+	}
+	if (r->wait == 0)
+		return false;
+	say(out, ota_code_of_number(r->wait), "the device says so");
+	return true;
+}
+
+/* The same decision the device takes, on the documents in force. */
+static void admit(const struct core *core, const struct device *device,
+	const struct rollout *rollout, struct explanation *out)
+{
+	const struct ota_report *r = &device->report;
+	const struct cohort *cohort = cohort_find(core, device->cohort);
+	const struct grant *grant = grant_find(core, &rollout->spec.release);
+	struct ota_error why = { 0 };
+	struct ota_self self = {
+		.device = device->id,
+		.product = r->product,
+		.hardware = r->hardware,
+		.version = r->version,
+		.running = r->running,
+		.floor = r->floor,
+		.counter = r->running_counter,
+		.local_min = rollout->spec.window.from_min,
+	};
+	struct ota_case c = {
+		.trusted_utc_s = core->now.utc_s,
+		.root = &core->trust.root,
+		.fresh = core->fresh,
+		.catalog = core->catalog,
+		.release = &rollout->release->doc,
+		.grant = grant != NULL ? &grant->doc : NULL,
+		.release_digest = rollout->release->digest,
+		.catalog_digest = core->trust.catalog.digest,
+	};
+	enum ota_code rc;
+
+	if (cohort != NULL && cohort->ordered) {
+		c.order = &cohort->order;
+		c.order_digest = cohort->digest;
+	}
+	rc = ota_admit(&self, &c, NULL, &why);
+	if (rc == OTA_OK)
+		say(out, OTA_E_WORKING, "it may begin; nothing holds it");
+	else
+		say(out, rc, "%s", why.text);
+}
+
+void explain_device(
+	const struct core *core, struct device *device, struct explanation *out)
+{
+	struct rollout *rollout = rollout_for(core, device);
+
+	*out = (struct explanation){ .rollout = "" };
+	if (is_out_of_reach(core, device, out))
+		return;
+	if (rollout == NULL) {
+		say(out, OTA_E_NOROLLOUT, "of cohort %s", device->cohort);
+		return;
+	}
+	out->rollout = rollout->spec.rollout;
+	if (has_result(device, rollout, out) || cannot(device, rollout, out) ||
+		stands(rollout, out) || awaits_stage(core, rollout, device, out) ||
+		says(core, device, out))
+		return;
+	admit(core, device, rollout, out);
+}
+
+cJSON *explain_json(const struct core *core, struct device *device)
+{
+	cJSON *tree = tree_object();
+	struct explanation e;
+
+	explain_device(core, device, &e);
+	tree_text(tree, "device", device->id);
+	tree_text(tree, "rule", ota_code_name(e.rule));
+	tree_u64(tree, "number", e.rule);
+	tree_text(tree, "text", ota_code_text(e.rule));
+	tree_text(tree, "unblock", e.unblock);
+	tree_text(tree, "rollout", e.rollout);
+	tree_foreign(tree, "detail", e.detail);
+	return tree;
+}

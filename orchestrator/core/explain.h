@@ -1,0 +1,38 @@
+#ifndef ORCHESTRATOR_CORE_EXPLAIN_H
+#define ORCHESTRATOR_CORE_EXPLAIN_H
+
+/* Why a device does or does not update: one rule, the first that holds it. */
+
+#include "orchestrator/core/state.h"
+
+struct explanation {
+	enum ota_code rule;
+	const char *rollout; /* borrowed; "" if none plays a part */
+	const char *unblock; /* static: who has to do what */
+	char detail[CORE_TEXT_CAP];
+};
+
+/**
+ * Find the rule. In this order:
+ *   NOREPORT    it has never reported
+ *   OFFLINE     it is away
+ *   NOCOHORT    no cohort selects it
+ *   ...         an alarm: what it refused as forged
+ *   NOROLLOUT   no rollout has a stage for its cohort
+ *   CURRENT     it runs the release
+ *   WORKING     it is at it
+ *   ...         what the update failed with, or what it lacks
+ *   HARDWARE, PRODUCT, FLOOR, PRECURSOR   it cannot take the release
+ *   HALTED, PAUSED, ABORTED, PREPARING    the rollout stands there
+ *   NOGRANT, SHARE, EXPIRED               its stage waits for operators
+ *   STAGE, BUCKET                         its stage has not begun; no stage takes it
+ *   ...         what it says it waits for (WINDOW), what it refuses
+ *   ...         what ota_admit() says of the documents in force; WORKING if nothing
+ */
+void explain_device(
+	const struct core *core, struct device *device, struct explanation *out);
+
+/** As core_explain_json(). */
+cJSON *explain_json(const struct core *core, struct device *device);
+
+#endif

@@ -1,0 +1,188 @@
+#include "orchestrator/core/reports.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/core/attempts.h"
+#include "orchestrator/core/fleet.h"
+#include "orchestrator/core/publish.h"
+#include "orchestrator/core/registry.h"
+#include "orchestrator/core/stage.h"
+#include "orchestrator/core/store.h"
+#include "orchestrator/core/tree.h"
+
+/* A sequence further ahead of ours than this is no restored store but a broken device: it
+ * must not push ours to the end of the numbers. */
+#define JUMP_MAX UINT64_C(100000)
+
+/* The reports of a device count up over its boots; the same one again is no replay, the
+ * broker hands it out at each connection. */
+static enum ota_code check_order(const struct device *device,
+	const struct ota_report *report, const struct ota_digest *digest,
+	struct ota_error *err)
+{
+	const struct ota_report *last = &device->report;
+
+	if (!device->reported || ota_digest_equal(&device->report_digest, digest))
+		return OTA_OK;
+	if (report->counter > last->counter && report->boot >= last->boot)
+		return OTA_OK;
+	return ota_fail(err, OTA_E_SEQUENCE,
+		"device %s: report %" PRIu64 " of boot %" PRIu64 " after %" PRIu64
+		" of boot %" PRIu64,
+		device->id, report->counter, report->boot, last->counter, last->boot);
+}
+
+/* ---- sequences: a device that has seen more than we remember shows that the store was
+ * restored from an older copy */
+
+static bool is_ahead(uint64_t seen, uint64_t ours)
+{
+	return seen > ours && seen - ours <= JUMP_MAX;
+}
+
+static void audit_jump(struct core *core, const char *what, uint64_t from, uint64_t to)
+{
+	cJSON *detail = tree_object();
+
+	tree_text(detail, "sequence", what);
+	tree_u64(detail, "from", from);
+	tree_u64(detail, "to", to);
+	store_audit(core, "core", "sequence.jump", detail);
+}
+
+static void catch_up_order(struct core *core, const struct ota_report *report)
+{
+	struct cohort *cohort;
+
+	if (report->cohort[0] == '\0' ||
+		fleet_spec_find(&core->spec, report->cohort) == NULL)
+		return;
+	cohort = cohort_of(core, report->cohort);
+	if (!is_ahead(report->order_seq, cohort->seq))
+		return;
+	audit_jump(core, "order", cohort->seq, report->order_seq);
+	cohort->seq = report->order_seq;
+	cohort->again = true;
+	store_cohort(core, cohort);
+	core->orders_due = true;
+}
+
+static void catch_up(struct core *core, struct device *device)
+{
+	const struct ota_report *report = &device->report;
+
+	catch_up_order(core, report);
+	if (is_ahead(report->fresh_seq, core->fresh_seq)) {
+		audit_jump(core, "fresh", core->fresh_seq, report->fresh_seq);
+		core->fresh_seq = report->fresh_seq;
+		core->fresh_due = true;
+	}
+	if (is_ahead(report->assign_seq, device->assign_seq)) {
+		audit_jump(core, "assign", device->assign_seq, report->assign_seq);
+		device->assign_seq = report->assign_seq;
+		publish_assign(core, device);
+	}
+}
+
+/* ---- alarms */
+
+static void note_alarm(struct core *core, const struct device *device, bool before)
+{
+	cJSON *detail;
+	char who[OTA_NAME_CAP + sizeof "device:"];
+
+	if (device_has_alarm(device) == before)
+		return;
+	for (size_t i = 0; i < core->rollout_count; i++)
+		core->rollouts[i]->dirty = true;
+	if (before)
+		return;
+	(void)snprintf(who, sizeof who, "device:%s", device->id);
+	detail = tree_object();
+	tree_text(
+		detail, "error", ota_code_name(ota_code_of_number(device->report.error)));
+	tree_text(detail, "error_text", device->report.error_text);
+	store_audit(core, who, "device.alarm", detail);
+}
+
+/* An acknowledged refusal that has gone away counts again if it comes back. */
+static void forget_acknowledged(struct device *device)
+{
+	if (device->report.error == 0)
+		device->alarm_acked = OTA_OK;
+}
+
+/* ---- taking one */
+
+static void take(struct core *core, struct device *device,
+	const struct ota_report *report, const struct ota_digest *digest)
+{
+	bool alarm = device_has_alarm(device);
+	bool moved = !device->reported ||
+		     !ota_digest_equal(&device->report.running, &report->running);
+	uint64_t before = device->report.boot;
+
+	device->report = *report;
+	device->report_digest = *digest;
+	device->reported = true;
+	device->heard_s = core->now.utc_s;
+	forget_acknowledged(device);
+	store_status(core, device);
+	if (moved)
+		core->patches_due = true;
+	fleet_place(core, device);
+	note_alarm(core, device, alarm);
+	attempts_report(core, device, before);
+	catch_up(core, device);
+}
+
+enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,
+	struct ota_error *err)
+{
+	struct device *device = device_find(core, id);
+	struct ota_report report;
+	struct ota_digest digest;
+	struct ota_envelope e;
+	enum ota_code rc;
+
+	if (device == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
+	rc = ota_report_open(
+		envelope, core->trust.root.fleet_id, &device->key, id, &report, err);
+	if (rc == OTA_OK)
+		rc = ota_envelope_parse(envelope, &e, err);
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "report of %s", id);
+	digest = ota_digest_of(e.payload);
+	rc = check_order(device, &report, &digest, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (!device->reported || !ota_digest_equal(&digest, &device->report_digest))
+		take(core, device, &report, &digest);
+	return OTA_OK;
+}
+
+/* ---- presence */
+
+enum ota_code reports_presence(struct core *core, const char *id,
+	const struct ota_online *online, struct ota_error *err)
+{
+	struct device *device = device_find(core, id);
+
+	if (device == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
+	if (!online->online && device->online &&
+		strcmp(online->nonce, device->nonce) != 0)
+		return OTA_OK; /* the last will of an earlier session */
+	if (online->online == device->online && strcmp(online->nonce, device->nonce) == 0)
+		return OTA_OK;
+	if (online->online != device->online)
+		device->presence_s = core->now.utc_s;
+	device->online = online->online;
+	memcpy(device->nonce, online->nonce, sizeof device->nonce);
+	store_status(core, device);
+	core->presence_due = true;
+	return OTA_OK;
+}

@@ -1,0 +1,16 @@
+#ifndef ORCHESTRATOR_CORE_REPORTS_H
+#define ORCHESTRATOR_CORE_REPORTS_H
+
+/* What devices say. */
+
+#include "orchestrator/core/state.h"
+
+/** As core_report(). */
+OTA_CHECKED enum ota_code reports_take(struct core *core, const char *id,
+	struct ota_bytes envelope, struct ota_error *err);
+
+/** As core_presence(). */
+OTA_CHECKED enum ota_code reports_presence(struct core *core, const char *id,
+	const struct ota_online *online, struct ota_error *err);
+
+#endif
