@@ -4,6 +4,7 @@
 /* Slots: two places for an image, of which one runs. The five verbs every back end has.
  */
 
+#include "proto/base/bytes.h"
 #include "proto/base/names.h"
 #include "proto/wire/digest.h"
 
@@ -51,6 +52,47 @@ struct slot_port {
 	enum ota_code (*set_state)(void *ctx, unsigned slot, const struct slot_info *info,
 		struct ota_error *err);
 };
+
+/* What a back end without a boot loader of its own records:
+ *
+ *   offset  size  field
+ *        0     4  magic     "OTS1"
+ *        4     1  current   slot that runs, 0 or 1
+ *        5     1  primary   slot that the next boot tries first, 0 or 1
+ *        6     1  tries     boots left to primary while it is on trial
+ *        7     1  zero
+ *        8    32  boot_id   of the boot that chose current
+ *       40   256  slot[2]   each
+ *                  0  1  state      enum slot_state
+ *                  1  7  zero
+ *                  8 32  image      digest
+ *                 40  8  image_len  u64le
+ *                 48  8  counter    u64le
+ *                 56 72  version    name, NUL-padded, may be empty
+ *
+ * What a later version appends is passed over. */
+struct slot_table {
+	unsigned current, primary;
+	uint8_t tries;
+	struct ota_digest boot_id;
+	struct slot_info slots[SLOT_COUNT];
+};
+
+enum { SLOT_TABLE_LEN = 296, SLOT_TABLE_LEN_MAX = 4000 }; /* bytes */
+
+/** Append SLOT_TABLE_LEN bytes to out. OTA_OK or OTA_E_NOMEM. */
+OTA_CHECKED enum ota_code slot_table_encode(
+	const struct slot_table *table, struct ota_buf *out);
+
+/** Parse untrusted bytes. OTA_OK, OTA_E_FORMAT, OTA_E_LIMIT or OTA_E_NAME. */
+OTA_CHECKED enum ota_code slot_table_parse(
+	struct ota_bytes in, struct slot_table *out, struct ota_error *err);
+
+/** What a boot loader does: choose the slot to run, and count its tries. A slot on trial
+ *  that has used up its tries becomes bad, and the other one primary, if that is whole.
+ *  With a boot_id equal to the table's nothing changes (a restart within the boot).
+ *  True if it was a boot. */
+bool slot_table_boot(struct slot_table *table, const struct ota_digest *boot_id);
 
 /** Text of a slot state. */
 const char *slot_state_text(enum slot_state state);

@@ -1,0 +1,37 @@
+#ifndef AGENT_PORT_IMAGE_FILE_H
+#define AGENT_PORT_IMAGE_FILE_H
+
+/* Images as files: read at random for the decoder, and digested whole. */
+
+#include <stdatomic.h>
+
+#include "proto/delta/codec.h"
+
+enum { IMAGE_PIECE_LEN = 1 << 18 }; /* bytes read at a time */
+
+struct image_file {
+	int fd;       /* owned */
+	uint64_t len; /* bytes */
+};
+
+/** Open an image to read it. OTA_OK, OTA_E_NOTFOUND or OTA_E_IO. Close with
+ *  image_file_fini(). */
+OTA_CHECKED enum ota_code image_file_open(
+	const char *path, struct image_file *out, struct ota_error *err);
+
+/** Close. */
+void image_file_fini(struct image_file *image);
+
+/** The image as a source of the decoder; borrows it. */
+struct ota_source image_file_source(struct image_file *image);
+
+/** Digest all of it. stop ends it early with OTA_E_CANCELLED, may be NULL. Drops what it
+ *  read from the page cache, so that the next read comes from the medium. */
+OTA_CHECKED enum ota_code image_file_digest(const struct image_file *image,
+	const atomic_bool *stop, struct ota_digest *out, struct ota_error *err);
+
+/** Digest the image at a path. */
+OTA_CHECKED enum ota_code image_path_digest(const char *path, const atomic_bool *stop,
+	struct ota_digest *out, uint64_t *len, struct ota_error *err);
+
+#endif

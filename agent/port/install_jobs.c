@@ -1,0 +1,238 @@
+#include "agent/port/install_jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/port/image_file.h"
+#include "agent/port/install_work.h"
+#include "proto/base/own.h"
+
+/* One job on a worker thread. */
+struct install_task {
+	uv_work_t request;
+	struct install_jobs *jobs; /* borrowed; loop thread only */
+	enum agent_job_kind kind;
+	struct install_work work;
+	struct install_known known; /* HASH: before, and then after */
+	struct agent_result result;
+};
+
+static void begin(struct install_jobs *jobs);
+
+/* What ran has ended: the next may begin, the loop thread hears of it. */
+static void ended(struct install_jobs *jobs, const struct agent_result *result)
+{
+	bool stopped = jobs->stopped;
+
+	jobs->stopped = false;
+	if (!stopped)
+		jobs->done(jobs->ctx, result);
+	else if (jobs->has_next)
+		begin(jobs);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+	struct install_jobs *jobs = timer->data;
+
+	jobs->done(jobs->ctx, &jobs->answer);
+}
+
+/* ---- worker threads ---- */
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static OTA_CHECKED enum ota_code hash(struct install_task *task, struct ota_error *err)
+{
+	struct install_known *known = &task->known;
+	struct stat st;
+	enum ota_code rc;
+
+	if (stat(task->work.from, &st) != 0)
+		return ota_fail(err, OTA_E_IO, "%s: no image", task->work.from);
+	if (!known->valid || !is_same_file(&st, &known->st)) {
+		known->valid = false;
+		rc = image_path_digest(
+			task->work.from, &task->work.stop, &known->digest, NULL, err);
+		if (rc != OTA_OK)
+			return rc;
+		known->st = st;
+		known->valid = true;
+	}
+	task->result.digest = known->digest;
+	return OTA_OK;
+}
+
+static void on_work(uv_work_t *request)
+{
+	struct install_task *task = request->data;
+	struct ota_error *err = &task->result.error;
+	enum ota_code rc = OTA_OK;
+
+	switch (task->kind) {
+	case AGENT_JOB_HASH:
+		rc = hash(task, err);
+		break;
+	case AGENT_JOB_VERIFY:
+		rc = install_work_verify(&task->work, err);
+		break;
+	case AGENT_JOB_INSTALL:
+		rc = install_work_apply(&task->work, err);
+		break;
+	case AGENT_JOB_HOOK:
+	case AGENT_N_JOBS:
+		break;
+	}
+	err->code = rc;
+}
+
+static void on_worked(uv_work_t *request, int status)
+{
+	struct install_task *task = request->data;
+	struct install_jobs *jobs = task->jobs;
+	struct agent_result result = task->result;
+
+	if (status != 0)
+		(void)ota_fail(&result.error, OTA_E_CANCELLED, "worker");
+	if (task->kind == AGENT_JOB_HASH)
+		jobs->known = task->known;
+	jobs->task = NULL;
+	free(task);
+	ended(jobs, &result);
+}
+
+static OTA_CHECKED enum ota_code begin_task(
+	struct install_jobs *jobs, struct ota_error *err)
+{
+	ota_autofree struct install_task *task = calloc(1, sizeof *task);
+	const struct agent_job *job = &jobs->job;
+	const char *dir = jobs->config->slot.dir;
+	bool installs = job->kind == AGENT_JOB_INSTALL;
+	enum ota_code rc;
+
+	if (task == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "job");
+	task->jobs = jobs;
+	task->kind = job->kind;
+	task->known = jobs->known;
+	task->result.serial = job->serial;
+	task->work.spool_dir = jobs->config->spool_dir;
+	task->work.patch = job->patch;
+	task->work.ram_max = jobs->config->decoder_ram_bytes;
+	rc = slot_file_path(
+		dir, installs ? 1 - job->slot : job->slot, task->work.from, err);
+	if (rc == OTA_OK)
+		rc = slot_file_path(dir, job->slot, task->work.to, err);
+	if (rc != OTA_OK)
+		return rc;
+	task->request.data = task;
+	if (uv_queue_work(jobs->loop, &task->request, on_work, on_worked) != 0)
+		return ota_fail(err, OTA_E_NOMEM, "worker");
+	jobs->task = ota_take(&task);
+	return OTA_OK;
+}
+
+/* ---- hooks ---- */
+
+static void on_hook(void *ctx, const struct ota_error *error)
+{
+	struct install_jobs *jobs = ctx;
+	const struct agent_result result = { .serial = jobs->job.serial,
+		.error = *error };
+
+	jobs->hook = NULL;
+	ended(jobs, &result);
+}
+
+static OTA_CHECKED enum ota_code begin_hook(
+	struct install_jobs *jobs, struct ota_error *err)
+{
+	const struct slot_table *table = &jobs->slots->table;
+	bool reboots = strcmp(jobs->job.hook, "before-reboot") == 0;
+	char image[AGENT_PATH_CAP];
+	struct install_hook_call call = { .dir = jobs->config->hooks_dir,
+		.name = jobs->job.hook,
+		.device = jobs->config->device,
+		.version = jobs->version,
+		.image = image,
+		.deadline_s = jobs->config->hook_deadline_s };
+	enum ota_code rc = slot_file_path(jobs->config->slot.dir,
+		reboots ? 1 - table->current : table->current, image, err);
+
+	if (rc == OTA_OK)
+		rc = install_hook_start(
+			jobs->loop, &call, on_hook, jobs, &jobs->hook, err);
+	return rc;
+}
+
+/* ---- one at a time ---- */
+
+/* A hook that is not there has nothing against it. */
+static void begin(struct install_jobs *jobs)
+{
+	struct agent_result *answer = &jobs->answer;
+	enum ota_code rc;
+
+	jobs->job = jobs->next;
+	jobs->has_next = false;
+	*answer = (struct agent_result){ .serial = jobs->job.serial };
+	if (jobs->job.kind == AGENT_JOB_HOOK)
+		rc = begin_hook(jobs, &answer->error);
+	else
+		rc = begin_task(jobs, &answer->error);
+	if (rc == OTA_OK)
+		return;
+	if (jobs->job.kind == AGENT_JOB_HOOK && rc == OTA_E_NOTFOUND)
+		answer->error = (struct ota_error){ 0 };
+	(void)uv_timer_start(&jobs->soon, on_soon, 0, 0);
+}
+
+enum ota_code install_jobs_start(
+	struct install_jobs *jobs, const struct agent_job *job, struct ota_error *err)
+{
+	(void)err;
+	jobs->next = *job;
+	jobs->next.version = NULL;
+	(void)snprintf(jobs->version, sizeof jobs->version, "%s", job->version);
+	jobs->has_next = true;
+	if (jobs->task == NULL && jobs->hook == NULL)
+		begin(jobs);
+	return OTA_OK;
+}
+
+void install_jobs_stop(struct install_jobs *jobs)
+{
+	jobs->has_next = false;
+	(void)uv_timer_stop(&jobs->soon);
+	if (jobs->task != NULL)
+		atomic_store(&jobs->task->work.stop, true);
+	if (jobs->hook != NULL)
+		install_hook_kill(jobs->hook);
+	jobs->stopped = jobs->task != NULL || jobs->hook != NULL;
+}
+
+void install_jobs_init(struct install_jobs *jobs, uv_loop_t *loop,
+	const struct agent_config *config, struct slot_file *slots)
+{
+	*jobs = (struct install_jobs){ .loop = loop, .config = config, .slots = slots };
+	(void)uv_timer_init(loop, &jobs->soon);
+	jobs->soon.data = jobs;
+}
+
+void install_jobs_answer_to(struct install_jobs *jobs, install_jobs_done *done, void *ctx)
+{
+	jobs->done = done;
+	jobs->ctx = ctx;
+}
+
+void install_jobs_close(struct install_jobs *jobs)
+{
+	install_jobs_stop(jobs);
+	uv_close((uv_handle_t *)&jobs->soon, NULL);
+}

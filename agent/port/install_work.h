@@ -1,0 +1,34 @@
+#ifndef AGENT_PORT_INSTALL_WORK_H
+#define AGENT_PORT_INSTALL_WORK_H
+
+/* The long work of the installer, made for worker threads: it shares nothing with the
+ * loop but a flag that ends it early. */
+
+#include <stdatomic.h>
+
+#include "agent/port/config.h"
+#include "proto/wire/digest.h"
+
+/** What to work on. */
+struct install_work {
+	const char *spool_dir;     /* borrowed */
+	struct ota_digest patch;   /* digest of the manifest */
+	char from[AGENT_PATH_CAP]; /* image that runs */
+	char to[AGENT_PATH_CAP];   /* image to be written */
+	uint64_t ram_max;          /* bytes, of the decoder */
+	atomic_bool stop;
+};
+
+/** Hash every chunk in the spool. OTA_OK; OTA_E_DIGEST if one is not what the manifest
+ *  says, or if the manifest is another; OTA_E_NOTFOUND, OTA_E_IO, OTA_E_CANCELLED. */
+OTA_CHECKED enum ota_code install_work_verify(
+	const struct install_work *work, struct ota_error *err);
+
+/** Apply the patch: write work->to, make it durable, read it back and digest it. Each
+ *  chunk is hashed again as it is read. Besides codes of ota_decoder_*(): OTA_E_MEDIA if
+ *  the spool or the slot does not hold what was written to it, OTA_E_NOSPACE, OTA_E_IO,
+ *  OTA_E_CANCELLED. */
+OTA_CHECKED enum ota_code install_work_apply(
+	const struct install_work *work, struct ota_error *err);
+
+#endif
