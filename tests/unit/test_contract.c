@@ -15,7 +15,7 @@
 #include "proto/wire/doc_table.h"
 #include "tests/unit/samples.h"
 
-enum { README_CAP = 262144, ROW_CAP = 512 };
+enum { README_CAP = 262144, ROW_CAP = 512, RANGE_CAP = 256 };
 
 static const char *readme(void)
 {
@@ -302,7 +302,7 @@ static const char *const kind_texts[] = { "number", "boolean", "name", "label", 
 	"hex", "choice", "object" };
 
 /* The third column of one entry. */
-static void print_range(const struct ota_doc_member *m, char out[static ROW_CAP])
+static void print_range(const struct ota_doc_member *m, char out[static RANGE_CAP])
 {
 	char low[32], high[32];
 	int used;
@@ -311,18 +311,19 @@ static void print_range(const struct ota_doc_member *m, char out[static ROW_CAP]
 	print_number(m->min, low);
 	print_number(m->max, high);
 	if (m->kind == OTA_DOC_NUMBER)
-		(void)snprintf(out, ROW_CAP, "%s .. %s", low, high);
+		(void)snprintf(out, RANGE_CAP, "%s .. %s", low, high);
 	if (m->kind == OTA_DOC_TEXT)
-		(void)snprintf(out, ROW_CAP, "%s .. %s bytes", low, high);
+		(void)snprintf(out, RANGE_CAP, "%s .. %s bytes", low, high);
 	if (m->kind == OTA_DOC_HEX)
-		(void)snprintf(out, ROW_CAP, "%zu bytes", m->size);
+		(void)snprintf(out, RANGE_CAP, "%zu bytes", m->size);
 	if (m->kind == OTA_DOC_NAME && m->min == 0)
-		(void)snprintf(out, ROW_CAP, "may be empty");
+		(void)snprintf(out, RANGE_CAP, "may be empty");
 	if (m->kind != OTA_DOC_CHOICE)
 		return;
-	used = snprintf(out, ROW_CAP, "%s", m->texts[0]);
+	used = snprintf(out, RANGE_CAP, "%s", m->texts[0]);
 	for (size_t i = 1; i <= m->max; i++)
-		used += snprintf(out + used, ROW_CAP - (size_t)used, ", %s", m->texts[i]);
+		used += snprintf(
+			out + used, RANGE_CAP - (size_t)used, ", %s", m->texts[i]);
 }
 
 /* "| `key` | type | range |" */
@@ -330,7 +331,7 @@ static void print_row(
 	const char *prefix, const struct ota_doc_member *m, char out[static ROW_CAP])
 {
 	const char *kind = kind_texts[m->kind];
-	char range[ROW_CAP];
+	char range[RANGE_CAP];
 
 	print_range(m, range);
 	if (m->list_max == 0)

@@ -385,7 +385,7 @@ Test(json_reader, the_first_failure_sticks)
 Test(json_reader, an_object_of_over_64_members_is_refused)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
-	char key[8];
+	char key[12];
 
 	for (int i = 0; i < OTA_JSON_MEMBERS_MAX + 1; i++) {
 		struct ota_json_reader r = ota_json_read(tree, NULL);
