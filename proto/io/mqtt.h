@@ -22,7 +22,8 @@ struct ota_mqtt_config {
 	const char *key_file;   /* PEM; NULL: none */
 	const char *will_topic; /* NULL: none; retained, QoS 1 */
 	const char *will_payload;
-	uint32_t keepalive_s;     /* 0: 30 */
+	uint32_t
+		keepalive_s; /* 0: 30; a silent broker is given up after 2.5 times that */
 	uint32_t reconnect_max_s; /* 0: 60 */
 	uint32_t inflight_max;    /* publishes not yet acknowledged; 0: 20 */
 	uint32_t send_buffer_len; /* bytes of SO_SNDBUF; 0: the kernel's choice */

@@ -127,6 +127,7 @@ static void *run(void *arg)
 	const struct courier_report ended = { .kind = REPORT_ENDED };
 	struct courier_job *job;
 
+	(void)pthread_setname_np(pthread_self(), "mqtt_courier");
 	while ((job = wait_for_job(courier))->kind != JOB_END) {
 		if (job->kind == JOB_OPEN) {
 			open_session(courier, job);

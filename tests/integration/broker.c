@@ -16,8 +16,14 @@
 #include <unistd.h>
 
 #include "proto/base/own.h"
+#include "proto/io/files.h"
 
-enum { ARGS_MAX = 32, START_TIMEOUT_MS = 10 * 1000, RETRY_MS = 10 };
+enum {
+	ARGS_MAX = 32,
+	START_TIMEOUT_MS = 10 * 1000,
+	RETRY_MS = 10,
+	LOG_LEN_MAX = 1 << 20
+};
 
 static _Noreturn void give_up(const char *what)
 {
@@ -156,6 +162,16 @@ const char *broker_file(const struct broker *broker, const char *name, const cha
 	(void)snprintf(out, BROKER_PATH_CAP, "%.128s/certs/%.64s%.8s", broker->dir, name,
 		suffix);
 	return out;
+}
+
+bool broker_said(const struct broker *broker, const char *text)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf log = { 0 };
+	char path[BROKER_PATH_CAP + 16];
+
+	(void)snprintf(path, sizeof path, "%s/log", broker->dir);
+	return ota_file_read(path, LOG_LEN_MAX, &log, NULL) == OTA_OK &&
+	       strstr(ota_buf_text(&log), text) != NULL;
 }
 
 void broker_fini(struct broker *broker)

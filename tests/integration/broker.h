@@ -35,6 +35,9 @@ void broker_signal(const struct broker *broker, int signal_number);
 const char *broker_file(const struct broker *broker, const char *name, const char *suffix,
 	char out[static BROKER_PATH_CAP]);
 
+/** True if the broker has written a log line that holds text. */
+bool broker_said(const struct broker *broker, const char *text);
+
 /** Kill and remove the folder. */
 void broker_fini(struct broker *broker);
 

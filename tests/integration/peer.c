@@ -169,13 +169,20 @@ static void on_link_closed(void *ctx)
 	peer->link = NULL;
 }
 
+void peer_begin_close(struct peer *peer)
+{
+	if (peer->link == NULL || peer->closing)
+		return;
+	peer->closing = true;
+	ota_mqtt_close(peer->link, on_link_closed, peer);
+}
+
 bool peer_close_all(struct peer *const *peers)
 {
 	bool all = true;
 
 	for (size_t i = 0; peers[i] != NULL; i++)
-		if (peers[i]->link != NULL)
-			ota_mqtt_close(peers[i]->link, on_link_closed, peers[i]);
+		peer_begin_close(peers[i]);
 	(void)uv_run(peer_loop(), UV_RUN_DEFAULT);
 	for (size_t i = 0; peers[i] != NULL; i++) {
 		all = all && peers[i]->link == NULL;

@@ -18,7 +18,7 @@ struct peer {
 	struct ota_buf payload;
 	bool retained;
 	unsigned done_ok, done_denied, done_link; /* see peer_done() */
-	bool closed;
+	bool closing, closed;
 };
 
 /** The loop all peers of a test share. */
@@ -49,6 +49,9 @@ enum ota_code peer_publish(
 
 /** Subscribe to one filter, counted by peer_done(). */
 enum ota_code peer_subscribe(struct peer *peer, const char *filter);
+
+/** Begin to close a link; peer_close_all() waits for it. */
+void peer_begin_close(struct peer *peer);
 
 /** Close links (NULL-terminated), wait, and close the loop. False if anything is left. */
 bool peer_close_all(struct peer *const *peers);

@@ -69,6 +69,7 @@ Test(mqtt, a_retained_chunk_reaches_a_later_subscriber_whole)
 		peer_publish(&sluiced, "sluice/1/test/patch/x/0/0", chunk_bytes(), true),
 		OTA_OK);
 	cr_assert(peer_wait(&sluiced.done_ok, 1));
+	cr_expect_eq(ota_mqtt_pending(sluiced.link), 0);
 	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/patch/x/0/0"), OTA_OK);
 	cr_assert(peer_wait(&device.messages, 1));
 	cr_expect_str_eq(device.topic, "sluice/1/test/patch/x/0/0");
@@ -260,7 +261,6 @@ Test(mqtt, a_polite_close_leaves_no_will)
 {
 	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
 	struct ota_mqtt_config other = peer_config(&broker, "sluiced", "localhost");
-	struct ota_mqtt *link;
 
 	config.will_topic = "sluice/1/test/state/0/dev-1/online";
 	config.will_payload = "0";
@@ -269,11 +269,11 @@ Test(mqtt, a_polite_close_leaves_no_will)
 	cr_assert(peer_wait(&device.ups, 1) && peer_wait(&sluiced.ups, 1));
 	cr_assert_eq(peer_subscribe(&sluiced, "sluice/1/test/#"), OTA_OK);
 	cr_assert(peer_wait(&sluiced.done_ok, 1));
-	link = device.link;
-	device.link = NULL;
-	ota_mqtt_close(link, NULL, NULL);
-	/* The broker handles the close before this, which comes later. */
-	(void)peer_turn(300);
+	peer_begin_close(&device);
+	for (unsigned i = 0;
+		i < 200 && !broker_said(&broker, "Client dev-1 disconnected."); i++)
+		(void)peer_turn(20);
+	cr_assert(broker_said(&broker, "Client dev-1 disconnected."));
 	cr_assert_eq(
 		peer_publish(&sluiced, "sluice/1/test/fresh", ota_bytes_of("x"), false),
 		OTA_OK);
@@ -334,6 +334,23 @@ Test(mqtt, a_frozen_broker_never_blocks_the_loop)
 	broker_signal(&broker, SIGCONT);
 }
 
+Test(mqtt, a_broker_that_falls_silent_is_given_up_after_the_keepalive)
+{
+	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
+	uint64_t start_ms;
+
+	config.keepalive_s = 1;
+	cr_assert(peer_open(&device, &config));
+	cr_assert(peer_wait(&device.ups, 1));
+	broker_signal(&broker, SIGSTOP);
+	start_ms = ota_clock_mono_ms();
+	cr_assert(peer_wait(&device.downs, 1));
+	cr_expect_lt(ota_clock_mono_ms() - start_ms, 6000);
+	broker_signal(&broker, SIGCONT);
+	cr_assert(peer_wait(&device.ups, 2));
+	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
+}
+
 /* Bytes allocated now, in all arenas; 0 under a sanitizer. */
 static size_t allocated(void)
 {
@@ -373,6 +390,8 @@ Test(mqtt, what_could_not_be_sent_is_released)
 
 Test(mqtt, closing_tells_all_callers_and_then_is_silent)
 {
+	unsigned ok, messages;
+
 	both_up();
 	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/fresh"), OTA_OK);
 	cr_assert(peer_wait(&device.done_ok, 1));
@@ -381,11 +400,18 @@ Test(mqtt, closing_tells_all_callers_and_then_is_silent)
 				     false),
 			OTA_OK);
 	cr_assert(peer_wait(&device.messages, 1));
-	close_both();
-	cr_expect_eq(sluiced.done_ok + sluiced.done_link, 100);
+	peer_begin_close(&sluiced);
+	peer_begin_close(&device);
+	ok = sluiced.done_ok;
+	messages = device.messages;
+	cr_expect_eq(ok + sluiced.done_link, 100);
 	cr_expect_gt(sluiced.done_link, 0);
-	cr_expect_eq(sluiced.downs, 0);
-	cr_expect_eq(device.downs, 0);
+	close_both();
+	cr_expect_eq(sluiced.done_ok, ok);
+	cr_expect_eq(ok + sluiced.done_link, 100);
+	cr_expect_eq(device.messages, messages);
+	cr_expect_eq(sluiced.downs + device.downs, 0);
+	cr_expect(sluiced.closed && device.closed);
 }
 
 Test(mqtt, an_unreachable_broker_is_tried_again_and_again)
