@@ -345,7 +345,7 @@ Test(mqtt, a_broker_that_falls_silent_is_given_up_after_the_keepalive)
 	broker_signal(&broker, SIGSTOP);
 	start_ms = ota_clock_mono_ms();
 	cr_assert(peer_wait(&device.downs, 1));
-	cr_expect_lt(ota_clock_mono_ms() - start_ms, 6000);
+	cr_expect_lt(ota_clock_mono_ms() - start_ms, 10 * 1000);
 	broker_signal(&broker, SIGCONT);
 	cr_assert(peer_wait(&device.ups, 2));
 	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
