@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "agent/port/install.h"
 #include "agent/port/net.h"
+#include "agent/port/supervise.h"
 #include "proto/base/own.h"
 
 enum { EXIT_OK = 0, EXIT_ERROR = 1 };
@@ -38,6 +42,11 @@ struct options {
 	int fd;                  /* -1: not given */
 	struct agent_config config;
 };
+
+static int run_supervisor(const struct options *options)
+{
+	return supervise_run(options->config_path, &options->config);
+}
 
 static int run_check(const struct options *options)
 {
@@ -75,8 +84,23 @@ static int run_net(const struct options *options)
 	return rc != EXIT_OK ? rc : net_run(&options->config, options->fd);
 }
 
-static const char *const role_names[] = { "check", "net" };
-static int (*const role_runs[])(const struct options *) = { run_check, run_net };
+static int run_install(const struct options *options)
+{
+	int rc = take_fd(options);
+
+	if (rc != EXIT_OK)
+		return rc;
+	if (options->boot == NULL)
+		return usage("install needs ", "--boot");
+	/* net asks for the same once it has become its user. */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+		return usage("prctl: ", strerror(errno));
+	return install_run(&options->config, options->fd, options->boot);
+}
+
+static const char *const role_names[] = { "run", "check", "net", "install" };
+static int (*const role_runs[])(
+	const struct options *) = { run_supervisor, run_check, run_net, run_install };
 
 enum { N_ROLES = sizeof role_names / sizeof role_names[0] };
 

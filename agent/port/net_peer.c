@@ -82,8 +82,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct net_peer *peer = poll->data;
 
+	/* libuv says EBADF for a socket whose other end is gone. */
 	if (status < 0) {
-		lose(peer, uv_strerror(status));
+		lose(peer, "closed");
 		return;
 	}
 	if ((events & UV_WRITABLE) != 0) {
