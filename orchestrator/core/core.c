@@ -320,6 +320,12 @@ enum ota_code core_plan_json(const struct core *core, struct core_now now,
 	return plan_json(&view, rollout, out, err);
 }
 
+enum ota_code core_plan_fleet_json(
+	const struct core *core, const cJSON *fleet, cJSON **out, struct ota_error *err)
+{
+	return fleet_preview(core, fleet, out, err);
+}
+
 bool core_get_document(const struct core *core, enum ota_doc_type type, const char *key,
 	struct ota_bytes *out)
 {

@@ -209,6 +209,11 @@ cJSON *core_rollout_json(
 OTA_CHECKED enum ota_code core_plan_json(const struct core *core, struct core_now now,
 	const cJSON *rollout, cJSON **out, struct ota_error *err);
 
+/** What putting a fleet file in force would do: the file with the number of devices in
+ *  each cohort. OTA_OK and *out, or what core_set_fleet() would refuse. */
+OTA_CHECKED enum ota_code core_plan_fleet_json(
+	const struct core *core, const cJSON *fleet, cJSON **out, struct ota_error *err);
+
 /** A stored document's envelope for GET: borrowed until the next call that changes the
  *  core. key: "3" for root 3, "" for catalog, digest in hex otherwise. False: not there.
  */

@@ -115,11 +115,11 @@ static enum ota_code check_rollouts(
 	return OTA_OK;
 }
 
-enum ota_code fleet_set(
-	struct core *core, const char *who, const cJSON *json, struct ota_error *err)
+/* A fleet file that may take the place of the one in force. */
+static OTA_CHECKED enum ota_code read_fleet(const struct core *core, const cJSON *json,
+	struct fleet_spec *out, struct ota_error *err)
 {
 	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
-	cJSON *detail;
 	enum ota_code rc = fleet_spec_from_json(json, &fleet, err);
 
 	if (rc == OTA_OK && strcmp(fleet.fleet, core->fleet) != 0)
@@ -127,6 +127,51 @@ enum ota_code fleet_set(
 			fleet.fleet, core->fleet);
 	if (rc == OTA_OK)
 		rc = check_rollouts(core, &fleet, err);
+	if (rc != OTA_OK)
+		return rc;
+	*out = fleet;
+	fleet = (struct fleet_spec){ 0 };
+	return OTA_OK;
+}
+
+static uint64_t would_select(
+	const struct core *core, const struct fleet_spec *fleet, const char *cohort)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < core->device_count; i++)
+		count += strcmp(fleet_select(fleet, core->devices[i]), cohort) == 0;
+	return count;
+}
+
+enum ota_code fleet_preview(
+	const struct core *core, const cJSON *json, cJSON **out, struct ota_error *err)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	cJSON *tree, *cohort;
+	uint32_t i = 0;
+	enum ota_code rc = read_fleet(core, json, &fleet, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	tree = fleet_spec_to_json(&fleet);
+	if (tree == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "fleet");
+	cJSON_ArrayForEach(cohort, cJSON_GetObjectItemCaseSensitive(tree, "cohorts"))
+		tree_u64(cohort, "devices",
+			would_select(core, &fleet, fleet.cohorts[i++].name));
+	tree_u64(tree, "unassigned", would_select(core, &fleet, ""));
+	*out = tree;
+	return OTA_OK;
+}
+
+enum ota_code fleet_set(
+	struct core *core, const char *who, const cJSON *json, struct ota_error *err)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	cJSON *detail;
+	enum ota_code rc = read_fleet(core, json, &fleet, err);
+
 	if (rc != OTA_OK)
 		return rc;
 

@@ -16,6 +16,10 @@ void fleet_place(struct core *core, struct device *device);
 OTA_CHECKED enum ota_code fleet_set(
 	struct core *core, const char *who, const cJSON *json, struct ota_error *err);
 
+/** As core_plan_fleet_json(). */
+OTA_CHECKED enum ota_code fleet_preview(
+	const struct core *core, const cJSON *json, cJSON **out, struct ota_error *err);
+
 /** As core_add_device(). */
 OTA_CHECKED enum ota_code fleet_register(
 	struct core *core, const char *who, const cJSON *json, struct ota_error *err);

@@ -31,6 +31,7 @@ static const struct api_route routes[] = {
 	{ "PUT",  "/images/{}",           API_ROLLOUT, true,  api_put_image },
 	{ "HEAD", "/images/{}",           API_READ,    false, api_head_image },
 	{ "POST", "/plan",                API_READ,    false, api_post_plan },
+	{ "POST", "/plan/fleet",          API_READ,    false, api_post_plan_fleet },
 	{ "POST", "/rollouts",            API_ROLLOUT, false, api_post_rollout },
 	{ "GET",  "/rollouts",            API_READ,    false, api_get_rollouts },
 	{ "GET",  "/rollouts/{}",         API_READ,    false, api_get_rollout },

@@ -7,25 +7,26 @@
 #include "orchestrator/port/api.h"
 
 /* X(NAME of the handler) */
-#define API_HANDLERS(X)      \
-	X(api_get_status)    \
-	X(api_get_fleet)     \
-	X(api_put_fleet)     \
-	X(api_get_devices)   \
-	X(api_post_device)   \
-	X(api_get_device)    \
-	X(api_get_explain)   \
-	X(api_post_document) \
-	X(api_get_document)  \
-	X(api_get_releases)  \
-	X(api_put_image)     \
-	X(api_head_image)    \
-	X(api_post_plan)     \
-	X(api_post_rollout)  \
-	X(api_get_rollouts)  \
-	X(api_get_rollout)   \
-	X(api_post_command)  \
-	X(api_get_audit)     \
+#define API_HANDLERS(X)        \
+	X(api_get_status)      \
+	X(api_get_fleet)       \
+	X(api_put_fleet)       \
+	X(api_get_devices)     \
+	X(api_post_device)     \
+	X(api_get_device)      \
+	X(api_get_explain)     \
+	X(api_post_document)   \
+	X(api_get_document)    \
+	X(api_get_releases)    \
+	X(api_put_image)       \
+	X(api_head_image)      \
+	X(api_post_plan)       \
+	X(api_post_plan_fleet) \
+	X(api_post_rollout)    \
+	X(api_get_rollouts)    \
+	X(api_get_rollout)     \
+	X(api_post_command)    \
+	X(api_get_audit)       \
 	X(api_get_audit_verify)
 
 #define API_HANDLER_DECLARE(name)                                              \

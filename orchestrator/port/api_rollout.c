@@ -144,6 +144,18 @@ enum ota_code api_post_plan(struct api *api, const struct api_request *request,
 	return rc == OTA_OK ? api_reply_json(reply, plan, err) : rc;
 }
 
+enum ota_code api_post_plan_fleet(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *fleet = NULL;
+	cJSON *plan = NULL;
+	enum ota_code rc = api_body_json(request, &fleet, err);
+
+	if (rc == OTA_OK)
+		rc = core_plan_fleet_json(api->core, fleet, &plan, err);
+	return rc == OTA_OK ? api_reply_json(reply, plan, err) : rc;
+}
+
 static enum ota_code reply_rollout(
 	struct api *api, const char *name, struct api_reply *reply, struct ota_error *err)
 {
