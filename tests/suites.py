@@ -25,7 +25,7 @@ BUILDS = {  # directory -> compiler, options of meson
     'build-cov': ('gcc', ['-Db_coverage=true', '-Dbuildtype=debug']),
     'build-fuzz': ('clang', ['-Dfuzz=true']),
     'build-clang': ('clang', []),
-    'build-ndebug': ('gcc', ['-Db_ndebug=true', '-Dbuildtype=release']),
+    'build-ndebug': ('gcc', ['-Db_ndebug=true']),
 }
 
 

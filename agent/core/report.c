@@ -48,7 +48,9 @@ static void fill_trouble(const struct agent *a, struct ota_report *r)
 
 static struct ota_digest whole_image(const struct slot_info *slot)
 {
-	return slot->state == SLOT_BAD ? (struct ota_digest){ 0 } : slot->image;
+	if (slot->state == SLOT_BAD)
+		return (struct ota_digest){ 0 };
+	return slot->image;
 }
 
 static void fill_slots(const struct agent *a, struct ota_report *r)

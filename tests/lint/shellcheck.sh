@@ -6,5 +6,6 @@ set -- .ci deploy tests
 for folder in agent config orchestrator proto; do
 	[ -d "$folder" ] && set -- "$@" "$folder"
 done
-find "$@" -type f ! -name '*.[ch]' -size -256k -exec grep -lZIE '^#!.*[/ ](ba|da)?sh( |$)' {} + |
+find "$@" -type f ! -name '*.[ch]' -size -256k -exec \
+	awk 'FNR == 1 && /^#!.*[\/ ](ba|da)?sh( |$)/ {printf "%s%c", FILENAME, 0} {nextfile}' {} + |
 	xargs -0 -r shellcheck
