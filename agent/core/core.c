@@ -107,20 +107,24 @@ static OTA_CHECKED enum ota_code anchor(
 
 /* Documents from the disk go through the same door as those from the broker; what does
  * not verify any more is simply not there until it comes again. */
+static void load_document(struct agent *a, enum ota_topic_kind kind)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf kept = { 0 };
+	bool changed;
+	enum ota_code rc = a->port.doc_load(a->port.ctx, kind, &kept, NULL);
+
+	if (rc == OTA_OK)
+		rc = papers_take(&a->papers, a->id.device, kind, ota_buf_bytes(&kept),
+			&changed, NULL);
+}
+
 static void load_documents(struct agent *a)
 {
 	static const enum ota_topic_kind kinds[] = { OTA_TOPIC_FRESH, OTA_TOPIC_CATALOG,
 		OTA_TOPIC_ASSIGN, OTA_TOPIC_ORDER, OTA_TOPIC_RELEASE, OTA_TOPIC_GRANT };
 
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		OTA_AUTO(ota_buf_fini) struct ota_buf kept = { 0 };
-		bool changed;
-		enum ota_code rc = a->port.doc_load(a->port.ctx, kinds[i], &kept, NULL);
-
-		if (rc == OTA_OK)
-			rc = papers_take(&a->papers, a->id.device, kinds[i],
-				ota_buf_bytes(&kept), &changed, NULL);
-	}
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		load_document(a, kinds[i]);
 }
 
 static OTA_CHECKED enum ota_code load_slots(struct agent *a, struct ota_error *err)
@@ -191,6 +195,20 @@ static void note_boot(struct agent *a, enum update_event event)
 	}
 }
 
+/* Counters that nobody remembers go on from the time: they must not fall, or reports are
+ * taken for replays. Reports count in its milliseconds: a device that restarts all the
+ * time reserves more than one counter in a second. */
+static void count_from_time(struct agent *a)
+{
+	struct journal *j = &a->journal;
+	uint64_t utc_s = a->papers.trust.trusted_utc_s;
+
+	if (j->reports_reserved == 0)
+		j->reports_reserved = utc_s * 1000;
+	if (j->lost && j->boot < utc_s)
+		j->boot = utc_s;
+}
+
 static OTA_CHECKED enum ota_code wake(
 	struct agent *a, const struct ota_digest *boot_id, struct ota_error *err)
 {
@@ -203,6 +221,7 @@ static OTA_CHECKED enum ota_code wake(
 		note_boot(a, event);
 		j->boot_id = *boot_id;
 	}
+	count_from_time(a);
 	a->reports = j->reports_reserved;
 	rc = agent_move(a, event, err);
 	if (rc == OTA_OK && event == UPDATE_ON_BOOT && j->state == OTA_UPDATE_CONFIRMED &&
@@ -261,6 +280,17 @@ static OTA_CHECKED enum ota_code keep_document(struct agent *a, enum ota_topic_k
 	return agent_store(a, err);
 }
 
+/* A grant that has not begun is genuine, so it is kept and looked at again later. */
+static OTA_CHECKED enum ota_code keep_early_grant(
+	struct agent *a, struct ota_bytes envelope, struct ota_error *err)
+{
+	enum ota_code rc = OTA_OK;
+
+	if (!a->papers.has[OTA_TOPIC_GRANT])
+		rc = a->port.doc_store(a->port.ctx, OTA_TOPIC_GRANT, envelope, err);
+	return rc == OTA_OK ? judge(a, err) : ota_wrap(err, rc, "keep grant");
+}
+
 static OTA_CHECKED enum ota_code take_document(
 	struct agent *a, const struct ipc_message *m, struct ota_error *err)
 {
@@ -274,6 +304,8 @@ static OTA_CHECKED enum ota_code take_document(
 
 	if (rc == OTA_E_STATE)
 		return OTA_OK; /* nobody needs it */
+	if (rc == OTA_E_NOGRANT)
+		return keep_early_grant(a, m->payload, err);
 	if (rc != OTA_OK) {
 		a->doc_fault = why;
 		a->doc_kind = kind;
@@ -355,8 +387,11 @@ static OTA_CHECKED enum ota_code take_timers(struct agent *a, struct ota_error *
 		rc = work_deadline(a, err);
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_RETRY))
 		rc = work_retry(a, err);
-	if (rc == OTA_OK && is_due(a, AGENT_TIMER_MINUTE))
+	if (rc == OTA_OK && is_due(a, AGENT_TIMER_MINUTE)) {
+		if (!a->papers.has[OTA_TOPIC_GRANT])
+			load_document(a, OTA_TOPIC_GRANT);
 		rc = judge(a, err);
+	}
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_REPORT))
 		rc = report_send(a, err);
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_SETTLE))

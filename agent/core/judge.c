@@ -95,7 +95,8 @@ static OTA_CHECKED enum ota_code adopt(
 	j->reverting = false;
 	j->target = (struct journal_target){ 0 };
 	j->chunks = j->chunks_total = j->bytes = j->refetched = 0;
-	agent_record_error(a, OTA_OK, "");
+	if (j->error != OTA_E_STATELOST) /* an alarm, until the next update is begun */
+		agent_record_error(a, OTA_OK, "");
 	if (j->state == OTA_UPDATE_IDLE)
 		return agent_store(a, err);
 	return agent_move(a, UPDATE_ON_CANCEL, err);

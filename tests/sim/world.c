@@ -8,7 +8,7 @@
 #include "proto/base/own.h"
 #include "tests/sim/world_people.h"
 
-enum { STEPS_MAX = 2000 };
+enum { STEPS_MAX = 2000, BOOT_S = 1 };
 
 struct ota_digest world_image(uint8_t n)
 {
@@ -384,6 +384,7 @@ void world_boot(struct world *w)
 		w->cuts++;
 	}
 	w->boots++;
+	w->now.utc_s += BOOT_S;
 	load_boot(w);
 	start(w);
 }

@@ -75,6 +75,14 @@ void world_next(struct world *w)
 	w->assign.seq++;
 }
 
+void people_sign_root(struct world *w)
+{
+	SIGN(w, ROOT, root);
+	w->root_bytes.len = 0;
+	cr_assert_eq(ota_buf_add(&w->root_bytes, ota_buf_bytes(&w->docs[OTA_TOPIC_ROOT])),
+		OTA_OK);
+}
+
 static void make_root(struct world *w)
 {
 	w->root.version = 1;
@@ -92,9 +100,7 @@ static void make_root(struct world *w)
 		role->epoch = 1;
 	}
 	w->device_key = ota_secret_key_from_seed((uint8_t[32]){ 99 });
-	SIGN(w, ROOT, root);
-	cr_assert_eq(ota_buf_add(&w->root_bytes, ota_buf_bytes(&w->docs[OTA_TOPIC_ROOT])),
-		OTA_OK);
+	people_sign_root(w);
 }
 
 static void make_release(struct world *w)

@@ -1,0 +1,149 @@
+#include <criterion/criterion.h>
+
+#include "tests/sim/world.h"
+
+/* Whatever is cut short, wherever: the device boots something whole, and gets to the same
+ * end. */
+
+static struct world w;
+
+static bool is_confirmed(uint8_t image)
+{
+	return w.report.state == OTA_UPDATE_CONFIRMED && w.report.confirmed &&
+	       world_runs(&w, image);
+}
+
+/* Run with the power cut before port call n. True if the cut came. */
+static bool run_with_cut(int n)
+{
+	w.ops_left = n;
+	world_run(&w);
+	w.ops_left = -1;
+	return w.cuts > 0;
+}
+
+Test(agent_cuts, a_cut_before_any_call_of_the_port_still_ends_confirmed)
+{
+	bool cut_came = true;
+
+	for (int n = 0; cut_came; n++) {
+		world_init(&w);
+		world_boot(&w);
+		world_publish(&w);
+		cut_came = run_with_cut(n);
+		cr_expect(is_confirmed(2), "cut before call %d: %s, %s", n,
+			ota_update_state_text(w.report.state), w.report.error_text);
+		cr_assert(!cut_came || n < 1000);
+		cr_assert(cut_came || n > 40, "the sweep ended after %d calls", n);
+		world_fini(&w);
+	}
+}
+
+Test(agent_cuts, two_cuts_one_after_the_other_still_end_confirmed)
+{
+	for (int n = 0; n < 60; n += 3)
+		for (int m = 0; m < 30; m++) {
+			world_init(&w);
+			world_boot(&w);
+			world_publish(&w);
+			w.ops_left = n;
+			while (!w.cut && world_step(&w))
+				;
+			world_boot(&w);
+			w.ops_left = m;
+			world_run(&w);
+			cr_expect(is_confirmed(2), "cuts before calls %d and %d: %s, %s",
+				n, m, ota_update_state_text(w.report.state),
+				w.report.error_text);
+			world_fini(&w);
+		}
+}
+
+Test(agent_cuts, a_restart_after_any_step_still_ends_confirmed)
+{
+	bool restarted = true;
+
+	for (unsigned n = 0; restarted; n++) {
+		unsigned steps = 0;
+
+		world_init(&w);
+		world_boot(&w);
+		world_publish(&w);
+		while (steps < n && world_step(&w))
+			steps++;
+		restarted = steps == n;
+		world_restart(&w);
+		world_run(&w);
+		cr_expect(is_confirmed(2), "restart after step %u: %s, %s", n,
+			ota_update_state_text(w.report.state), w.report.error_text);
+		cr_assert_lt(n, 1000);
+		world_fini(&w);
+	}
+}
+
+Test(agent_cuts, a_restart_is_no_boot)
+{
+	world_init(&w);
+	world_boot(&w);
+	world_run(&w);
+	world_restart(&w);
+	world_run(&w);
+	cr_expect_eq(w.report.boot, 1);
+	world_fini(&w);
+}
+
+Test(agent_cuts, a_cut_anywhere_of_a_bad_update_ends_on_the_old_image)
+{
+	bool cut_came = true;
+
+	for (int n = 0; cut_came; n++) {
+		world_init(&w);
+		w.hooks[2].answer = OTA_E_HOOK;
+		world_boot(&w);
+		world_publish(&w);
+		cut_came = run_with_cut(n);
+		cr_expect(w.report.state == OTA_UPDATE_FAILED && world_runs(&w, 1),
+			"cut before call %d: %s", n,
+			ota_update_state_text(w.report.state));
+		cr_expect(w.report.error == OTA_E_HEALTH ||
+				  w.report.error == OTA_E_FELLBACK,
+			"cut before call %d: %s", n, w.report.error_text);
+		cr_assert_lt(n, 1000);
+		world_fini(&w);
+	}
+}
+
+Test(agent_cuts, a_journal_that_is_lost_is_said_and_the_device_goes_on)
+{
+	world_init(&w);
+	world_boot(&w);
+	world_publish(&w);
+	world_run(&w);
+	w.journal.len = 10;
+	world_boot(&w);
+	world_run(&w);
+	cr_expect_eq(w.report.error, OTA_E_STATELOST);
+	cr_expect(w.agent.journal.lost);
+	cr_expect(world_runs(&w, 2));
+	world_fini(&w);
+}
+
+Test(agent_cuts, an_image_on_trial_that_nobody_remembers_is_not_kept)
+{
+	world_init(&w);
+	w.net_is_mute = true;
+	world_boot(&w);
+	world_run(&w);
+	w.journal.len = 0;
+	w.slots[1] = w.slots[0];
+	w.slots[1].info.state = SLOT_TRIAL;
+	w.slots[1].info.image = w.slots[1].content = world_image(3);
+	w.primary = 1;
+	w.tries = SLOT_TRIES;
+	world_boot(&w);
+	world_run(&w);
+	cr_expect(world_runs(&w, 1));
+	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED);
+	cr_expect_eq(w.report.error, OTA_E_STATELOST);
+	world_fini(&w);
+}
