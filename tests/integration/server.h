@@ -1,0 +1,108 @@
+#ifndef TESTS_INTEGRATION_SERVER_H
+#define TESTS_INTEGRATION_SERVER_H
+
+/* A real sluiced as a child of the test, for the sample keys (tests/unit/samples.h) and a
+ * fleet "test" of the device "gw-1", against a real broker. */
+
+#include "tests/integration/peer.h"
+#include "tests/unit/samples.h"
+
+enum { SERVER_ADDRESS_CAP = 80 };
+
+struct server {
+	struct broker broker;
+	char dir[BROKER_PATH_CAP]; /* configuration, keys and state; removed at the end */
+	char address[SERVER_ADDRESS_CAP];
+	pid_t pid; /* 0: not running */
+};
+
+/** Start a broker, and write everything sluiced wants; does not start it. */
+void server_init(struct server *server);
+
+/** Start sluiced and wait until its API answers. */
+void server_start(struct server *server);
+
+/** kill -9. */
+void server_kill(struct server *server);
+
+/** SIGTERM, and wait; its exit status. */
+int server_stop(struct server *server);
+
+/** Run `sluiced` with up to two arguments of which the last is the configuration; its
+ * exit status. */
+int server_run(const struct server *server, const char *verb);
+
+/** End everything and remove the folder. */
+void server_fini(struct server *server);
+
+/** Path of a file below dir. Returns out. */
+const char *server_path(
+	const struct server *server, const char *name, char out[static BROKER_PATH_CAP]);
+
+/** One request. */
+struct call {
+	const char *method, *path; /* below /api/v1 */
+	const char *key;           /* "admin", "reader" ..., NULL: no key */
+	struct ota_bytes body;     /* empty: none */
+	const char *header;        /* one more line, or NULL */
+};
+
+/** Ask; the status, and the answer appended to reply (may be NULL). 0: no answer. */
+long server_call(
+	const struct server *server, const struct call *call, struct ota_buf *reply);
+
+/** GET as admin, and the answer as a tree; NULL unless the status is 200. Free it. */
+cJSON *server_get(const struct server *server, const char *path);
+
+/** A number or string deep in a tree: "bytes.published", "rollouts.0.state". -1 or "" if
+ *  it is not there. */
+double server_number(const cJSON *tree, const char *path);
+
+/** As server_number(). */
+const char *server_text(const cJSON *tree, const char *path);
+
+/** POST a document of the test fleet, signed by seed-byte keys. The status. */
+long server_post(const struct server *server, enum ota_doc_type type, const void *doc,
+	const char *keys);
+
+/** Its root: the sample keys, valid now. */
+struct ota_root server_root(void);
+
+/** An envelope of the test fleet. Release with ota_buf_fini(). */
+struct ota_buf server_sign(enum ota_doc_type type, const void *doc, const char *keys);
+
+/** Turn the loop until look() is true; false after PEER_TIMEOUT_MS. look() is asked about
+ *  every 20 ms. */
+bool server_wait(bool (*look)(void *ctx), void *ctx);
+
+/* ---- somebody who sees all that is published for everybody */
+
+enum { SEEN_MAX = 4096 };
+
+struct seen {
+	char topic[OTA_TOPIC_CAP];
+	size_t len; /* of the payload */
+	bool retained;
+};
+
+struct observer {
+	struct ota_mqtt *link;
+	unsigned ups, closed;
+	size_t count;
+	struct seen seen[SEEN_MAX]; /* in the order of arrival */
+};
+
+/** Connect as gw-1 and subscribe to patch/, cohort/ and fresh. */
+void observer_open(struct observer *observer, const struct server *server);
+
+/** Publish as gw-1. */
+void observer_publish(struct observer *observer, const struct ota_topic *topic,
+	struct ota_bytes payload, bool retain);
+
+/** Disconnect. */
+void observer_close(struct observer *observer);
+
+/** Topics seen since `from` whose text contains part. */
+size_t observer_count(const struct observer *observer, size_t from, const char *part);
+
+#endif
