@@ -48,26 +48,31 @@ static bool has_digest(
 	return false;
 }
 
-static OTA_CHECKED enum ota_code check_expiry(const struct ota_case *c, const char *what,
+/* What every check looks at. */
+struct question {
+	const struct ota_self *self; /* borrowed */
+	const struct ota_case *c;    /* borrowed */
+};
+
+static OTA_CHECKED enum ota_code check_expiry(const struct question *q, const char *what,
 	uint64_t expires_utc_s, struct ota_error *err)
 {
-	if (expires_utc_s <= c->trusted_utc_s)
+	if (expires_utc_s <= q->c->trusted_utc_s)
 		return ota_fail(err, OTA_E_EXPIRED, "%s expired at %llu", what,
 			(unsigned long long)expires_utc_s);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_root(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	(void)self;
-	if (c->root == NULL)
+	if (q->c->root == NULL)
 		return ota_fail(err, OTA_E_ROOTCHAIN, "no root is held");
-	if (c->fresh != NULL && c->fresh->root > c->root->version)
+	if (q->c->fresh != NULL && q->c->fresh->root > q->c->root->version)
 		return ota_fail(err, OTA_E_ROOTCHAIN, "root %llu is held, %llu in force",
-			(unsigned long long)c->root->version,
-			(unsigned long long)c->fresh->root);
-	return check_expiry(c, "root", c->root->expires_utc_s, err);
+			(unsigned long long)q->c->root->version,
+			(unsigned long long)q->c->fresh->root);
+	return check_expiry(q, "root", q->c->root->expires_utc_s, err);
 }
 
 static bool lists_order(const struct ota_fresh *fresh, const struct ota_order *order,
@@ -84,63 +89,60 @@ static bool lists_order(const struct ota_fresh *fresh, const struct ota_order *o
 }
 
 static OTA_CHECKED enum ota_code check_fresh(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	enum ota_code rc =
-		c->fresh == NULL ? OTA_OK
-				 : check_expiry(c, "fresh", c->fresh->expires_utc_s, err);
+	enum ota_code rc = q->c->fresh == NULL ? OTA_OK
+					       : check_expiry(q, "fresh",
+							 q->c->fresh->expires_utc_s, err);
 
-	(void)self;
 	if (rc != OTA_OK)
 		return rc;
-	if (c->order == NULL)
+	if (q->c->order == NULL)
 		return ota_fail(err, OTA_E_NOROLLOUT, "no order is there");
-	if (c->fresh == NULL)
+	if (q->c->fresh == NULL)
 		return ota_fail(err, OTA_E_SEQUENCE, "no fresh is there");
-	if (!lists_order(c->fresh, c->order, &c->order_digest))
+	if (!lists_order(q->c->fresh, q->c->order, &q->c->order_digest))
 		return ota_fail(err, OTA_E_SEQUENCE,
 			"order %llu is not the one that fresh lists",
-			(unsigned long long)c->order->seq);
+			(unsigned long long)q->c->order->seq);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_catalog(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_catalog *catalog = c->catalog;
+	const struct ota_catalog *catalog = q->c->catalog;
 	enum ota_code rc;
 
-	(void)self;
 	if (catalog == NULL)
 		return ota_fail(err, OTA_E_UNLISTED, "no catalog is there");
-	if (!ota_digest_equal(&c->catalog_digest, &c->fresh->catalog))
+	if (!ota_digest_equal(&q->c->catalog_digest, &q->c->fresh->catalog))
 		return ota_fail(err, OTA_E_UNLISTED, "fresh names another catalog");
-	rc = check_expiry(c, "catalog", catalog->expires_utc_s, err);
+	rc = check_expiry(q, "catalog", catalog->expires_utc_s, err);
 	if (rc != OTA_OK)
 		return rc;
-	if (has_digest(catalog->revoked, catalog->revoked_count, &c->release_digest))
+	if (has_digest(catalog->revoked, catalog->revoked_count, &q->c->release_digest))
 		return ota_fail(err, OTA_E_UNLISTED, "release is revoked");
-	if (!has_digest(catalog->releases, catalog->release_count, &c->release_digest))
+	if (!has_digest(catalog->releases, catalog->release_count, &q->c->release_digest))
 		return ota_fail(err, OTA_E_UNLISTED, "release is not in the catalog");
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_minimum(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_catalog *catalog = c->catalog;
+	const struct ota_catalog *catalog = q->c->catalog;
 
-	(void)self;
-	if (c->release == NULL)
+	if (q->c->release == NULL)
 		return ota_fail(err, OTA_E_NOTFOUND, "the release is not there yet");
 	for (uint32_t i = 0; i < catalog->minimum_count; i++) {
 		const struct ota_product_floor *row = &catalog->minimum[i];
 
-		if (strcmp(row->product, c->release->product) == 0 &&
-			c->release->counter < row->counter)
+		if (strcmp(row->product, q->c->release->product) == 0 &&
+			q->c->release->counter < row->counter)
 			return ota_fail(err, OTA_E_UNLISTED,
 				"counter %llu is below the catalog's minimum %llu",
-				(unsigned long long)c->release->counter,
+				(unsigned long long)q->c->release->counter,
 				(unsigned long long)row->counter);
 	}
 	return OTA_OK;
@@ -163,14 +165,13 @@ static bool is_same_hardware(
 }
 
 static OTA_CHECKED enum ota_code check_agreement(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_release *release = c->release;
-	const struct ota_order *order = c->order;
+	const struct ota_release *release = q->c->release;
+	const struct ota_order *order = q->c->order;
 	const char *differs = NULL;
 
-	(void)self;
-	if (!ota_digest_equal(&order->release, &c->release_digest))
+	if (!ota_digest_equal(&order->release, &q->c->release_digest))
 		differs = "release";
 	else if (!ota_digest_equal(&order->image, &release->image))
 		differs = "image";
@@ -187,44 +188,43 @@ static OTA_CHECKED enum ota_code check_agreement(
 }
 
 static OTA_CHECKED enum ota_code check_target(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_release *release = c->release;
+	const struct ota_release *release = q->c->release;
 
-	if (strcmp(release->product, self->product) != 0)
+	if (strcmp(release->product, q->self->product) != 0)
 		return ota_fail(err, OTA_E_PRODUCT, "release is for %s, device is a %s",
-			release->product, self->product);
-	if (!is_listed(release->hardware, release->hardware_count, self->hardware))
+			release->product, q->self->product);
+	if (!is_listed(release->hardware, release->hardware_count, q->self->hardware))
 		return ota_fail(err, OTA_E_HARDWARE,
 			"release %s is not for hardware '%s'", release->version,
-			self->hardware);
-	if (release->counter < self->floor)
+			q->self->hardware);
+	if (release->counter < q->self->floor)
 		return ota_fail(err, OTA_E_FLOOR, "counter %llu is below the floor %llu",
 			(unsigned long long)release->counter,
-			(unsigned long long)self->floor);
+			(unsigned long long)q->self->floor);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_running(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_release *release = c->release;
+	const struct ota_release *release = q->c->release;
 
-	if (ota_digest_equal(&self->running, &release->image))
+	if (ota_digest_equal(&q->self->running, &release->image))
 		return ota_fail(err, OTA_E_CURRENT, "device runs %s", release->version);
 	if (release->needs_count > 0 &&
-		!is_listed(release->needs, release->needs_count, self->version))
+		!is_listed(release->needs, release->needs_count, q->self->version))
 		return ota_fail(err, OTA_E_PRECURSOR,
 			"release needs another version first, device runs '%s'",
-			self->version);
+			q->self->version);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_state(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	(void)self;
-	switch (c->order->state) {
+	switch (q->c->order->state) {
 	case OTA_ORDER_GO:
 		return OTA_OK;
 	case OTA_ORDER_PAUSE:
@@ -235,35 +235,33 @@ static OTA_CHECKED enum ota_code check_state(
 		break;
 	}
 	return ota_fail(err, OTA_E_ABORTED, "the order says %s",
-		ota_order_state_text(c->order->state));
+		ota_order_state_text(q->c->order->state));
 }
 
 static OTA_CHECKED enum ota_code check_grant(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_grant *grant = c->grant;
+	const struct ota_grant *grant = q->c->grant;
 	enum ota_code rc;
 
-	(void)self;
-	if (grant == NULL || !ota_digest_equal(&grant->release, &c->release_digest))
+	if (grant == NULL || !ota_digest_equal(&grant->release, &q->c->release_digest))
 		return ota_fail(err, OTA_E_NOGRANT, "no grant for release %s",
-			c->release->version);
-	rc = check_expiry(c, "grant", grant->expires_utc_s, err);
+			q->c->release->version);
+	rc = check_expiry(q, "grant", grant->expires_utc_s, err);
 	if (rc != OTA_OK)
 		return rc;
-	if (grant->not_before_utc_s > c->trusted_utc_s)
+	if (grant->not_before_utc_s > q->c->trusted_utc_s)
 		return ota_fail(err, OTA_E_NOGRANT, "grant begins at %llu",
 			(unsigned long long)grant->not_before_utc_s);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_share(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_order *order = c->order;
-	const struct ota_grant *grant = c->grant;
+	const struct ota_order *order = q->c->order;
+	const struct ota_grant *grant = q->c->grant;
 
-	(void)self;
 	if (order->permille > grant->max_permille)
 		return ota_fail(err, OTA_E_SHARE,
 			"order opens %llu permille, the grant %llu",
@@ -277,13 +275,13 @@ static OTA_CHECKED enum ota_code check_share(
 }
 
 static OTA_CHECKED enum ota_code check_bucket(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_order *order = c->order;
-	uint32_t bucket = ota_bucket(c->grant->salt, self->device);
+	const struct ota_order *order = q->c->order;
+	uint32_t bucket = ota_bucket(q->c->grant->salt, q->self->device);
 
 	if (bucket < order->permille ||
-		is_listed(order->canaries, order->canary_count, self->device))
+		is_listed(order->canaries, order->canary_count, q->self->device))
 		return OTA_OK;
 	return ota_fail(err, OTA_E_BUCKET, "bucket %u, released are those below %llu",
 		bucket, (unsigned long long)order->permille);
@@ -310,38 +308,40 @@ static const struct ota_patch_ref *patch_for(
 }
 
 static OTA_CHECKED enum ota_code check_patch(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	if (patch_for(self, c->order) == NULL)
+	if (patch_for(q->self, q->c->order) == NULL)
 		return ota_fail(err, OTA_E_PRECURSOR,
 			"none of %u patches applies to the running image",
-			c->order->patch_count);
+			q->c->order->patch_count);
 	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code check_window(
-	const struct ota_self *self, const struct ota_case *c, struct ota_error *err)
+	const struct question *q, struct ota_error *err)
 {
-	const struct ota_window *w = &c->order->window;
+	const struct ota_window *w = &q->c->order->window;
 
-	if (ota_window_is_open(w, self->local_min))
+	if (ota_window_is_open(w, q->self->local_min))
 		return OTA_OK;
 	return ota_fail(err, OTA_E_WINDOW, "window opens at %02u:%02u local time",
 		w->from_min / 60, w->from_min % 60);
 }
 
+/* In the order that the header promises. */
+static enum ota_code (*const checks[])(
+	const struct question *, struct ota_error *) = { check_root, check_fresh,
+	check_catalog, check_minimum, check_agreement, check_target, check_running,
+	check_state, check_grant, check_share, check_bucket, check_patch, check_window };
+
 enum ota_code ota_admit(const struct ota_self *self, const struct ota_case *c,
 	struct ota_patch_ref *patch, struct ota_error *err)
 {
-	static enum ota_code (*const checks[])(const struct ota_self *,
-		const struct ota_case *, struct ota_error *) = { check_root, check_fresh,
-		check_catalog, check_minimum, check_agreement, check_target,
-		check_running, check_state, check_grant, check_share, check_bucket,
-		check_patch, check_window };
+	const struct question question = { self, c };
 	enum ota_code rc = OTA_OK;
 
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0] && rc == OTA_OK; i++)
-		rc = checks[i](self, c, err);
+		rc = checks[i](&question, err);
 	if (rc == OTA_OK && patch != NULL)
 		*patch = *patch_for(self, c->order);
 	return rc;

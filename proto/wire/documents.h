@@ -6,10 +6,11 @@
  * fields unless noted. proto/README.md shows each with an example.
  *
  * All *_parse functions take a payload whose signatures have been verified, fill *out on
- * success only, and return OTA_OK or a code of ota_json_scan() / ota_json_finish().
- * All *_encode functions append the payload to out and refuse a struct that their parser
- * would not give back. Every member is present, in the order of the struct:
- * encode(parse(x)) == x for every x that parses.
+ * success only, and return OTA_OK, a code of ota_json_scan(), or OTA_E_FORMAT,
+ * OTA_E_LIMIT, OTA_E_NAME or OTA_E_NOMEM with the member's name ("order: permille: 1001
+ * is not in ..."). All *_encode functions append the payload to out and refuse a struct
+ * that their parser would not give back. Every member is present, in the order of the
+ * struct: encode(parse(x)) == x for every x that parses.
  * ..._utc_s is seconds since 1970 UTC. Digests are hex on the wire. */
 
 #include "proto/base/names.h"

@@ -33,7 +33,7 @@ static OTA_CHECKED enum ota_code parse_root_envelope(
 	if (rc != OTA_OK)
 		return rc;
 	if (envelope.type != OTA_DOC_ROOT)
-		return ota_fail(err, OTA_E_DOCTYPE, "a %s where a root belongs",
+		return ota_fail(err, OTA_E_DOCTYPE, "%s where root belongs",
 			ota_doc_type_text(envelope.type));
 	*out = envelope;
 	return OTA_OK;
@@ -134,7 +134,7 @@ enum ota_code ota_trust_open(const struct ota_trust *trust, enum ota_doc_type ty
 	if (rc != OTA_OK)
 		return rc;
 	if (parsed.type != type || role >= OTA_N_ROLES)
-		return ota_fail(err, OTA_E_DOCTYPE, "a %s where a %s belongs",
+		return ota_fail(err, OTA_E_DOCTYPE, "%s where %s belongs",
 			ota_doc_type_text(parsed.type), ota_doc_type_text(type));
 	rc = ota_envelope_verify(
 		&parsed, trust->root.fleet_id, &trust->root.roles[role].set, err);
@@ -320,7 +320,7 @@ enum ota_code ota_report_open(struct ota_bytes envelope,
 	enum ota_code rc = ota_envelope_parse(envelope, &parsed, err);
 
 	if (rc == OTA_OK && parsed.type != OTA_DOC_REPORT)
-		rc = ota_fail(err, OTA_E_DOCTYPE, "a %s where a report belongs",
+		rc = ota_fail(err, OTA_E_DOCTYPE, "%s where report belongs",
 			ota_doc_type_text(parsed.type));
 	if (rc == OTA_OK)
 		rc = ota_envelope_verify(&parsed, fleet_id, &keys, err);

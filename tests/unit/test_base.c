@@ -177,7 +177,9 @@ Test(error, a_long_text_is_cut_and_nobody_need_listen)
 	memset(lengthy, 'x', sizeof lengthy);
 	lengthy[sizeof lengthy - 1] = '\0';
 	cr_expect_eq(ota_fail(&err, OTA_E_IO, "%s", lengthy), OTA_E_IO);
-	cr_expect_eq(ota_wrap(&err, OTA_E_IO, "%s", lengthy), OTA_E_IO);
+	cr_expect_eq(strlen(err.text), sizeof err.text - 1);
+	cr_expect_eq(ota_wrap(&err, OTA_E_IO, "read"), OTA_E_IO);
+	cr_expect_eq(strncmp(err.text, "read: xxx", 9), 0);
 	cr_expect_eq(strlen(err.text), sizeof err.text - 1);
 	cr_expect_eq(ota_fail(NULL, OTA_E_IO, "x"), OTA_E_IO);
 	cr_expect_eq(ota_wrap(NULL, OTA_E_IO, "x"), OTA_E_IO);
@@ -269,6 +271,7 @@ Test(names, the_nearest_word_is_offered_only_for_a_slip)
 	cr_expect_str_eq(ota_nearest("cohorts", words, COUNT(words)), "cohort");
 	cr_expect_str_eq(ota_nearest("sok", words, COUNT(words)), "soak");
 	cr_expect_null(ota_nearest("deadline", words, COUNT(words)));
+	cr_expect_null(ota_nearest("pxxxent", words, COUNT(words)), "three apart");
 	cr_expect_null(ota_nearest("x", words, 0));
 }
 

@@ -214,7 +214,7 @@ Test(trust, one_type_does_not_pass_for_another)
 
 	cr_expect_eq(ota_trust_fresh(&trust, ota_buf_bytes(&buf), &fresh, &err),
 		OTA_E_DOCTYPE);
-	cr_expect_str_eq(err.text, "a order where a fresh belongs");
+	cr_expect_str_eq(err.text, "order where fresh belongs");
 	buf.at[4] = OTA_DOC_FRESH;
 	cr_expect_eq(ota_trust_fresh(&trust, ota_buf_bytes(&buf), &fresh, &err),
 		OTA_E_SIGNATURE);
