@@ -136,13 +136,14 @@ class Agent(Process):
 class Lab:
     """One fleet in one directory."""
 
-    def __init__(self, directory, build=TOP / 'build', fleet='demo'):
+    def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more=''):
         self.dir = pathlib.Path(directory).resolve()
         self.fleet = fleet
         self.programs = binaries(build)
         self.agents = {}
         self.port = free_port()
         self.url = f'ssl://localhost:{self.port}'
+        self.server_more = server_more  # lines for sluiced.yaml
         self.broker = self.sluiced = None
         self.processes = []
 
@@ -153,6 +154,8 @@ class Lab:
         self.dir.mkdir(parents=True, exist_ok=True)
         run(self.programs['sluice'], 'init', self.dir, '--fleet', self.fleet, '--listen',
             '127.0.0.1:0', '--broker', self.url)
+        with open(self.dir / 'sluiced.yaml', 'a', encoding='ascii') as config:
+            config.write(self.server_more)
         broker = self.dir / 'broker'
         run(HERE / 'mosquitto/make-profile', broker, self.fleet, self.port)
         self.certs('sluiced')
@@ -202,7 +205,7 @@ class Lab:
         return self.api('/status', missing=True) is not None
 
     def add_agent(self, name, labels=(), hardware='gw-100', product='gateway', image=None,
-                  version='', counter=0, hooks=None, more=''):
+                  version='', counter=0, hooks=None, spool_max='512M', more=''):
         """Provision and register a gateway. image: what it runs from the beginning."""
         self.certs(name)
         words = [f'--label={label}' for label in labels]
@@ -219,6 +222,7 @@ class Lab:
             if version:
                 initial += f'  initial_version: {version}\n  initial_counter: {counter}\n'
             text = text.replace('  dir: slots\n', '  dir: slots\n' + initial)
+        text = text.replace('  max: 512M\n', f'  max: {spool_max}\n')
         config.write_text(text + more)
         self._write_hooks(agent, hooks or {})
         self.agents[name] = self._add(agent)

@@ -26,7 +26,7 @@ def make_image(path, seed, fresh_kib=256, base_mib=6):
     source = next(p for p in sorted(pathlib.Path('/usr/lib').glob('*/libcrypto.so.3')))
     content = bytearray(source.read_bytes())
     while len(content) < base_mib << 20:
-        content += content
+        content += bytes(content)
     del content[base_mib << 20:]
     rng = random.Random(seed)
     for _ in range(200):
@@ -60,7 +60,8 @@ class FleetTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-e2e-'))
-        cls.lab = Lab(cls.dir / 'lab', build=BUILD)
+        # A quick zstd: the patches of a test need not be the smallest.
+        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n')
         cls.versions = 0
         try:
             cls.lab.init()

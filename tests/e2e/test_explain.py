@@ -72,7 +72,7 @@ class Explain(FleetTest):
         self.finish('hardware')
 
     def test_no_room(self):
-        self.add('gw-4', ring='lab', more='spool: {max: 64K}\n')
+        self.add('gw-4', ring='lab', spool_max='64K')
         self.begin('room', self.publish(), [WHOLE_LAB])
         self.assert_rule('gw-4', 'NOSPACE', 48)
         self.assertEqual(self.lab.device('gw-4')['running'], self.first['image'])
