@@ -150,32 +150,39 @@ static enum ota_code load_status(
 
 /* ---- patches and cohorts */
 
+/* One that was only asked for is asked for again when it is needed. */
+static void keep_patch(struct core *core, const struct patch *read)
+{
+	if (read->state != PATCH_ASKED)
+		*patch_add(core, &read->made.from, &read->made.to) = *read;
+}
+
 static enum ota_code load_patch(
 	struct core *core, const struct loose_row *row, struct ota_error *err)
 {
 	struct ota_json_reader r = ota_json_read(row->tree, err);
-	struct core_patch made = { 0 };
-	struct patch *patch;
+	struct patch read = { .state = PATCH_ASKED };
+	struct core_patch *made = &read.made;
+	enum ota_code rc;
 
-	ota_json_digest(&r, "from", &made.from);
-	ota_json_digest(&r, "to", &made.to);
-	if (r.rc != OTA_OK)
-		return r.rc;
-	patch = patch_add(core, &made.from, &made.to);
+	ota_json_digest(&r, "from", &made->from);
+	ota_json_digest(&r, "to", &made->to);
 	if (ota_json_bool(&r, "made"))
-		patch->state = PATCH_MADE;
+		read.state = PATCH_MADE;
 	if (ota_json_bool(&r, "failed"))
-		patch->state = PATCH_FAILED;
-	patch->retained = ota_json_bool(&r, "retained");
-	ota_json_digest(&r, "patch", &made.patch);
-	made.codec = (uint8_t)ota_json_u64(&r, "codec");
-	made.patch_len = ota_json_u64(&r, "patch_len");
-	made.full_len = ota_json_u64(&r, "full_len");
-	made.decoder_ram = ota_json_u64(&r, "decoder_ram");
-	made.took_ms = ota_json_u64(&r, "took_ms");
-	ota_json_text_copy(&r, "why", patch->why, sizeof patch->why);
-	patch->made = made;
-	return ota_json_finish(&r);
+		read.state = PATCH_FAILED;
+	read.retained = ota_json_bool(&r, "retained");
+	ota_json_digest(&r, "patch", &made->patch);
+	made->codec = (uint8_t)ota_json_u64(&r, "codec");
+	made->patch_len = ota_json_u64(&r, "patch_len");
+	made->full_len = ota_json_u64(&r, "full_len");
+	made->decoder_ram = ota_json_u64(&r, "decoder_ram");
+	made->took_ms = ota_json_u64(&r, "took_ms");
+	ota_json_text_copy(&r, "why", read.why, sizeof read.why);
+	rc = ota_json_finish(&r);
+	if (rc == OTA_OK)
+		keep_patch(core, &read);
+	return rc;
 }
 
 static enum ota_code load_cohort(
