@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
-#include "tests/sim/fleet_world.h"
+#include "tests/sim/fleet_device.h"
 
 static struct fw_world *world;
 
@@ -253,15 +253,35 @@ Test(rollout, a_patch_that_cannot_be_made_halts_once_the_full_one_fails_too)
 Test(rollout, devices_that_are_away_or_full_do_not_block_the_gate)
 {
 	struct ota_digest release = prepare(FW_GOOD, 6);
+	struct fw_device *away = fw_device(world, "fleet-6");
 
-	fw_add_devices(world, "away", 2, FW_AWAY);
+	away->dead = true;
+	fw_connect(world, away);
 	fw_device(world, "fleet-1")->script = FW_NO_ROOM;
 	fw_grant(world, &release, 1000, NULL);
 	begin(to_revert, &release);
 	expect_state("completed", 200);
-	cr_expect_eq(fw_count_running(world, "2.0"), 7);
-	cr_expect_str_eq(fw_rule(world, "away-1"), "NOREPORT");
+	cr_expect_eq(fw_count_running(world, "2.0"), 6);
+	cr_expect_str_eq(fw_rule(world, "fleet-6"), "OFFLINE");
 	cr_expect_str_eq(fw_rule(world, "fleet-1"), "NOSPACE");
+	cr_expect_eq(
+		stage_number(2, "counts.offline") + stage_number(1, "counts.offline"), 1);
+}
+
+Test(rollout, a_stage_nobody_can_be_reached_in_does_not_pass)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+
+	for (unsigned i = 0; i < 2; i++) {
+		world->devices[i].dead = true;
+		fw_connect(world, &world->devices[i]);
+	}
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_revert, &release);
+	for (int i = 0; i < 60; i++)
+		fw_step(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "running");
+	cr_expect_eq(fw_count_running(world, "2.0"), 0);
 }
 
 Test(rollout, a_connected_device_that_does_not_begin_blocks_the_gate)
@@ -343,6 +363,21 @@ Test(rollout, waits_where_the_grant_is_narrower_than_the_stage)
 	cr_expect_str_eq(fw_state(world, "r-1"), "waiting-for-grant");
 	expect_reason(OTA_E_SHARE);
 	cr_expect_not(fw_order(world, "lab", &order));
+	fw_grant(world, &release, 1000, NULL);
+	expect_state("completed", 100);
+}
+
+Test(rollout, a_grant_made_narrower_narrows_the_order_and_waits)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+	struct ota_order order;
+
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_revert, &release);
+	fw_grant(world, &release, 10, NULL);
+	cr_expect_str_eq(fw_state(world, "r-1"), "waiting-for-grant");
+	cr_assert(fw_order(world, "lab", &order));
+	cr_expect_eq(order.permille, 10);
 	fw_grant(world, &release, 1000, NULL);
 	expect_state("completed", 100);
 }
