@@ -59,6 +59,17 @@ static const char *file_key(const char *key)
 	return key;
 }
 
+/* A failure's text without the JSON path in front: line and column say where it is. */
+static const char *without_path(const struct spec_place *place, const char *text)
+{
+	const char *colon = strstr(text, ": ");
+	size_t len = strlen(place->list);
+
+	if (len > 0 && strncmp(text, place->list, len) == 0 && colon != NULL)
+		return colon + 2;
+	return text;
+}
+
 /* Put a failure of spec.h at the line and column it speaks of. */
 static void place_error(
 	struct ota_yaml *doc, const struct spec_place *place, const char *text)
@@ -71,7 +82,7 @@ static void place_error(
 	if (at->kind == OTA_YAML_LIST && place->index < at->count)
 		at = at->items[place->index];
 	inner = at->kind == OTA_YAML_MAP ? ota_yaml_get(at, file_key(place->key)) : NULL;
-	ota_yaml_error(doc, inner != NULL ? inner : at, "%s", text);
+	ota_yaml_error(doc, inner != NULL ? inner : at, "%s", without_path(place, text));
 }
 
 /* ---- fleet ----------------------------------------------------------------------------

@@ -28,7 +28,7 @@ static const struct {
 	{ OTA_E_STAGE,     "nothing to do; the earlier stages have to pass their gates" },
 	{ OTA_E_NOGRANT,   "operators sign a grant: sluice approve" },
 	{ OTA_E_SHARE,     "operators sign a wider grant: sluice approve" },
-	{ OTA_E_BUCKET,    "a stage with a larger share, or naming it, in a later rollout" },
+	{ OTA_E_BUCKET,    "a later stage with a larger share, or one that names it" },
 	{ OTA_E_WINDOW,    "nothing to do; it goes on when the window opens, in its local time" },
 	{ OTA_E_PAUSED,    "sluice resume" },
 	{ OTA_E_HALTED,    "look at the reason, then sluice resume, revert or abort" },
@@ -114,6 +114,17 @@ static struct rollout *rollout_for(const struct core *core, const struct device 
 	return NULL;
 }
 
+/* What the device says it waits for, in its own words. */
+static bool waits(const struct ota_report *report, struct explanation *out)
+{
+	if (report->wait == 0)
+		return false;
+	say(out, ota_code_of_number(report->wait), "%s",
+		report->error_text[0] != '\0' ? report->error_text
+					      : "the device says so");
+	return true;
+}
+
 static bool has_result(const struct device *device, const struct rollout *rollout,
 	struct explanation *out)
 {
@@ -133,6 +144,8 @@ static bool has_result(const struct device *device, const struct rollout *rollou
 	}
 	if (attempt->state == ATTEMPT_WORKING && attempt->step != OTA_UPDATE_IDLE &&
 		rollout_state_is_live(rollout->state)) {
+		if (waits(r, out))
+			return true;
 		say(out, OTA_E_WORKING, "%s, %" PRIu64 " of %" PRIu64 " chunks",
 			ota_update_state_text(r->state), r->chunks, r->chunks_total);
 		return true;
@@ -187,7 +200,8 @@ static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 	struct device *device, struct explanation *out)
 {
 	uint32_t stage = stage_of_device(core, rollout, device);
-	const char *now = rollout->spec.stages[rollout->stage].name;
+	const struct rollout_stage *under_way = &rollout->spec.stages[rollout->stage];
+	const char *now = under_way->name;
 
 	if (stage != STAGE_NONE && rollout->runs[stage].started_s != 0)
 		return false;
@@ -202,6 +216,10 @@ static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 	}
 	if (stage == STAGE_NONE)
 		say(out, OTA_E_BUCKET, "no stage of the rollout takes it");
+	else if (strcmp(under_way->cohort, device->cohort) == 0)
+		say(out, OTA_E_BUCKET,
+			"stage %s takes a smaller share; it is in stage %s", now,
+			rollout->spec.stages[stage].name);
 	else
 		say(out, OTA_E_STAGE, "it is in stage %s, under way is %s",
 			rollout->spec.stages[stage].name, now);
@@ -221,10 +239,7 @@ static bool says(
 		say(out, ota_code_of_number(r->error), "%s", r->error_text);
 		return true;
 	}
-	if (r->wait == 0)
-		return false;
-	say(out, ota_code_of_number(r->wait), "the device says so");
-	return true;
+	return waits(r, out);
 }
 
 /* The same decision the device takes, on the documents in force. */

@@ -12,7 +12,8 @@ class Explain(FleetTest):
     fleet_yaml = ('fleet: demo\ncohorts:\n  - {name: lab, labels: {ring: lab}}\n'
                   '  - {name: odd, labels: {ring: odd}}\n  - {name: fleet}\n')
     devices = {'gw-1': {'ring': 'lab'}, 'gw-2': {'ring': 'field'}, 'gw-5': {'ring': 'field'},
-               'gw-3': {'ring': 'odd', 'hardware': 'gw-999'}}
+               'gw-3': {'ring': 'odd', 'hardware': 'gw-999'}, 'gw-6': {'ring': 'odd'}}
+    fresh_kib = 1536
 
     def finish(self, rollout):
         self.lab.cli('abort', rollout)
@@ -72,7 +73,7 @@ class Explain(FleetTest):
         self.finish('hardware')
 
     def test_no_room(self):
-        self.add('gw-4', ring='lab', spool_max='64K')
+        self.add('gw-4', ring='lab', spool_max='1M')
         self.begin('room', self.publish(), [WHOLE_LAB])
         self.assert_rule('gw-4', 'NOSPACE', 48)
         self.assertEqual(self.lab.device('gw-4')['running'], self.first['image'])

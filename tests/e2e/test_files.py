@@ -12,7 +12,7 @@ WRONG = {
                   '4:19: error', "did you mean 'share'"),
     'wrong type': (HEAD + '  - {cohort: lab, share: [1]}\n', '4:26: error', "'share'"),
     'overlapping shares': (HEAD + '  - {cohort: fleet, share: 20%}\n'
-                           '  - {cohort: fleet, share: 10%}\n', '5:28: error', '20'),
+                           '  - {cohort: fleet, share: 10%}\n', '5:28: error: overlaps stage', 'must grow'),
     'unknown cohort': (HEAD + '  - {cohort: leb, share: 20%}\n',
                        '4:14: error', "did you mean 'lab'"),
 }
