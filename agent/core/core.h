@@ -170,10 +170,11 @@ struct agent {
 
 	bool up; /* net is connected */
 	uint8_t nonce[OTA_NONCE_LEN];
-	uint64_t reports;     /* counter of the last report */
-	uint64_t progress_ms; /* when progress was last told */
-	bool progress_new;    /* since the last report */
-	bool settled;         /* what is waited for stayed the same for a while */
+	uint64_t reports;           /* counter of the last report */
+	uint64_t progress_ms;       /* when progress was last told */
+	bool progress_new;          /* since the last report */
+	uint64_t fetching_since_ms; /* by this process */
+	bool settled;               /* what is waited for stayed the same for a while */
 	struct agent_said said;
 };
 

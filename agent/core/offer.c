@@ -158,6 +158,8 @@ static void begin_fetching(struct agent *a)
 		.a = jitter_ms(a),
 		.b = a->id.chunks_outstanding };
 
+	a->fetching_since_ms = a->now.mono_ms;
+	a->progress_new = false;
 	a->port.send(a->port.ctx, &fetch);
 }
 

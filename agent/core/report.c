@@ -7,7 +7,8 @@
 enum {
 	REPORTS_PER_STORE = 100, /* counters reserved by one write of the journal */
 	PROGRESS_EVERY_MS = 1000,
-	REPORT_EVERY_MS = 60000, /* while fetching */
+	REPORT_FIRST_MS = 1000,  /* of fetching; then when it took twice as long ... */
+	REPORT_EVERY_MS = 60000, /* ... and this often at last */
 	SETTLE_MS = 1000,
 };
 
@@ -206,6 +207,16 @@ enum ota_code report_if_changed(struct agent *a, struct ota_error *err)
 	return OTA_OK;
 }
 
+/* A short transfer tells of itself a few times, a long one every minute. */
+static uint64_t report_after_ms(const struct agent *a)
+{
+	uint64_t took_ms = a->now.mono_ms - a->fetching_since_ms;
+
+	if (took_ms < REPORT_FIRST_MS)
+		return REPORT_FIRST_MS;
+	return took_ms < REPORT_EVERY_MS ? took_ms : REPORT_EVERY_MS;
+}
+
 void report_progress(struct agent *a)
 {
 	char text[256];
@@ -213,7 +224,7 @@ void report_progress(struct agent *a)
 
 	if (!a->progress_new) {
 		a->progress_new = true;
-		agent_set_timer(a, AGENT_TIMER_REPORT, REPORT_EVERY_MS);
+		agent_set_timer(a, AGENT_TIMER_REPORT, report_after_ms(a));
 	}
 	if (!a->up || a->now.mono_ms - a->progress_ms < PROGRESS_EVERY_MS)
 		return;

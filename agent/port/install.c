@@ -52,10 +52,30 @@ static void fail(struct install *in, const char *event, const struct ota_error *
 
 /* ---- the agent's port ---- */
 
+/* One line for each state that was entered, once it is durable. */
+static void log_state(struct install *in)
+{
+	const struct journal *j = &in->agent.journal;
+
+	if (j->state == in->state)
+		return;
+	ota_log(OTA_LOG_NOTICE, "update.state",
+		"state=%s from=%s rollout=%s chunks=%llu bytes=%llu",
+		ota_update_state_text(j->state), ota_update_state_text(in->state),
+		j->rollout[0] != '\0' ? j->rollout : "-", (unsigned long long)j->chunks,
+		(unsigned long long)j->bytes);
+	in->state = j->state;
+}
+
 static enum ota_code journal_store(
 	void *ctx, struct ota_bytes journal, struct ota_error *err)
 {
-	return install_files_store(&((struct install *)ctx)->files, journal, err);
+	struct install *in = ctx;
+	enum ota_code rc = install_files_store(&in->files, journal, err);
+
+	if (rc == OTA_OK)
+		log_state(in);
+	return rc;
 }
 
 static enum ota_code doc_load(
@@ -185,8 +205,8 @@ static struct agent_now now(void)
 		.local_min = ota_clock_local_min() };
 }
 
-/* One line for each move, and for each new reason to stand still. */
-static void log_changes(struct install *in)
+/* One line for each new reason to stand still. */
+static void log_refusal(struct install *in)
 {
 	const struct agent *a = &in->agent;
 	const struct ota_error *why =
@@ -195,18 +215,9 @@ static void log_changes(struct install *in)
 	enum ota_code code = a->journal.error != OTA_OK ? a->journal.error : why->code;
 	char quoted[256];
 
-	if (a->journal.state != in->state)
-		ota_log(OTA_LOG_NOTICE, "update.state",
-			"from=%s to=%s rollout=%s chunks=%llu bytes=%llu",
-			ota_update_state_text(in->state),
-			ota_update_state_text(a->journal.state),
-			a->journal.rollout[0] != '\0' ? a->journal.rollout : "-",
-			(unsigned long long)a->journal.chunks,
-			(unsigned long long)a->journal.bytes);
 	if (code != in->refused && code != OTA_OK)
 		ota_log(OTA_LOG_NOTICE, "update.held", "code=%s why=%s",
 			ota_code_name(code), ota_log_quote(text, quoted));
-	in->state = a->journal.state;
 	in->refused = code;
 }
 
@@ -228,7 +239,7 @@ static void set_timer(struct install *in)
 /* After the agent was told something. */
 static void settle(struct install *in, enum ota_code rc, const struct ota_error *err)
 {
-	log_changes(in);
+	log_refusal(in);
 	if (rc != OTA_OK && !in->rebooting) {
 		in->rebooting = true;
 		fail(in, "agent.failed", err);
@@ -374,7 +385,6 @@ static void run_loop(struct install *in, int fd)
 	ota_log(OTA_LOG_INFO, "install.started", "slot=%u boot=%llu state=%s version=%s",
 		in->agent.current, (unsigned long long)in->agent.journal.boot,
 		ota_update_state_text(in->agent.journal.state), SLUICE_VERSION);
-	in->state = in->agent.journal.state;
 	settle(in, rc, &err);
 	if (in->exit_code < 0)
 		(void)uv_run(&in->loop, UV_RUN_DEFAULT);
