@@ -296,6 +296,20 @@ Test(rollout, a_connected_device_that_does_not_begin_blocks_the_gate)
 	cr_expect_eq(stage_number(0, "counts.pending"), 2);
 }
 
+Test(rollout, a_device_that_is_connected_stays_so_over_a_restart)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+
+	fw_device(world, "lab-2")->script = FW_MUTE;
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_revert, &release);
+	for (int i = 0; i < 60; i++)
+		fw_step(world);
+	fw_restart(world);
+	fw_step(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "running");
+}
+
 Test(rollout, a_claim_without_a_reboot_is_no_success)
 {
 	struct ota_digest release = prepare(FW_MUTE, 3);
