@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,7 @@ E2E_SECONDS = 420  # one e2e program
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 SHIPPED = ('proto', 'agent', 'orchestrator')
 
-BUILDS = {  # directory -> compiler, options of meson
-    'build': (None, ['-Dtests=true']),
+BUILDS = {  # directory -> compiler, options of meson; build/ is deploy/setup's
     # clang: gcc's undefined-behaviour sanitizer beside its address sanitizer ignores log_path
     'build-asan': ('clang', ['-Db_sanitize=address,undefined', '-Db_lundef=false']),
     'build-cov': ('gcc', ['-Db_coverage=true', '-Dbuildtype=debug']),
@@ -67,14 +67,18 @@ def run(command, env=None, timeout=None, quiet=False):
 def build(directory, targets=()):
     """Configure a build directory once and bring it up to date; True when it built."""
     compiler, options = BUILDS[directory]
-    env = {'CC': compiler} if compiler else {}
-    if not (ROOT / directory / 'build.ninja').exists():
-        status, output = run(['meson', 'setup', directory, *options], env, quiet=True)
+    asked = ROOT / directory / 'asked-for'
+    wanted = ' '.join([compiler, *options])
+    if not asked.exists() or asked.read_text() != wanted:
+        shutil.rmtree(ROOT / directory, ignore_errors=True)
+        status, output = run(['meson', 'setup', directory, *options], {'CC': compiler},
+                             quiet=True)
         if status:
             say(output)
             return False
+        asked.write_text(wanted)
     started = time.monotonic()
-    status, output = run(['ninja', '-C', directory, *targets], env, quiet=True)
+    status, output = run(['ninja', '-C', directory, *targets], quiet=True)
     if status:
         say(output[-8000:])
     elif 'no work to do' not in output:

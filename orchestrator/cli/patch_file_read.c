@@ -115,7 +115,7 @@ static enum ota_code read_front(
 enum ota_code patch_file_reader_open(
 	struct patch_file_reader *reader, const char *path, struct ota_error *err)
 {
-	uint64_t file_len;
+	uint64_t file_len = 0;
 	enum ota_code rc = open_data(path, &reader->fd, &file_len, err);
 
 	if (rc != OTA_OK)
