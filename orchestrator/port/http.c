@@ -51,7 +51,7 @@ static void stop_waiting(struct visitor *v)
 static void start_waiting(struct http *http, struct visitor *v)
 {
 	stop_waiting(v);
-	v->deadline_ms = ota_clock_mono_ms() + HTTP_HEADER_S * 1000;
+	v->deadline_ms = ota_clock_mono_ms() + UINT64_C(1000) * HTTP_HEADER_S;
 	v->next = http->waiting;
 	v->from = &http->waiting;
 	if (v->next)

@@ -422,7 +422,8 @@ Test(sluiced, a_broker_that_forgot_is_told_again)
 	cr_assert(server_wait(order_is_out, &from));
 	cr_assert(server_wait(outbox_is_empty, &zero));
 	broker_kill(&server.broker);
-	(void)snprintf(store, sizeof store, "%.200s/state/mosquitto.db", server.broker.dir);
+	(void)snprintf(
+		store, sizeof store, "%.200s/state/mosquitto.db", server.broker.dir);
 	(void)unlink(store);
 	again = observer.count;
 	broker_restart(&server.broker);
