@@ -313,6 +313,27 @@ Test(documents, a_payload_over_the_limit_is_refused_unread)
 		OTA_E_LIMIT);
 }
 
+Test(documents, a_text_may_fill_its_room_and_not_a_byte_more)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = text_of(OTA_DOC_REPORT);
+	char member[OTA_ERROR_TEXT_CAP + 20], filling[OTA_ERROR_TEXT_CAP + 1];
+	struct ota_report report;
+	struct ota_error err = { 0 };
+
+	memset(filling, 'x', sizeof filling);
+	filling[OTA_ERROR_TEXT_CAP - 1] = '\0';
+	(void)snprintf(member, sizeof member, "\"error_text\":\"%s", filling);
+	OTA_AUTO(ota_buf_fini)
+	struct ota_buf most = replaced(&text, "\"error_text\":\"", member);
+
+	cr_expect_eq(ota_report_parse(ota_buf_bytes(&most), &report, &err), OTA_OK);
+	cr_expect_str_eq(report.error_text, filling);
+	OTA_AUTO(ota_buf_fini) struct ota_buf over = replaced(&most, "xxx", "xxxx");
+
+	cr_expect_eq(ota_report_parse(ota_buf_bytes(&over), &report, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "report: error_text: 200 bytes, at most 199");
+}
+
 Test(documents, states_have_texts)
 {
 	cr_expect_str_eq(ota_update_state_text(OTA_UPDATE_ROLLING_BACK), "rolling-back");

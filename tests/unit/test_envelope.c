@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -171,11 +172,15 @@ Test(envelope, a_threshold_outside_its_keys_is_refused)
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct ota_keyset keys = pair_of_keys();
+		struct ota_error err = { 0 };
+		char text[64];
 
 		keys.threshold = rows[i].threshold;
 		keys.count = rows[i].count;
-		cr_expect_eq(judge(ota_buf_bytes(&buf), &keys, NULL), OTA_E_THRESHOLD,
-			"%u of %u", rows[i].threshold, rows[i].count);
+		cr_expect_eq(judge(ota_buf_bytes(&buf), &keys, &err), OTA_E_THRESHOLD);
+		(void)snprintf(text, sizeof text, "release: threshold %u of %u keys",
+			rows[i].threshold, rows[i].count);
+		cr_expect_str_eq(err.text, text);
 	}
 }
 
