@@ -101,19 +101,6 @@ static bool is_out_of_reach(
 	return false;
 }
 
-/* The newest rollout that has a stage for the device's cohort. */
-static struct rollout *rollout_for(const struct core *core, const struct device *device)
-{
-	for (size_t i = core->rollout_count; i-- > 0;) {
-		struct rollout *rollout = core->rollouts[i];
-
-		for (uint32_t s = 0; s < rollout->spec.stage_count; s++)
-			if (strcmp(rollout->spec.stages[s].cohort, device->cohort) == 0)
-				return rollout;
-	}
-	return NULL;
-}
-
 /* What the device says it waits for, in its own words. */
 static bool waits(const struct ota_report *report, struct explanation *out)
 {
@@ -286,7 +273,7 @@ static void admit(const struct core *core, const struct device *device,
 void explain_device(
 	const struct core *core, struct device *device, struct explanation *out)
 {
-	struct rollout *rollout = rollout_for(core, device);
+	struct rollout *rollout = stage_rollout_of(core, device->cohort);
 
 	*out = (struct explanation){ .rollout = "" };
 	if (is_out_of_reach(core, device, out))

@@ -2,12 +2,21 @@
 
 #include <string.h>
 
+#include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
 
 static const struct ota_digest none = { { 0 } };
+
+/* A rollout that a newer one has taken a cohort from sends it nothing any more. */
+static bool is_in_charge(
+	const struct core *core, const struct rollout *rollout, const char *cohort)
+{
+	return stage_rollout_of(core, cohort) == rollout ||
+	       publish_rollout_of(core, cohort) == rollout;
+}
 
 bool patches_source(const struct core *core, const struct rollout *rollout,
 	const struct device *device, struct ota_digest *from)
@@ -17,6 +26,7 @@ bool patches_source(const struct core *core, const struct rollout *rollout,
 	const struct patch *delta;
 
 	if (!device->reported || !stage_concerns(rollout, device) ||
+		!is_in_charge(core, rollout, device->cohort) ||
 		ota_digest_equal(running, &release->image))
 		return false;
 	*from = none;

@@ -42,6 +42,14 @@ static bool has_cohort(const struct rollout *rollout, const char *cohort)
 	return false;
 }
 
+struct rollout *stage_rollout_of(const struct core *core, const char *cohort)
+{
+	for (size_t i = core->rollout_count; i-- > 0;)
+		if (has_cohort(core->rollouts[i], cohort))
+			return core->rollouts[i];
+	return NULL;
+}
+
 bool stage_concerns(const struct rollout *rollout, const struct device *device)
 {
 	if (!has_cohort(rollout, device->cohort))

@@ -20,6 +20,9 @@
 OTA_CHECKED enum ota_code stage_fit(
 	const struct device *device, const struct ota_release *release);
 
+/** The newest rollout that has a stage for a cohort, started or not; NULL if none has. */
+struct rollout *stage_rollout_of(const struct core *core, const char *cohort);
+
 /** True if the gate of the rollout counts the device: it is in one of its cohorts and
  *  fits, or has begun the update. */
 bool stage_concerns(const struct rollout *rollout, const struct device *device);

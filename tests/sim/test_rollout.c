@@ -171,6 +171,43 @@ Test(rollout, a_newcomer_with_another_image_gets_a_patch_of_its_own)
 	cr_expect_str_eq(late->report.version, "2.0");
 }
 
+static unsigned patches_to(const char *version)
+{
+	struct ota_digest image = ota_digest_of(ota_bytes_of(version));
+	char hex[OTA_DIGEST_HEX_CAP];
+	unsigned count = 0;
+
+	ota_digest_hex(&image, hex);
+	for (size_t i = 0; i < world->row_count; i++) {
+		struct ota_buf *value = &world->rows[i].value;
+
+		if (world->rows[i].table == CORE_PATCH && value->len > 0)
+			count += strstr(strstr(ota_buf_text(value), "\"to\""), hex) !=
+				 NULL;
+	}
+	return count;
+}
+
+Test(rollout, a_finished_one_sends_nothing_to_devices_that_a_newer_one_took)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+	unsigned before;
+
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_revert, &release);
+	expect_state("completed", 100);
+	before = patches_to("2.0");
+	cr_assert_gt(before, 0);
+	release = fw_release(world, "3.0", 3);
+	fw_grant(world, &release, 1000, NULL);
+	begin("{\"rollout\":\"r-2\",\"stages\":[{\"name\":\"lab\",\"cohort\":\"lab\","
+	      "\"permille\":1000,\"soak_s\":0}]}",
+		&release);
+	cr_assert(fw_until(world, "r-2", "completed", 100), "%s", fw_state(world, "r-2"));
+	cr_expect_gt(patches_to("3.0"), 0);
+	cr_expect_eq(patches_to("2.0"), before);
+}
+
 /* ---- the bad ways */
 
 Test(rollout, a_bad_release_stops_at_the_lab_and_goes_back)
