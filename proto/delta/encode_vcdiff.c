@@ -5,16 +5,21 @@
 #include "proto/delta/encoder.h"
 #include "proto/delta/vcdiff.h"
 
+/* The old image is indexed around the position in the new one: all of it up to
+ * SEARCH_LEN_MAX, so that a block is found wherever it moved. The index holds 4 bytes for
+ * every step bytes; a smaller step finds more. Against a 346 MB ext4 image, steps of 2, 4
+ * and 8 made 4.29, 4.49 and 4.77 MB; xdelta3 searches the same way, only not that far.
+ *
+ * Whatever is not found in the index is looked up in vain at random places, so what
+ * matters for speed is that blocks are short and many. */
 enum {
-	BLOCK_LEN = 1 << 14,   /* bytes of the old image read at once */
-	BLOCK_COUNT = 1 << 12, /* 64 MiB of it are kept */
-	/* The old image is searched for matches this far around the position in the new
-	 * one; up to this length, all of it is. It costs an index of 4 bytes for every
-	 * LARGE_STEP bytes. */
+	BLOCK_LEN = 1 << 12,   /* bytes of the old image read at once */
+	BLOCK_COUNT = 1 << 14, /* kept: 64 MiB */
 	SEARCH_LEN_MAX = 1 << 28,
 	SEARCH_LEN_MIN = 1 << 14,
-	LARGE_STEP = 4,
-	HEAP_MAX = 1 << 29, /* bytes */
+	STEP_MIN = 2,
+	INDEX_COUNT_MAX = 1 << 26, /* entries: 256 MiB */
+	HEAP_MAX = 1 << 29,        /* bytes, for xdelta3 and blocks */
 };
 
 struct vcdiff {
@@ -34,23 +39,30 @@ static uint64_t search_len(uint64_t from_len)
 	return len;
 }
 
-static const xd3_config settings = {
-	.winsize = OTA_VCDIFF_WINDOW_LEN,
-	.smatch_cfg = XD3_SMATCH_SOFT,
-	.smatcher_soft = { .large_look = 9,
-		.large_step = LARGE_STEP,
-		.small_look = 4,
-		.small_chain = 8,
-		.small_lchain = 2,
-		.max_lazy = 36,
-		.long_enough = 70 },
-};
+/* xdelta3's own default search, but for the step. */
+static xd3_config settings(uint64_t search)
+{
+	uint64_t step = search / INDEX_COUNT_MAX;
+
+	return (xd3_config){
+		.winsize = OTA_VCDIFF_WINDOW_LEN,
+		.smatch_cfg = XD3_SMATCH_SOFT,
+		.smatcher_soft = { .large_look = 9,
+			.large_step = step > STEP_MIN ? (usize_t)step : STEP_MIN,
+			.small_look = 4,
+			.small_chain = 8,
+			.small_lchain = 2,
+			.max_lazy = 36,
+			.long_enough = 70 },
+	};
+}
 
 static enum ota_code vcdiff_open(struct vcdiff *vcdiff, struct ota_error *err)
 {
 	const struct ota_encoder_job *job = vcdiff->job;
 	struct ota_deflate_options options = { job->level, job->window_log, job->workers,
 		OTA_DEFLATE_LEN_UNKNOWN };
+	uint64_t search = search_len(job->from->len);
 	enum ota_code rc = ota_deflate_init(&vcdiff->deflate, &options, job->next, err);
 
 	if (rc != OTA_OK)
@@ -58,8 +70,8 @@ static enum ota_code vcdiff_open(struct vcdiff *vcdiff, struct ota_error *err)
 	rc = ota_source_cache_init(
 		&vcdiff->from.cache, &vcdiff->heap, job->from, BLOCK_LEN, BLOCK_COUNT);
 	if (rc == OTA_OK)
-		rc = ota_vcdiff_open(&vcdiff->stream, settings, &vcdiff->heap,
-			&vcdiff->from, search_len(job->from->len));
+		rc = ota_vcdiff_open(&vcdiff->stream, settings(search), &vcdiff->heap,
+			&vcdiff->from, search);
 	return rc == OTA_OK ? rc : ota_fail(err, rc, "no memory for vcdiff");
 }
 
