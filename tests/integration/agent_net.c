@@ -16,6 +16,11 @@
 #include "proto/io/loop.h"
 #include "tests/integration/peer.h"
 
+const char *agent_program(void)
+{
+	return AGENT;
+}
+
 static _Noreturn void give_up(const char *what)
 {
 	(void)fprintf(stderr, "agent_net: %s: %s\n", what, strerror(errno));

@@ -11,6 +11,9 @@
 #include "agent/port/spool.h"
 #include "tests/integration/broker.h"
 
+/** The path of sluice-agent. */
+const char *agent_program(void);
+
 /** What was last heard of one type. */
 struct agent_heard {
 	struct ipc_message head; /* payload points into bytes */
