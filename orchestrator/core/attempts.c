@@ -10,7 +10,10 @@
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
 
-enum { ATTEMPTS_KEPT = 32 }; /* of a device */
+enum {
+	ATTEMPTS_KEPT = 32, /* of a device */
+	WAIT_MAX_S = 90000, /* 25 h: a daily window comes round */
+};
 
 static bool runs_new(const struct device *device, const struct rollout *rollout)
 {
@@ -18,12 +21,6 @@ static bool runs_new(const struct device *device, const struct rollout *rollout)
 }
 
 /* ---- outcomes */
-
-static void look_again(struct core *core, struct rollout *rollout)
-{
-	rollout->dirty = true;
-	core->orders_due = true;
-}
 
 static void count_good(struct rollout *rollout, struct attempt *attempt)
 {
@@ -72,7 +69,7 @@ static void finish(struct core *core, const struct device *device,
 	store_attempt(core, device, attempt);
 	audit_attempt(core, device, attempt);
 	store_rollout(core, rollout);
-	look_again(core, rollout);
+	rollout->dirty = true;
 }
 
 static void clear_error(struct attempt *attempt)
@@ -110,8 +107,10 @@ static void fail(struct core *core, const struct device *device, struct attempt 
 static void work(struct core *core, const struct device *device, struct attempt *attempt)
 {
 	enum ota_update_state step = device->report.state;
+	bool waiting = device->report.wait != 0;
 
-	if (attempt->state == ATTEMPT_WORKING && attempt->step == step)
+	if (attempt->state == ATTEMPT_WORKING && attempt->step == step &&
+		attempt->waiting == waiting)
 		return;
 	if (attempt->state != ATTEMPT_WORKING) {
 		clear_error(attempt);
@@ -122,6 +121,7 @@ static void work(struct core *core, const struct device *device, struct attempt 
 		attempt->offer_boot = device->report.boot;
 	attempt->state = ATTEMPT_WORKING;
 	attempt->step = step;
+	attempt->waiting = waiting;
 	attempt->step_s = core->now.utc_s;
 	store_attempt(core, device, attempt);
 }
@@ -184,6 +184,29 @@ static void read_end(
 		succeed(core, device, attempt);
 }
 
+/* Why the device cannot begin what it is ordered to; OTA_OK: nothing of the kind. */
+static enum ota_code inability(const struct device *device)
+{
+	enum ota_code error = ota_code_of_number(device->report.error);
+	enum ota_code wait = ota_code_of_number(device->report.wait);
+
+	if (failure_is_inability(error))
+		return error;
+	return failure_is_inability(wait) ? wait : OTA_OK;
+}
+
+/* Under way, unless it is stuck before it began for want of room or the like. */
+static void read_step(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	enum ota_code code = inability(device);
+
+	if (code != OTA_OK && device->report.state <= OTA_UPDATE_FETCHING)
+		fail(core, device, attempt, code, device->report.error_text);
+	else
+		work(core, device, attempt);
+}
+
 static void read_named(struct core *core, struct device *device, struct rollout *rollout,
 	uint64_t before)
 {
@@ -201,7 +224,7 @@ static void read_named(struct core *core, struct device *device, struct rollout 
 	case OTA_UPDATE_PROVING:
 	case OTA_UPDATE_ROLLING_BACK:
 		attempt = begun(core, device, rollout, before);
-		work(core, device, attempt);
+		read_step(core, device, attempt);
 		break;
 	case OTA_UPDATE_CONFIRMED:
 	case OTA_UPDATE_FAILED:
@@ -211,17 +234,6 @@ static void read_named(struct core *core, struct device *device, struct rollout 
 	case OTA_N_UPDATE_STATES:
 		break;
 	}
-}
-
-/* Why the device cannot begin what it is ordered to; OTA_OK: nothing of the kind. */
-static enum ota_code inability(const struct device *device)
-{
-	enum ota_code error = ota_code_of_number(device->report.error);
-	enum ota_code wait = ota_code_of_number(device->report.wait);
-
-	if (failure_is_inability(error))
-		return error;
-	return failure_is_inability(wait) ? wait : OTA_OK;
 }
 
 /* A device that has not begun may tell that it cannot; that is no failure. */
@@ -327,6 +339,8 @@ uint64_t attempt_deadline_s(const struct attempt *attempt)
 	case OTA_N_UPDATE_STATES:
 		break;
 	}
+	if (attempt->waiting)
+		budget_s += WAIT_MAX_S;
 	return attempt->step_s + budget_s + spec->gates.silence_s;
 }
 

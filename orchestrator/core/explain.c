@@ -186,7 +186,8 @@ static bool stands(const struct rollout *rollout, struct explanation *out)
 static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 	struct device *device, struct explanation *out)
 {
-	uint32_t stage = stage_of_device(core, rollout, device);
+	const struct stage_shares shares = stage_shares(core, rollout);
+	uint32_t stage = stage_of_device(&shares, rollout, device);
 	const struct rollout_stage *under_way = &rollout->spec.stages[rollout->stage];
 	const char *now = under_way->name;
 

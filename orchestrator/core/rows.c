@@ -328,6 +328,7 @@ static enum ota_code load_attempt(
 	attempt->offer_boot = ota_json_u64(&r, "offer_boot");
 	attempt->began_s = ota_json_u64(&r, "began_s");
 	attempt->step_s = ota_json_u64(&r, "step_s");
+	attempt->waiting = ota_json_bool(&r, "waiting");
 	attempt->acknowledged = ota_json_bool(&r, "acknowledged");
 	attempt->counted_good = ota_json_bool(&r, "counted_good");
 	attempt->counted_bad = ota_json_bool(&r, "counted_bad");

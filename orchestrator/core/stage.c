@@ -73,7 +73,6 @@ void stage_buckets(const struct core *core, const struct rollout *rollout,
 	}
 }
 
-/* The share of a stage that has not started; more than 1000: no grant to tell. */
 static uint64_t planned_permille(const struct core *core, const struct rollout *rollout,
 	const struct rollout_stage *stage, const struct ota_grant *grant)
 {
@@ -83,6 +82,8 @@ static uint64_t planned_permille(const struct core *core, const struct rollout *
 	case STAGE_PERMILLE:
 		return stage->permille;
 	case STAGE_COUNT:
+		if (grant == NULL)
+			return 0;
 		stage_buckets(core, rollout, stage->cohort, grant, &buckets);
 		return wave_of_count(&buckets, stage->count).permille;
 	case STAGE_DEVICES:
@@ -92,31 +93,39 @@ static uint64_t planned_permille(const struct core *core, const struct rollout *
 	return 0;
 }
 
-uint32_t stage_of_device(
-	const struct core *core, const struct rollout *rollout, struct device *device)
+struct stage_shares stage_shares(const struct core *core, const struct rollout *rollout)
 {
 	const struct grant *grant = grant_find(core, &rollout->spec.release);
+	struct stage_shares shares = { .grant = grant != NULL ? &grant->doc : NULL };
 
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		shares.permille[i] =
+			rollout->runs[i].started_s != 0
+				? rollout->runs[i].permille
+				: planned_permille(core, rollout,
+					  &rollout->spec.stages[i], shares.grant);
+	return shares;
+}
+
+static bool takes(const struct stage_shares *shares, const struct rollout_stage *stage,
+	uint64_t permille, struct device *device)
+{
+	if (stage->kind == STAGE_DEVICES)
+		return ota_is_canary(stage->devices, stage->device_count, device->id);
+	if (permille == OTA_PERMILLE_ALL)
+		return true;
+	return shares->grant != NULL &&
+	       device_bucket(device, shares->grant->salt) < permille;
+}
+
+uint32_t stage_of_device(const struct stage_shares *shares, const struct rollout *rollout,
+	struct device *device)
+{
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
 		const struct rollout_stage *stage = &rollout->spec.stages[i];
-		const struct stage_run *run = &rollout->runs[i];
-		uint64_t permille = run->permille;
 
-		if (strcmp(stage->cohort, device->cohort) != 0)
-			continue;
-		if (stage->kind == STAGE_DEVICES) {
-			if (ota_is_canary(
-				    stage->devices, stage->device_count, device->id))
-				return i;
-			continue;
-		}
-		if (stage->kind == STAGE_PERMILLE && stage->permille == OTA_PERMILLE_ALL)
-			return i;
-		if (grant == NULL)
-			continue;
-		if (run->started_s == 0)
-			permille = planned_permille(core, rollout, stage, &grant->doc);
-		if (device_bucket(device, grant->doc.salt) < permille)
+		if (strcmp(stage->cohort, device->cohort) == 0 &&
+			takes(shares, stage, shares->permille[i], device))
 			return i;
 	}
 	return STAGE_NONE;
@@ -260,6 +269,8 @@ static void count_attempt(const struct attempt *attempt, struct gate_counts *n)
 void stage_count(const struct core *core, const struct rollout *rollout,
 	struct gate_counts *counts)
 {
+	const struct stage_shares shares = stage_shares(core, rollout);
+
 	memset(counts, 0, SPEC_STAGES_MAX * sizeof *counts);
 	for (size_t i = 0; i < core->device_count; i++) {
 		struct device *device = core->devices[i];
@@ -268,7 +279,7 @@ void stage_count(const struct core *core, const struct rollout *rollout,
 
 		if (!stage_concerns(rollout, device))
 			continue;
-		stage = stage_of_device(core, rollout, device);
+		stage = stage_of_device(&shares, rollout, device);
 		if (stage == STAGE_NONE)
 			continue;
 		attempt = attempt_find(device, rollout);

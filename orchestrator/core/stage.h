@@ -27,10 +27,19 @@ struct rollout *stage_rollout_of(const struct core *core, const char *cohort);
  *  fits, or has begun the update. */
 bool stage_concerns(const struct rollout *rollout, const struct device *device);
 
+/** The share of each stage: as decided, or as planned for those that have not started. */
+struct stage_shares {
+	const struct ota_grant *grant; /* borrowed; NULL: none, so nobody can tell */
+	uint64_t permille[SPEC_STAGES_MAX];
+};
+
+/** Work the shares out. Visits every device for each stage by count yet to start. */
+struct stage_shares stage_shares(const struct core *core, const struct rollout *rollout);
+
 /** Index of the first stage that takes the device; STAGE_NONE if none does, or none can
- *  be told before there is a grant. Stages that have not started count as planned. */
-uint32_t stage_of_device(
-	const struct core *core, const struct rollout *rollout, struct device *device);
+ *  be told before there is a grant. */
+uint32_t stage_of_device(const struct stage_shares *shares, const struct rollout *rollout,
+	struct device *device);
 
 /** Count the concerned devices of a cohort by their buckets under a grant's salt. */
 void stage_buckets(const struct core *core, const struct rollout *rollout,

@@ -69,6 +69,7 @@ struct attempt {
 	char error_text[OTA_ERROR_TEXT_CAP];
 	uint64_t offer_boot;            /* boots of the device before it began */
 	uint64_t began_s, step_s;       /* took the order; entered this step or state */
+	bool waiting;                   /* WORKING, and says what it waits for */
 	bool acknowledged;              /* FAILED, and a person said go on */
 	bool counted_good, counted_bad; /* by the failure test */
 };

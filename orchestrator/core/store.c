@@ -236,6 +236,7 @@ void store_attempt(
 	tree_u64(tree, "offer_boot", attempt->offer_boot);
 	tree_u64(tree, "began_s", attempt->began_s);
 	tree_u64(tree, "step_s", attempt->step_s);
+	tree_bool(tree, "waiting", attempt->waiting);
 	tree_bool(tree, "acknowledged", attempt->acknowledged);
 	tree_bool(tree, "counted_good", attempt->counted_good);
 	tree_bool(tree, "counted_bad", attempt->counted_bad);

@@ -333,6 +333,47 @@ Test(rollout, a_connected_device_that_does_not_begin_blocks_the_gate)
 	cr_expect_eq(stage_number(0, "counts.pending"), 2);
 }
 
+/* Stands in a step before the write, and waits. */
+static void park(const char *id, enum ota_code wait)
+{
+	struct fw_device *d = fw_device(world, id);
+
+	d->script = FW_MUTE;
+	memcpy(d->report.rollout, "r-1", 4);
+	d->report.state = OTA_UPDATE_OFFERED;
+	d->report.wait = wait;
+	cr_assert_eq(fw_report(world, d), OTA_OK);
+	d->dead = true; /* says nothing more, and is online */
+}
+
+Test(rollout, a_device_that_waits_for_its_window_is_not_silent_for_a_day)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_pause, &release);
+	park("lab-1", OTA_E_WINDOW);
+	for (int i = 0; i < 60; i++)
+		fw_step(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "running");
+	cr_expect_str_eq(fw_rule(world, "lab-1"), "WINDOW");
+	world->now.utc_s += 100000;
+	fw_step(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "halted");
+}
+
+Test(rollout, an_offer_that_finds_no_room_is_excused)
+{
+	struct ota_digest release = prepare(FW_GOOD, 3);
+
+	fw_grant(world, &release, 1000, NULL);
+	begin(to_pause, &release);
+	park("lab-1", OTA_E_NOSPACE);
+	expect_state("completed", 200);
+	cr_expect_eq(stage_number(0, "counts.excused"), 1);
+	cr_expect_str_eq(fw_rule(world, "lab-1"), "NOSPACE");
+}
+
 Test(rollout, a_device_that_is_connected_stays_so_over_a_restart)
 {
 	struct ota_digest release = prepare(FW_GOOD, 3);
