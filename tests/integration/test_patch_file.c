@@ -320,3 +320,63 @@ Test(patch_file, a_patch_file_tells_what_it_is)
 	cr_assert_eq(manifest.from_len, 2000);
 	cr_assert_eq(manifest.to_len, 3000);
 }
+
+/* What stands in a fenced block of the wire contract, with its last newline. */
+static struct ota_buf readme_block(const char *head)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
+	struct ota_buf out = { 0 };
+	const char *at, *end;
+
+	cr_assert(ota_file_read(SOURCE_ROOT "/proto/README.md", 1 << 18, &text, NULL) ==
+		  OTA_OK);
+	at = strstr(ota_buf_text(&text), head);
+	cr_assert_not_null(at);
+	at += strlen(head);
+	end = strstr(at, "```");
+	cr_assert_not_null(end);
+	cr_assert(ota_buf_add(&out, (struct ota_bytes){ (const uint8_t *)at,
+					    (size_t)(end - at) }) == OTA_OK);
+	return out;
+}
+
+static void write_bytes(const char *path, const void *at, size_t len)
+{
+	cr_assert(ota_file_replace(path, (struct ota_bytes){ at, len }, 0644, NULL) ==
+		  OTA_OK);
+}
+
+static void write_hex(const char *path, const struct ota_buf *hex)
+{
+	uint8_t bytes[1024];
+	char digits[3] = "";
+	size_t count = 0;
+
+	for (size_t i = 0; i < hex->len; i++) {
+		if (hex->at[i] == '\n')
+			continue;
+		digits[count++ % 2] = (char)hex->at[i];
+		if (count % 2 == 0)
+			cr_assert(ota_hex_decode(digits, &bytes[count / 2 - 1], 1) ==
+				  OTA_OK);
+	}
+	write_bytes(path, bytes, count / 2);
+}
+
+Test(patch_file, the_example_of_the_contract_applies)
+{
+	OTA_AUTO(place_fini) struct place place;
+	OTA_AUTO(ota_buf_fini)
+	struct ota_buf images = readme_block("```text name=patch-images\n");
+	OTA_AUTO(ota_buf_fini)
+	struct ota_buf hex = readme_block("```hex name=patch-file\n");
+	struct ota_error err = { 0 };
+
+	place_init(&place);
+	write_bytes(place.old, images.at, images.len / 2);
+	write_bytes(place.new, images.at + images.len / 2, images.len / 2);
+	write_hex(place.patch, &hex);
+	place.job.new_path = place.out;
+	cr_assert(patch_file_apply(&place.job, NULL, &err) == OTA_OK, "%s", err.text);
+	expect_same(place.new, place.out);
+}
