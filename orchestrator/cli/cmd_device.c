@@ -284,6 +284,20 @@ static void print_attempts(const cJSON *device)
 	table_print(table);
 }
 
+/* What the device refused last, which may be over. */
+static void print_refusal(const cJSON *tree)
+{
+	const cJSON *refused = tree_item(tree, "refused");
+	char at[32];
+
+	if (refused == NULL)
+		return;
+	printf("  Refused last, %s: %s (%s, %llu)\n",
+		output_time(tree_number(refused, "at"), at), tree_text(refused, "text"),
+		tree_text(refused, "name"),
+		(unsigned long long)tree_number(refused, "number"));
+}
+
 static void print_device(const cJSON *device)
 {
 	static const char *const keys[] = { "cohort", "product", "hardware", "version",
@@ -302,6 +316,7 @@ static void print_device(const cJSON *device)
 		(unsigned long long)tree_number(device, "chunks_total"),
 		(unsigned long long)tree_number(device, "bytes"),
 		(unsigned long long)tree_number(device, "refetched"));
+	print_refusal(device);
 	print_attempts(device);
 }
 
@@ -340,5 +355,6 @@ enum ota_code cmd_explain(
 		printf("  %s\n", tree_text(tree, "detail"));
 	if (tree_text(tree, "unblock")[0] != '\0')
 		printf("  What helps: %s\n", tree_text(tree, "unblock"));
+	print_refusal(tree);
 	return OTA_OK;
 }

@@ -189,7 +189,7 @@ cJSON *core_devices_json(const struct core *core, struct core_now now, const cha
 cJSON *core_device_json(const struct core *core, struct core_now now, const char *device);
 
 /** Why a device does or does not update: {"device","rule","number","text","unblock",
- *  "rollout","detail"}; NULL if unknown. */
+ *  "rollout","detail"} and "refused" as for a device; NULL if unknown. */
 cJSON *core_explain_json(
 	const struct core *core, struct core_now now, const char *device);
 

@@ -9,6 +9,7 @@
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
+#include "orchestrator/core/views.h"
 #include "proto/wire/admit.h"
 
 /* ---- who has to do what */
@@ -94,7 +95,7 @@ static bool is_out_of_reach(
 			r->hardware);
 		return true;
 	}
-	if (device_has_alarm(device)) {
+	if (device_has_alarm(device) || r->error == OTA_E_EXPIRED) {
 		say(out, ota_code_of_number(r->error), "%s", r->error_text);
 		return true;
 	}
@@ -304,5 +305,6 @@ cJSON *explain_json(const struct core *core, struct device *device)
 	tree_text(tree, "unblock", e.unblock);
 	tree_text(tree, "rollout", e.rollout);
 	tree_foreign(tree, "detail", e.detail);
+	views_refusal(tree, &device->refused);
 	return tree;
 }

@@ -200,6 +200,7 @@ static const struct {
 	{ OTA_E_FLEET,     FAILURE_HARD },
 	{ OTA_E_DOCTYPE,   FAILURE_HARD },
 	{ OTA_E_AGREEMENT, FAILURE_HARD },
+	{ OTA_E_POISON,    FAILURE_HARD },
 	/* It was not attempted, for reasons that are not the release's. */
 	{ OTA_E_NOSPACE,   FAILURE_EXCUSED },
 	{ OTA_E_NORAM,     FAILURE_EXCUSED },
@@ -257,6 +258,13 @@ const char *failure_class_text(enum failure_class class)
 bool failure_is_inability(enum ota_code code)
 {
 	return is_among(code, inabilities, sizeof inabilities / sizeof inabilities[0]);
+}
+
+/* By their number: documents and content, the decision to install. */
+bool failure_is_refusal(enum ota_code code)
+{
+	return (code >= OTA_E_FORMAT && code <= OTA_E_PRODUCT) ||
+	       failure_is_inability(code);
 }
 
 bool failure_is_alarm(enum ota_code code)

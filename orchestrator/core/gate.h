@@ -95,6 +95,9 @@ const char *failure_class_text(enum failure_class class);
  *  goes on without it. */
 bool failure_is_inability(enum ota_code code);
 
+/** True if the device would not take a document, a patch or a release. */
+bool failure_is_refusal(enum ota_code code);
+
 /** True for a refusal that means somebody forged or replayed documents. */
 bool failure_is_alarm(enum ota_code code);
 

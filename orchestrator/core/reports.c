@@ -114,6 +114,35 @@ static void forget_acknowledged(struct device *device)
 		device->alarm_acked = OTA_OK;
 }
 
+/* ---- refusals */
+
+/* What a report refuses; OTA_OK: nothing. An order without a grant is only waited on, and
+ * yet none of ours is without. */
+static enum ota_code refusal_of(const struct ota_report *report)
+{
+	enum ota_code error = ota_code_of_number(report->error);
+	enum ota_code wait = ota_code_of_number(report->wait);
+
+	if (report->error != 0)
+		return failure_is_refusal(error) ? error : OTA_OK;
+	if (report->wait != 0 && (wait == OTA_E_NOGRANT || failure_is_inability(wait)))
+		return wait;
+	return OTA_OK;
+}
+
+static void note_refusal(struct core *core, struct device *device, enum ota_code before)
+{
+	enum ota_code code = refusal_of(&device->report);
+	struct refusal *refused = &device->refused;
+
+	if (code == OTA_OK || code == before)
+		return;
+	refused->code = code;
+	refused->at_s = core->now.utc_s;
+	(void)snprintf(
+		refused->text, sizeof refused->text, "%s", device->report.error_text);
+}
+
 /* ---- taking one */
 
 static void take(struct core *core, struct device *device,
@@ -123,12 +152,14 @@ static void take(struct core *core, struct device *device,
 	bool moved = !device->reported ||
 		     !ota_digest_equal(&device->report.running, &report->running);
 	uint64_t before = device->report.boot;
+	enum ota_code refused = refusal_of(&device->report);
 
 	device->report = *report;
 	device->report_digest = *digest;
 	device->reported = true;
 	device->heard_s = core->now.utc_s;
 	forget_acknowledged(device);
+	note_refusal(core, device, refused);
 	store_status(core, device);
 	if (moved)
 		core->patches_due = true;

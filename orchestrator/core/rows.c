@@ -145,6 +145,14 @@ static enum ota_code load_status(
 	device->alarm_acked = ota_code_of_number(ota_json_u64(&r, "alarm_acked"));
 	if (ota_json_has(&r, "report"))
 		read_report(&r, device);
+	if (ota_json_has(&r, "refused")) {
+		struct refusal *refused = &device->refused;
+
+		refused->code = ota_code_of_number(ota_json_u64(&r, "refused"));
+		refused->at_s = ota_json_u64(&r, "refused_s");
+		ota_json_text_copy(
+			&r, "refused_text", refused->text, sizeof refused->text);
+	}
 	return ota_json_finish(&r);
 }
 

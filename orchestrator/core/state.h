@@ -74,6 +74,14 @@ struct attempt {
 	bool counted_good, counted_bad; /* by the failure test */
 };
 
+/* What a device refused last. Its reports say so only while it stands, which for a forged
+ * order is as long as it takes us to put a newer one in its place. */
+struct refusal {
+	enum ota_code code; /* OTA_OK: nothing yet */
+	uint64_t at_s;
+	char text[CORE_TEXT_CAP];
+};
+
 struct device {
 	char id[OTA_NAME_CAP];
 	struct ota_public_key key;
@@ -91,6 +99,7 @@ struct device {
 	struct ota_report report;
 	struct ota_digest report_digest; /* of its payload */
 	enum ota_code alarm_acked;       /* this refusal was acknowledged */
+	struct refusal refused;
 
 	struct attempt *attempts; /* owned, newest first */
 

@@ -151,6 +151,11 @@ void store_status(struct core *core, const struct device *device)
 		tree_digest(tree, "report_digest", &device->report_digest);
 		(void)tree_add(tree, "report", report_tree(&device->report));
 	}
+	if (device->refused.code != OTA_OK) {
+		tree_u64(tree, "refused", device->refused.code);
+		tree_u64(tree, "refused_s", device->refused.at_s);
+		tree_text(tree, "refused_text", device->refused.text);
+	}
 	put(core, CORE_STATUS, device->id, tree);
 }
 

@@ -110,6 +110,19 @@ static void add_report(cJSON *tree, const struct device *device)
 	tree_u64(tree, "refetched", r->refetched);
 }
 
+void views_refusal(cJSON *tree, const struct refusal *refused)
+{
+	cJSON *of;
+
+	if (refused->code == OTA_OK)
+		return;
+	of = tree_add(tree, "refused", tree_object());
+	tree_u64(of, "number", refused->code);
+	tree_text(of, "name", ota_code_name(refused->code));
+	tree_foreign(of, "text", refused->text);
+	tree_u64(of, "at", refused->at_s);
+}
+
 cJSON *views_device(const struct device *device, bool attempts)
 {
 	cJSON *tree = tree_object(), *list;
@@ -125,6 +138,7 @@ cJSON *views_device(const struct device *device, bool attempts)
 	tree_bool(tree, "online", device->online);
 	tree_bool(tree, "alarm", device_has_alarm(device));
 	add_report(tree, device);
+	views_refusal(tree, &device->refused);
 	if (!attempts)
 		return tree;
 	list = tree_add(tree, "attempts", tree_array());

@@ -21,6 +21,9 @@ cJSON *views_bytes_json(struct views_bytes bytes);
 /** One release, with what is known of its catalog, image and grant. */
 cJSON *views_release(const struct core *core, const struct release *release);
 
+/** Add "refused" to a tree, unless there is nothing. */
+void views_refusal(cJSON *tree, const struct refusal *refused);
+
 /** Without attempts; with them. */
 cJSON *views_device(const struct device *device, bool attempts);
 

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +224,58 @@ Test(explain, what_it_refused_as_forged)
 		report();
 		expect_rule(ota_code_name(codes[i]));
 	}
+}
+
+Test(explain, an_expired_document_also_without_a_rollout)
+{
+	device->report.error = OTA_E_EXPIRED;
+	report();
+	expect_rule("EXPIRED");
+}
+
+/* A newer order takes the place of a forged one at once; what the forged one met with
+ * stays to be read, over a restart as well. */
+static void expect_refused(enum ota_code code, const char *text)
+{
+	for (int i = 0; i < 2; i++) {
+		OTA_AUTO(ota_json_fini)
+		cJSON *shown = core_device_json(world->core, world->now, "lab-1");
+		OTA_AUTO(ota_json_fini)
+		cJSON *explained = core_explain_json(world->core, world->now, "lab-1");
+
+		cr_expect_eq(fw_number(shown, "refused.number"), (uint64_t)code);
+		cr_expect_eq(fw_number(explained, "refused.number"), (uint64_t)code);
+		cr_expect_str_eq(fw_text(explained, "refused.name"), ota_code_name(code));
+		cr_expect_str_eq(fw_text(explained, "refused.text"), text);
+		cr_expect_neq(fw_number(explained, "refused.at"), 0);
+		fw_restart(world);
+		device = fw_device(world, "lab-1");
+	}
+}
+
+static void say_trouble(enum ota_code error, enum ota_code wait, const char *text)
+{
+	device->report.error = error;
+	device->report.wait = wait;
+	(void)snprintf(
+		device->report.error_text, sizeof device->report.error_text, "%s", text);
+	report();
+}
+
+Test(explain, the_last_refusal_after_it_has_gone)
+{
+	OTA_AUTO(ota_json_fini)
+	cJSON *before = core_explain_json(world->core, world->now, device->id);
+
+	cr_expect_str_eq(fw_text(before, "refused.name"), "", "nothing yet");
+	say_trouble(OTA_E_SHARE, OTA_OK, "order opens all");
+	say_trouble(OTA_OK, OTA_E_WINDOW, "closed");
+	expect_refused(OTA_E_SHARE, "order opens all");
+	say_trouble(OTA_OK, OTA_E_NOGRANT, "no grant");
+	say_trouble(OTA_OK, OTA_OK, "");
+	expect_refused(OTA_E_NOGRANT, "no grant");
+	say_trouble(OTA_E_HEALTH, OTA_OK, "sick");
+	expect_refused(OTA_E_NOGRANT, "no grant");
 }
 
 Test(explain, alarms_stand_in_the_status)
