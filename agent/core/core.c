@@ -394,8 +394,8 @@ static OTA_CHECKED enum ota_code take_timers(struct agent *a, struct ota_error *
 	}
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_REPORT))
 		rc = report_send(a, err);
-	if (rc == OTA_OK && is_due(a, AGENT_TIMER_SETTLE))
-		a->settled = true;
+	if (is_due(a, AGENT_TIMER_SETTLE))
+		report_settle(a);
 	return rc;
 }
 

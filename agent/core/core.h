@@ -174,7 +174,7 @@ struct agent {
 	uint64_t progress_ms;       /* when progress was last told */
 	bool progress_new;          /* since the last report */
 	uint64_t fetching_since_ms; /* by this process */
-	bool settled;               /* what is waited for stayed the same for a while */
+	enum ota_code wait;         /* waited for, since more than a moment */
 	struct agent_said said;
 };
 
@@ -207,6 +207,10 @@ OTA_CHECKED enum ota_code agent_start(struct agent *agent,
  */
 OTA_CHECKED enum ota_code agent_step(struct agent *agent, const struct agent_now *now,
 	const struct agent_event *event, struct ota_error *err);
+
+/** What holds the device back as its reports say it: a refusal at once, what it waits for
+ *  when it has done so for a moment. code OTA_OK: nothing. */
+void agent_trouble(const struct agent *agent, struct ota_error *out);
 
 /** When to call agent_step() with AGENT_ON_TIMER at the latest, in monotonic ms;
  *  UINT64_MAX: not before something happens. */

@@ -99,6 +99,9 @@ OTA_CHECKED enum ota_code work_retry(struct agent *agent, struct ota_error *err)
 /** The deadline of the state has passed. */
 OTA_CHECKED enum ota_code work_deadline(struct agent *agent, struct ota_error *err);
 
+/** What is waited for has been so for a moment. */
+void report_settle(struct agent *agent);
+
 /** Send a report if it would say something new. OTA_OK or the code of a port. */
 OTA_CHECKED enum ota_code report_if_changed(struct agent *agent, struct ota_error *err);
 

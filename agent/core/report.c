@@ -33,18 +33,47 @@ static enum ota_code wait_of(const struct agent *a)
 	return judge_is_error(a, a->verdict.code) ? OTA_OK : a->verdict.code;
 }
 
+/* While documents come in, what the device waits for changes with each of them, and a
+ * retry seems to wait for nothing: it is said only once it has stood for a moment. A move
+ * ends what was waited for. */
+static void watch_wait(struct agent *a)
+{
+	enum ota_code wait = wait_of(a);
+
+	if (wait == OTA_OK && a->journal.state != a->said.state)
+		a->wait = OTA_OK;
+	if (wait == a->wait)
+		agent_set_timer(a, AGENT_TIMER_SETTLE, 0);
+	else if (a->timer_ms[AGENT_TIMER_SETTLE] == 0)
+		agent_set_timer(a, AGENT_TIMER_SETTLE, SETTLE_MS);
+}
+
+void report_settle(struct agent *a)
+{
+	a->wait = wait_of(a);
+}
+
+void agent_trouble(const struct agent *a, struct ota_error *out)
+{
+	struct ota_error from_journal;
+
+	*out = *error_of(a, &from_journal);
+	if (out->code != OTA_OK)
+		return;
+	out->code = a->wait;
+	if (a->wait == a->verdict.code)
+		*out = a->verdict;
+}
+
 /* A refusal's text is shown with the error, or else with what is waited for. */
 static void fill_trouble(const struct agent *a, struct ota_report *r)
 {
-	struct ota_error from_journal;
-	const struct ota_error *error = error_of(a, &from_journal);
+	struct ota_error from_journal, trouble = { 0 };
 
-	r->error = (uint64_t)error->code;
-	r->wait = (uint64_t)wait_of(a);
-	ota_escape(error->code != OTA_OK ? error->text : a->verdict.text, r->error_text,
-		sizeof r->error_text);
-	if (r->error == 0 && r->wait == 0)
-		r->error_text[0] = '\0';
+	agent_trouble(a, &trouble);
+	r->error = (uint64_t)error_of(a, &from_journal)->code;
+	r->wait = (uint64_t)a->wait;
+	ota_escape(trouble.text, r->error_text, sizeof r->error_text);
 }
 
 static struct ota_digest whole_image(const struct slot_info *slot)
@@ -184,27 +213,15 @@ enum ota_code report_send(struct agent *a, struct ota_error *err)
 	return OTA_OK;
 }
 
-/* While documents come in, what the device waits for changes with each of them: said only
- * once it stays the same for a moment. */
 enum ota_code report_if_changed(struct agent *a, struct ota_error *err)
 {
-	struct ota_report report = report_of(a);
-	struct agent_said now = said_of(&report), but_wait = now;
-	bool settled = a->settled;
+	struct ota_report report;
+	struct agent_said now;
 
-	a->settled = false;
-	but_wait.wait = a->said.wait;
-	if (says_the_same(&now, &a->said)) {
-		agent_set_timer(a, AGENT_TIMER_SETTLE, 0);
-		return OTA_OK;
-	}
-	if (settled || !says_the_same(&but_wait, &a->said)) {
-		agent_set_timer(a, AGENT_TIMER_SETTLE, 0);
-		return report_send(a, err);
-	}
-	if (a->timer_ms[AGENT_TIMER_SETTLE] == 0)
-		agent_set_timer(a, AGENT_TIMER_SETTLE, SETTLE_MS);
-	return OTA_OK;
+	watch_wait(a);
+	report = report_of(a);
+	now = said_of(&report);
+	return says_the_same(&now, &a->said) ? OTA_OK : report_send(a, err);
 }
 
 /* A short transfer tells of itself a few times, a long one every minute. */

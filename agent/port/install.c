@@ -208,17 +208,14 @@ static struct agent_now now(void)
 /* One line for each new reason to stand still. */
 static void log_refusal(struct install *in)
 {
-	const struct agent *a = &in->agent;
-	const struct ota_error *why =
-		a->doc_fault.code != OTA_OK ? &a->doc_fault : &a->verdict;
-	const char *text = a->journal.error != OTA_OK ? a->journal.error_text : why->text;
-	enum ota_code code = a->journal.error != OTA_OK ? a->journal.error : why->code;
+	struct ota_error why = { 0 };
 	char quoted[256];
 
-	if (code != in->refused && code != OTA_OK)
+	agent_trouble(&in->agent, &why);
+	if (why.code != in->refused && why.code != OTA_OK)
 		ota_log(OTA_LOG_NOTICE, "update.held", "code=%s why=%s",
-			ota_code_name(code), ota_log_quote(text, quoted));
-	in->refused = code;
+			ota_code_name(why.code), ota_log_quote(why.text, quoted));
+	in->refused = why.code;
 }
 
 static void on_timer(uv_timer_t *timer);

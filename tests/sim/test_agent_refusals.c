@@ -214,6 +214,28 @@ Test(agent_refusals, a_refused_offer_causes_no_stream_of_reports)
 	}
 }
 
+/* Documents come in any order: while they do, nothing is amiss and nothing is said. */
+Test(agent_refusals, documents_that_are_not_all_there_yet_are_no_trouble)
+{
+	static const enum ota_topic_kind kinds[] = { OTA_TOPIC_ASSIGN, OTA_TOPIC_ORDER,
+		OTA_TOPIC_FRESH, OTA_TOPIC_CATALOG, OTA_TOPIC_RELEASE };
+	struct ota_error trouble = { 0 };
+
+	world_sign(&w);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		world_deliver(&w, kinds[i]);
+		world_run(&w);
+		agent_trouble(&w.agent, &trouble);
+		cr_expect_eq(trouble.code, OTA_OK, "%zu: %s", i, trouble.text);
+		cr_expect_eq(w.report.error + w.report.wait, 0, "%zu: %s", i,
+			w.report.error_text);
+	}
+	world_pass(&w, 5000);
+	agent_trouble(&w.agent, &trouble);
+	cr_expect_eq(trouble.code, OTA_E_NOGRANT, "%s", trouble.text);
+	cr_expect_eq(w.report.wait, OTA_E_NOGRANT, "%s", w.report.error_text);
+}
+
 Test(agent_refusals, what_only_lacked_time_goes_on_by_itself)
 {
 	static const struct {
