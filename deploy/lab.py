@@ -136,7 +136,7 @@ class Agent(Process):
 class Lab:
     """One fleet in one directory."""
 
-    def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more=''):
+    def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more='', users=()):
         self.dir = pathlib.Path(directory).resolve()
         self.fleet = fleet
         self.programs = binaries(build)
@@ -144,6 +144,7 @@ class Lab:
         self.port = free_port()
         self.url = f'ssl://localhost:{self.port}'
         self.server_more = server_more  # lines for sluiced.yaml
+        self.users = users  # of the broker, that may read and write everything
         self.broker = self.sluiced = None
         self.processes = []
 
@@ -158,7 +159,10 @@ class Lab:
             config.write(self.server_more)
         broker = self.dir / 'broker'
         run(HERE / 'mosquitto/make-profile', broker, self.fleet, self.port)
-        self.certs('sluiced')
+        self.certs('sluiced', *self.users)
+        with open(broker / 'acl', 'a', encoding='ascii') as acl:
+            for user in self.users:
+                acl.write(f'\nuser {user}\ntopic readwrite #\n')
         (self.dir / 'certs').mkdir(exist_ok=True)
         for source, name in (('ca.pem', 'ca.pem'), ('sluiced.pem', 'sluiced.pem'),
                              ('sluiced.key', 'sluiced.key')):

@@ -56,15 +56,22 @@ class FleetTest(unittest.TestCase):
     fleet_yaml = 'fleet: demo\ncohorts:\n  - {name: lab, labels: {ring: lab}}\n  - {name: fleet}\n'
     devices = {}      # name -> dict(ring=..., hardware=..., hooks=..., more=...)
     fresh_kib = 256
+    users = ()        # of the broker, beside sluiced and the devices
+
+    @classmethod
+    def prepare(cls):
+        """What happens between `sluice init` and the first start."""
 
     @classmethod
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-e2e-'))
         # A quick zstd: the patches of a test need not be the smallest.
-        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n')
+        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n',
+                      users=cls.users)
         cls.versions = 0
         try:
             cls.lab.init()
+            cls.prepare()
             cls.lab.start_broker()
             cls.lab.start_sluiced()
             cls.lab.cli('apply', cls.lab.write('fleet.yaml', cls.fleet_yaml))
@@ -97,10 +104,10 @@ class FleetTest(unittest.TestCase):
         return {'version': version, 'path': path, **release}
 
     @classmethod
-    def add(cls, name, ring='field', hardware=HARDWARE, start=True, **more):
+    def add(cls, name, ring='field', hardware=HARDWARE, counter=1, start=True, **more):
         agent = cls.lab.add_agent(name, [f'ring={ring}'], hardware=hardware,
                                   image=cls.first['path'], version=cls.first['version'],
-                                  counter=1, **more)
+                                  counter=counter, **more)
         if start:
             agent.start()
             wait_for(f'{name} to report', lambda: cls.lab.device(name)['last_report_s'], 30)
