@@ -93,7 +93,7 @@ static int run_install(const struct options *options)
 	if (options->boot == NULL)
 		return usage("install needs ", "--boot");
 	/* net asks for the same once it has become its user. */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return usage("prctl: ", strerror(errno));
 	return install_run(&options->config, options->fd, options->boot);
 }

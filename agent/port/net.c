@@ -265,7 +265,7 @@ static enum ota_code become_small(
 	if (rc == OTA_OK)
 		rc = ota_sandbox_harden(err);
 	/* Changing user cleared it: net does not outlive its supervisor. */
-	if (rc == OTA_OK && prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+	if (rc == OTA_OK && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		rc = ota_fail(err, OTA_E_IO, "prctl: %s", strerror(errno));
 	return rc;
 }
