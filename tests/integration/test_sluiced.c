@@ -1,11 +1,14 @@
 /* The orchestrator as a process, against a real broker. */
 #include <criterion/criterion.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -311,6 +314,73 @@ Test(sluiced, a_failure_has_one_form)
 	cr_expect_str_eq(server_text(tree, "error.name"), "NOTFOUND");
 	cr_expect_eq(server_number(tree, "error.number"), OTA_E_NOTFOUND);
 	cr_expect_neq(server_text(tree, "error.text")[0], '\0');
+}
+
+/* A connection to the API, for bytes that no library would send. */
+static int raw_connect(void)
+{
+	const char *colon = strrchr(server.address, ':');
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+/* Send a text, and read what comes until the other end closes or has said a line. */
+static void raw_ask(const char *text, char *answer, size_t cap)
+{
+	ota_autoclose int fd = raw_connect();
+	ssize_t got;
+
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	got = read(fd, answer, cap - 1);
+	answer[got > 0 ? got : 0] = '\0';
+}
+
+Test(sluiced, a_body_that_could_end_in_two_places_is_refused)
+{
+	static const char *const heads[] = {
+		"Content-Length: 2\r\nTransfer-Encoding: chunked",
+		"Content-Length: 2\r\nContent-Length: 3",
+		"Content-Length: -2",
+		"Content-Length: 2, 2",
+	};
+
+	server_start(&server);
+	for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+		char text[512], answer[512];
+
+		(void)snprintf(text, sizeof text,
+			"PUT /api/v1/fleet HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n{}",
+			heads[i]);
+		raw_ask(text, answer, sizeof answer);
+		cr_expect(strncmp(answer, "HTTP/1.1 400", 12) == 0 || !answer[0],
+			"%s: %s", heads[i], answer);
+	}
+}
+
+Test(sluiced, a_header_is_bounded_in_size_and_time)
+{
+	static char text[16384], answer[512];
+	ota_autoclose int fd = -1;
+	uint64_t began_ms, took_ms;
+
+	server_start(&server);
+	(void)snprintf(text, sizeof text,
+		"GET /api/v1/healthz HTTP/1.1\r\nHost: x\r\nX: %09000d\r\n\r\n", 0);
+	raw_ask(text, answer, sizeof answer);
+	cr_expect_eq(strncmp(answer, "HTTP/1.1 413", 12), 0, "%s", answer);
+	fd = raw_connect();
+	began_ms = ota_clock_mono_ms();
+	while (write(fd, "G", 1) == 1 && recv(fd, answer, 1, MSG_DONTWAIT) != 0)
+		(void)peer_turn(500);
+	took_ms = ota_clock_mono_ms() - began_ms;
+	cr_expect_gt(took_ms, 8000);
+	cr_expect_lt(took_ms, 15000);
 }
 
 Test(sluiced, an_image_with_another_digest_is_refused)
