@@ -7,7 +7,7 @@
 enum {
 	REPORTS_PER_STORE = 100, /* counters reserved by one write of the journal */
 	PROGRESS_EVERY_MS = 1000,
-	REPORT_FIRST_MS = 1000,  /* of fetching; then when it took twice as long ... */
+	REPORT_FIRST_MS = 250,   /* of fetching; then when it took twice as long ... */
 	REPORT_EVERY_MS = 60000, /* ... and this often at last */
 	SETTLE_MS = 1000,
 };

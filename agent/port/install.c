@@ -333,6 +333,16 @@ static void start_handles(struct install *in)
 	install_jobs_answer_to(&in->jobs, on_result, in);
 }
 
+/* The state that the last process logged. */
+static enum ota_update_state last_state(const struct install *in)
+{
+	struct journal journal = { 0 };
+
+	if (journal_parse(ota_buf_bytes(&in->files.first), &journal, NULL) != OTA_OK)
+		return OTA_UPDATE_IDLE;
+	return journal.state;
+}
+
 static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_error *err)
 {
 	const struct agent_config *c = in->config;
@@ -348,6 +358,7 @@ static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_erro
 	const struct agent_port port = port_of(in);
 	const struct agent_now at = now();
 
+	in->state = last_state(in);
 	return agent_start(&in->agent, &id, &port, &origin, &at, err);
 }
 
