@@ -119,34 +119,39 @@ static struct gate_case case_of(const struct core *core, const struct rollout *r
 	};
 }
 
-struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout,
-	struct gate_counts *counts)
+static struct gate_case look(const struct core *core, const struct rollout *rollout)
 {
-	struct gate_counts all[SPEC_STAGES_MAX];
-	struct gate_case c;
+	struct gate_counts counts[SPEC_STAGES_MAX];
 
-	stage_count(core, rollout, all);
-	*counts = all[rollout->stage];
-	c = case_of(core, rollout, counts);
+	stage_count(core, rollout, counts);
+	return case_of(core, rollout, &counts[rollout->stage]);
+}
+
+struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout)
+{
+	const struct gate_case c = look(core, rollout);
+
 	return gate_judge(&c);
 }
 
-/* Whatever the stage: the release is no longer allowed, or it fails. */
-static bool must_halt(struct core *core, struct rollout *rollout)
+/* True if the catalog no longer allows the release, and the rollout is halted. */
+static bool is_withdrawn(struct core *core, struct rollout *rollout)
 {
 	struct ota_error why = { 0 };
-	struct gate_verdict verdict;
-	struct gate_counts counts[SPEC_STAGES_MAX];
-	struct gate_case c;
 
-	if (documents_allow(core, rollout->release, core->now.utc_s, &why) ==
-		OTA_E_UNLISTED)
-		return halted(core, rollout, OTA_E_UNLISTED, why.text);
-	stage_count(core, rollout, counts);
-	c = case_of(core, rollout, &counts[rollout->stage]);
-	if (!gate_must_halt(&c, &verdict))
-		return false;
-	return halted(core, rollout, verdict.code, verdict.text);
+	return documents_allow(core, rollout->release, core->now.utc_s, &why) ==
+		       OTA_E_UNLISTED &&
+	       halted(core, rollout, OTA_E_UNLISTED, why.text);
+}
+
+/* Before its stage begins: whether an earlier one brings the rollout down. */
+static bool has_failed(struct core *core, struct rollout *rollout)
+{
+	const struct gate_case c = look(core, rollout);
+	struct gate_verdict verdict;
+
+	return gate_must_halt(&c, &verdict) &&
+	       halted(core, rollout, verdict.code, verdict.text);
 }
 
 /* ---- one step in each state; true if it moved */
@@ -203,7 +208,7 @@ static bool await_grant(struct core *core, struct rollout *rollout)
 	uint64_t permille = 0;
 	enum ota_code rc;
 
-	if (must_halt(core, rollout))
+	if (is_withdrawn(core, rollout) || has_failed(core, rollout))
 		return true;
 	rc = started ? still_covered(core, rollout, &why)
 		     : stage_cover(core, rollout, rollout->stage, &permille, &why);
@@ -216,14 +221,15 @@ static bool await_grant(struct core *core, struct rollout *rollout)
 
 static bool run(struct core *core, struct rollout *rollout)
 {
-	struct gate_counts counts;
 	struct gate_verdict verdict;
 
-	if (must_halt(core, rollout))
+	if (is_withdrawn(core, rollout))
 		return true;
+	verdict = advance_judge(core, rollout);
+	if (verdict.move == GATE_HALT)
+		return halted(core, rollout, verdict.code, verdict.text);
 	if (still_covered(core, rollout, NULL) != OTA_OK)
 		return moved(core, rollout, ROLLOUT_EV_UNGRANTED);
-	verdict = advance_judge(core, rollout, &counts);
 	if (verdict.move != GATE_PASS)
 		return false;
 	rollout->runs[rollout->stage].soak_from_s = core->now.utc_s;
@@ -239,12 +245,14 @@ static uint64_t soak_end_s(const struct rollout *rollout)
 static bool soak(struct core *core, struct rollout *rollout)
 {
 	struct stage_run *stage = &rollout->runs[rollout->stage];
-	struct gate_counts counts;
+	struct gate_verdict verdict;
 
-	if (must_halt(core, rollout))
+	if (is_withdrawn(core, rollout))
 		return true;
-	if (core->now.utc_s < soak_end_s(rollout) ||
-		advance_judge(core, rollout, &counts).move != GATE_PASS)
+	verdict = advance_judge(core, rollout);
+	if (verdict.move == GATE_HALT)
+		return halted(core, rollout, verdict.code, verdict.text);
+	if (core->now.utc_s < soak_end_s(rollout) || verdict.move != GATE_PASS)
 		return false;
 	stage->ended_s = core->now.utc_s;
 	stage->llr_micro = rollout->llr_micro;

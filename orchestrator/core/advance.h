@@ -22,9 +22,8 @@ OTA_CHECKED enum ota_code advance_move(struct core *core, struct rollout *rollou
 OTA_CHECKED enum ota_code advance_revert(struct core *core, struct rollout *rollout,
 	const struct cause *cause, struct ota_error *err);
 
-/** Judge the stage under way. counts: of that stage, filled. */
-struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout,
-	struct gate_counts *counts);
+/** Judge the stage under way. Visits every device. */
+struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout);
 
 /** Let it move as far as it may, and note when it is due again. */
 void advance(struct core *core, struct rollout *rollout);

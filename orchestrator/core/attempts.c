@@ -103,6 +103,48 @@ static void fail(struct core *core, const struct device *device, struct attempt 
 	finish(core, device, attempt, state);
 }
 
+uint64_t attempt_deadline_s(const struct attempt *attempt)
+{
+	const struct rollout_spec *spec = &attempt->rollout->spec;
+	uint64_t budget_s = 0;
+
+	switch (attempt->step) {
+	case OTA_UPDATE_IDLE:
+	case OTA_UPDATE_OFFERED:
+		budget_s = spec->jitter_s + spec->deadlines.fetch_s;
+		break;
+	case OTA_UPDATE_FETCHING:
+		budget_s = spec->deadlines.fetch_s;
+		break;
+	case OTA_UPDATE_VERIFYING:
+	case OTA_UPDATE_INSTALLING:
+		budget_s = spec->deadlines.install_s;
+		break;
+	case OTA_UPDATE_ARMED:
+	case OTA_UPDATE_REBOOTING:
+	case OTA_UPDATE_PROVING:
+	case OTA_UPDATE_ROLLING_BACK:
+	case OTA_UPDATE_CONFIRMED:
+	case OTA_UPDATE_FAILED:
+		budget_s = spec->deadlines.prove_s;
+		break;
+	case OTA_N_UPDATE_STATES:
+		break;
+	}
+	if (attempt->waiting)
+		budget_s += WAIT_MAX_S;
+	return attempt->step_s + budget_s + spec->gates.silence_s;
+}
+
+/* Beginning and going on pass no gate; they only have to be looked at in time. */
+static void expect_by_deadline(struct attempt *attempt)
+{
+	uint64_t deadline_s = attempt_deadline_s(attempt);
+
+	if (deadline_s < attempt->rollout->due_s)
+		attempt->rollout->due_s = deadline_s;
+}
+
 /* Under way, at the step it reports. */
 static void work(struct core *core, const struct device *device, struct attempt *attempt)
 {
@@ -115,7 +157,6 @@ static void work(struct core *core, const struct device *device, struct attempt 
 	if (attempt->state != ATTEMPT_WORKING) {
 		clear_error(attempt);
 		attempt->acknowledged = false;
-		attempt->rollout->dirty = true;
 	}
 	if (step < OTA_UPDATE_REBOOTING) /* also when it tries again */
 		attempt->offer_boot = device->report.boot;
@@ -123,6 +164,7 @@ static void work(struct core *core, const struct device *device, struct attempt 
 	attempt->step = step;
 	attempt->waiting = waiting;
 	attempt->step_s = core->now.utc_s;
+	expect_by_deadline(attempt);
 	store_attempt(core, device, attempt);
 }
 
@@ -157,7 +199,7 @@ static struct attempt *begun(struct core *core, struct device *device,
 	attempt->step = OTA_UPDATE_IDLE;
 	attempt->offer_boot = before;
 	attempt->began_s = attempt->step_s = core->now.utc_s;
-	rollout->dirty = true;
+	expect_by_deadline(attempt);
 	store_attempt(core, device, attempt);
 	return attempt;
 }
@@ -310,39 +352,6 @@ void attempts_report(struct core *core, struct device *device, uint64_t before)
 }
 
 /* ---- deadlines */
-
-uint64_t attempt_deadline_s(const struct attempt *attempt)
-{
-	const struct rollout_spec *spec = &attempt->rollout->spec;
-	uint64_t budget_s = 0;
-
-	switch (attempt->step) {
-	case OTA_UPDATE_IDLE:
-	case OTA_UPDATE_OFFERED:
-		budget_s = spec->jitter_s + spec->deadlines.fetch_s;
-		break;
-	case OTA_UPDATE_FETCHING:
-		budget_s = spec->deadlines.fetch_s;
-		break;
-	case OTA_UPDATE_VERIFYING:
-	case OTA_UPDATE_INSTALLING:
-		budget_s = spec->deadlines.install_s;
-		break;
-	case OTA_UPDATE_ARMED:
-	case OTA_UPDATE_REBOOTING:
-	case OTA_UPDATE_PROVING:
-	case OTA_UPDATE_ROLLING_BACK:
-	case OTA_UPDATE_CONFIRMED:
-	case OTA_UPDATE_FAILED:
-		budget_s = spec->deadlines.prove_s;
-		break;
-	case OTA_N_UPDATE_STATES:
-		break;
-	}
-	if (attempt->waiting)
-		budget_s += WAIT_MAX_S;
-	return attempt->step_s + budget_s + spec->gates.silence_s;
-}
 
 static void overdue(
 	struct core *core, const struct device *device, struct attempt *attempt)

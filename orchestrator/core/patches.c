@@ -76,6 +76,21 @@ uint32_t patches_ask(
 	return waiting;
 }
 
+bool patches_lack(const struct core *core, const struct device *device)
+{
+	for (size_t i = 0; i < core->rollout_count; i++) {
+		const struct rollout *rollout = core->rollouts[i];
+		struct ota_digest from;
+
+		if ((rollout_state_is_live(rollout->state) ||
+			    rollout->state == ROLLOUT_COMPLETED) &&
+			patches_source(core, rollout, device, &from) &&
+			patch_find(core, &from, &rollout->release->doc.image) == NULL)
+			return true;
+	}
+	return false;
+}
+
 void patches_retry(struct core *core, const struct rollout *rollout)
 {
 	for (size_t i = 0; i < core->patch_count; i++) {

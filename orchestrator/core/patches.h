@@ -19,6 +19,9 @@ bool patches_source(const struct core *core, const struct rollout *rollout,
 uint32_t patches_ask(
 	struct core *core, const struct rollout *rollout, const struct patch **failed);
 
+/** True if a rollout open to the device needs a patch for it that was never asked for. */
+bool patches_lack(const struct core *core, const struct device *device);
+
 /** Try those again that could not be made. */
 void patches_retry(struct core *core, const struct rollout *rollout);
 

@@ -6,6 +6,7 @@
 
 #include "orchestrator/core/attempts.h"
 #include "orchestrator/core/fleet.h"
+#include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
@@ -161,9 +162,9 @@ static void take(struct core *core, struct device *device,
 	forget_acknowledged(device);
 	note_refusal(core, device, refused);
 	store_status(core, device);
-	if (moved)
-		core->patches_due = true;
 	fleet_place(core, device);
+	if (moved && patches_lack(core, device))
+		core->patches_due = true;
 	note_alarm(core, device, alarm);
 	attempts_report(core, device, before);
 	catch_up(core, device);

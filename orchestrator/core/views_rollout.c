@@ -43,8 +43,6 @@ static uint64_t soak_left_s(
 static void gate_text(const struct core *core, const struct rollout *rollout,
 	char out[static GATE_TEXT_CAP])
 {
-	struct gate_counts counts;
-
 	if (rollout->reason_text[0] != '\0') {
 		(void)snprintf(out, GATE_TEXT_CAP, "%.*s", GATE_TEXT_CAP - 1,
 			rollout->reason_text);
@@ -55,7 +53,7 @@ static void gate_text(const struct core *core, const struct rollout *rollout,
 		(void)snprintf(out, GATE_TEXT_CAP, "patches are being made");
 		break;
 	case ROLLOUT_RUNNING:
-		memcpy(out, advance_judge(core, rollout, &counts).text, GATE_TEXT_CAP);
+		memcpy(out, advance_judge(core, rollout).text, GATE_TEXT_CAP);
 		break;
 	case ROLLOUT_SOAKING:
 		(void)snprintf(out, GATE_TEXT_CAP, "soaking, %" PRIu64 " s are left",

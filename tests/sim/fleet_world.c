@@ -161,20 +161,34 @@ static void fill_random(void *ctx, uint8_t *out, size_t len)
 
 /* ---- the core's life */
 
-static void start(struct fw_world *w)
+static enum ota_code load(struct fw_world *w, struct core **out, struct ota_error *err)
 {
 	const struct core_port port = { w, begin, commit, put, drop, audit, retain,
 		retain_patch, release_patch, make_patch, sign, fill_random };
-	struct ota_error err = { .text = "?" };
-	bool ok = true;
+	enum ota_code rc = OTA_OK;
 
-	w->core = core_new(&port, FW_FLEET);
-	for (size_t i = 0; ok && i < w->row_count; i++)
-		ok = core_load(w->core, w->rows[i].table, w->rows[i].key,
-			     ota_buf_bytes(&w->rows[i].value), &err) == OTA_OK;
-	ok = ok && core_start(w->core, w->now, ota_buf_bytes(&w->root), &err) == OTA_OK;
-	must(ok, err.text);
+	*out = core_new(&port, FW_FLEET);
+	for (size_t i = 0; rc == OTA_OK && i < w->row_count; i++)
+		rc = core_load(*out, w->rows[i].table, w->rows[i].key,
+			ota_buf_bytes(&w->rows[i].value), err);
+	return rc == OTA_OK ? core_start(*out, w->now, ota_buf_bytes(&w->root), err) : rc;
+}
+
+static void start(struct fw_world *w)
+{
+	struct ota_error err = { .text = "?" };
+
+	must(load(w, &w->core, &err) == OTA_OK, err.text);
 	must(!w->in_transaction, "a transaction is left open");
+}
+
+enum ota_code fw_try_start(struct fw_world *w, struct ota_error *err)
+{
+	struct core *core = NULL;
+	enum ota_code rc = load(w, &core, err);
+
+	core_free(core);
+	return rc;
 }
 
 void fw_restart(struct fw_world *w)
@@ -222,10 +236,10 @@ static void make_keys(struct fw_world *w)
 	}
 }
 
-static void make_root(struct fw_world *w)
+static void make_root(struct fw_world *w, uint64_t version)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
-	struct ota_root root = { .version = 1,
+	struct ota_root root = { .version = version,
 		.fleet = FW_FLEET,
 		.issued_utc_s = FW_UTC_S,
 		.expires_utc_s = FW_UTC_S + UINT64_C(365) * 86400 };
@@ -234,11 +248,12 @@ static void make_root(struct fw_world *w)
 	for (int role = 0; role < OTA_N_ROLES; role++) {
 		struct ota_keyset *set = &root.roles[role].set;
 
-		root.roles[role].epoch = 1;
+		root.roles[role].epoch = role == OTA_ROLE_ONLINE ? version : 1;
 		set->keys[set->count++] = ota_secret_key_public(&w->keys[role]);
 		set->threshold = 1;
 	}
 	must(ota_root_encode(&root, &payload, NULL) == OTA_OK, "root");
+	w->root.len = 0;
 	fw_seal(OTA_DOC_ROOT, ota_buf_bytes(&payload), &w->keys[OTA_ROLE_ROOT], &w->root);
 }
 
@@ -263,7 +278,7 @@ void fw_init(struct fw_world *w)
 
 	*w = (struct fw_world){ .now = { .mono_ms = 1000, .utc_s = FW_UTC_S } };
 	make_keys(w);
-	make_root(w);
+	make_root(w, 1);
 	start(w);
 	must(after(w, core_set_fleet(w->core, w->now, "admin", fleet, NULL)) == OTA_OK,
 		"fleet");
@@ -310,6 +325,28 @@ static void hand_in_catalog(struct fw_world *w)
 	memcpy(catalog->releases, w->catalog_list, sizeof w->catalog_list);
 	must(ota_catalog_encode(catalog, &payload, NULL) == OTA_OK, "catalog");
 	hand_in(w, OTA_DOC_CATALOG, &payload, NULL);
+}
+
+void fw_withdraw(struct fw_world *w)
+{
+	w->catalog_count = 0;
+	hand_in_catalog(w);
+}
+
+void fw_rotate(struct fw_world *w)
+{
+	const uint8_t seed[32] = { 0x99 };
+	struct ota_error err = { .text = "?" };
+
+	w->keys[OTA_ROLE_ONLINE] = ota_secret_key_from_seed(seed);
+	make_root(w, 2);
+	if (after(w, core_document(w->core, w->now, "admin", ota_buf_bytes(&w->root),
+			     NULL, &err)) != OTA_OK)
+		must(false, err.text);
+	for (unsigned i = 0; i < w->device_count; i++)
+		must(ota_trust_root(&w->devices[i].trust, ota_buf_bytes(&w->root),
+			     NULL) == OTA_OK,
+			"follow the root");
 }
 
 struct ota_digest fw_release(struct fw_world *w, const char *version, uint64_t counter)

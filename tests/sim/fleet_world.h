@@ -89,6 +89,9 @@ void fw_fini(struct fw_world *w);
 /** Throw the core away and load it from the store. */
 void fw_restart(struct fw_world *w);
 
+/** Load another core from the store and start it; it is thrown away. */
+enum ota_code fw_try_start(struct fw_world *w, struct ota_error *err);
+
 /** Register count devices "<ring>-<n>" that run image "1.0", and let them report. */
 void fw_add_devices(
 	struct fw_world *w, const char *ring, unsigned count, enum fw_script script);
@@ -102,6 +105,12 @@ struct ota_digest fw_release(struct fw_world *w, const char *version, uint64_t c
 /** Hand in a grant. canary: NULL, or a device named in it. */
 void fw_grant(struct fw_world *w, const struct ota_digest *release, uint64_t permille,
 	const char *canary);
+
+/** Hand in a catalog that does not list any release any more. */
+void fw_withdraw(struct fw_world *w);
+
+/** Hand in root 2, with another online key, and show it to all devices. */
+void fw_rotate(struct fw_world *w);
 
 /** Begin a rollout from its JSON; %s in it becomes the release. */
 enum ota_code fw_apply(struct fw_world *w, const char *json,

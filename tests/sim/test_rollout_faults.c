@@ -143,6 +143,51 @@ Test(rollout_faults, a_damaged_row_is_refused)
 	core_free(core);
 }
 
+Test(rollout_faults, an_online_key_the_root_does_not_know_is_refused_at_the_start)
+{
+	struct ota_error err = { 0 };
+
+	world->keys[OTA_ROLE_ONLINE] = world->keys[OTA_ROLE_OPERATOR];
+	cr_expect_eq(fw_try_start(world, &err), OTA_E_SIGNATURE);
+	cr_expect(strstr(err.text, "online key under root 1") != NULL, "%s", err.text);
+}
+
+/* ---- documents */
+
+Test(rollout_faults, another_online_key_signs_all_that_is_in_force_again)
+{
+	struct ota_digest release;
+
+	(void)fw_release(world, "1.0", 1);
+	fw_add_devices(world, "lab", 2, FW_GOOD);
+	fw_add_devices(world, "fleet", 4, FW_GOOD);
+	release = fw_release(world, "2.0", 2);
+	fw_grant(world, &release, 1000, NULL);
+	cr_assert_eq(fw_apply(world, to_revert, &release, NULL), OTA_OK);
+	fw_step(world);
+	fw_rotate(world);
+	cr_expect(fw_until(world, "r-1", "completed", 100)); /* devices verify it all */
+	fw_restart(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "completed");
+}
+
+Test(rollout_faults, a_release_that_leaves_the_catalog_halts_its_rollout)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	struct ota_digest release;
+
+	(void)fw_release(world, "1.0", 1);
+	fw_add_devices(world, "lab", 2, FW_GOOD);
+	fw_add_devices(world, "fleet", 4, FW_GOOD);
+	release = fw_release(world, "2.0", 2);
+	fw_grant(world, &release, 1000, NULL);
+	cr_assert_eq(fw_apply(world, to_revert, &release, NULL), OTA_OK);
+	fw_withdraw(world);
+	cr_expect_str_eq(fw_state(world, "r-1"), "halted", "nobody had begun");
+	tree = core_rollout_json(world->core, world->now, "r-1");
+	cr_expect_str_eq(fw_text(tree, "reason_name"), "UNLISTED");
+}
+
 /* ---- what devices may send */
 
 Test(rollout_faults, an_old_report_is_refused_and_the_same_again_is_not)
