@@ -124,6 +124,15 @@ class AttackTest(FleetTest):
         self.assert_explained(device, name, number)
         self.assert_untouched(device)
 
+    def assert_waits(self, device, name, number, seconds=30):
+        """As assert_refused(), for what a device does not refuse but waits on."""
+        self.assert_rule(device, name, number, seconds)
+        seen = self.lab.device(device)
+        self.assertEqual((seen['wait'], seen['wait_name']), (number, name), seen)
+        self.assertEqual(seen['refused']['number'], number, seen)
+        self.assert_explained(device, name, number)
+        self.assert_untouched(device)
+
     def assert_explained(self, device, name, number):
         found = self.lab.cli('explain', device)
         self.assertEqual((found['rule'], found['number']), (name, number), found)

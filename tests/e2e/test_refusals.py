@@ -5,11 +5,15 @@ import unittest
 
 from attacker import AttackTest, flipped, payload_of
 
-LAB = 'name: lab, cohort: lab, share: 100%'
+LAB = ('name: lab, cohort: lab, share: 100%',)
+ODD = ('name: odd, cohort: odd, share: 100%',)
 
 
 class Refusals(AttackTest):
-    devices = {'gw-1': {'ring': 'lab'}, 'gw-2': {'ring': 'field'}}
+    fleet_yaml = ('fleet: demo\ncohorts:\n  - {name: lab, labels: {ring: lab}}\n'
+                  '  - {name: odd, labels: {ring: odd}}\n  - {name: fleet}\n')
+    devices = {'gw-1': {'ring': 'lab'}, 'gw-2': {'ring': 'field'},
+               'gw-3': {'ring': 'odd', 'hardware': 'gw-999'}, 'gw-4': {'ring': 'odd'}}
 
     def swap(self, topic, fake, device, name, number):
         """Put a fake in place of a genuine message; the device refuses it, and takes the
@@ -57,6 +61,56 @@ class Refusals(AttackTest):
         read = self.attacker.read
         self.swap('fresh', read('catalog'), 'gw-1', 'DOCTYPE', 26)
         self.swap('device/gw-1/assign', read('device/gw-2/assign'), 'gw-1', 'DEVICE', 33)
+
+    def test_one_flipped_bit_in_the_release(self):
+        """The order is there, and all that is lacking is a release that verifies."""
+        release = self.publish()
+        topic = f'release/{release["release"]}'
+        genuine = self.attacker.read(topic)
+        self.attacker.publish(topic, flipped(genuine, 60))
+        self.begin('flipped', release, LAB)
+        self.assert_refused('gw-1', 'SIGNATURE', 19)
+        self.lab.cli('abort', 'flipped')
+        self.attacker.publish(topic, genuine)
+        self.assert_well('gw-1')
+
+    def test_an_order_whose_grant_is_withheld(self):
+        agent = self.lab.agents['gw-1']
+        release = self.publish()
+        agent.stop()
+        self.begin('withheld', release, LAB)
+        self.lab.wait_state('withheld', 'running')
+        self.attacker.remove(f'grant/{release["release"]}')
+        agent.start()
+        self.assert_waits('gw-1', 'NOGRANT', 39)
+        self.lab.cli('abort', 'withheld')
+
+    def test_a_release_for_other_hardware(self):
+        self.begin('hardware', self.publish(), ODD)
+        self.assert_refused('gw-3', 'HARDWARE', 37)
+        self.lab.cli('abort', 'hardware')
+
+    def test_an_old_order_replayed(self):
+        """A rollout is begun and aborted; whoever kept its order would have it go on."""
+        agent, topics = self.lab.agents['gw-1'], ('cohort/lab/order', 'fresh')
+        agent.stop()
+        self.begin('older', self.publish(), LAB)
+        self.lab.wait_state('older', 'running')
+        old = {topic: self.attacker.read(topic) for topic in topics}
+        self.assertEqual(payload_of(old['cohort/lab/order'])['state'], 'go')
+        self.lab.cli('abort', 'older')
+        agent.start()
+        self.assert_rule('gw-1', 'ABORTED', 74)
+        new = {topic: self.attacker.read(topic) for topic in topics}
+        self.swap('cohort/lab/order', old['cohort/lab/order'], 'gw-1', 'SEQUENCE', 23)
+        agent.stop()  # both at once, to a device that has just booted
+        for topic in topics:
+            self.attacker.publish(topic, old[topic])
+        agent.start()
+        self.assert_refused('gw-1', 'SEQUENCE', 23)
+        for topic in topics:
+            self.attacker.publish(topic, new[topic])
+        self.assert_well('gw-1')
 
 
 if __name__ == '__main__':
