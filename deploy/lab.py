@@ -256,12 +256,15 @@ class Lab:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def api(self, path, method='GET', body=None, missing=False):
-        """Ask the HTTP API. missing: give None instead of failing when it is not there."""
+        """Ask the HTTP API; body is a tree or bytes. missing: give None instead of failing
+        when it is not there."""
         key = (self.dir / 'api.key').read_text().strip()
-        data = json.dumps(body).encode() if body is not None else None
+        octets = isinstance(body, bytes)
+        data = body if octets or body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f'http://{self.address}/api/v1{path}', data=data, method=method,
-            headers={'Authorization': f'Bearer {key}', 'Content-Type': 'application/json'})
+            headers={'Authorization': f'Bearer {key}', 'Content-Type':
+                     'application/octet-stream' if octets else 'application/json'})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:
