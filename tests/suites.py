@@ -15,7 +15,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-E2E_SECONDS = 420  # one e2e program
+PROGRAM_SECONDS = 900  # one program of tests in Python
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 SHIPPED = ('proto', 'agent', 'orchestrator')
 
@@ -33,34 +33,66 @@ def say(text):
     print(text, flush=True)
 
 
-def run(command, env=None, timeout=None, quiet=False):
-    """Run a command, pass its output on line by line, and return (status, output).
-    A command over its time is ended with everything it started."""
+RUNNING = set()  # processes to end when we are told to end
+MARK = 'SLUICE_TEST_RUN'  # in the environment of all that we start, and of what that starts
+
+
+def sweep(mark):
+    """Kill what carries a mark; returns how many processes did."""
+    found = 0
+    for environ in pathlib.Path('/proc').glob('[0-9]*/environ'):
+        try:
+            if f'{MARK}={mark}'.encode() in environ.read_bytes().split(b'\0'):
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+                found += 1
+        except OSError:
+            pass  # gone already, or not ours
+    return found
+
+
+def leftovers(mark):
+    """Kill what a test program left behind, once it had a moment to go by itself."""
+    time.sleep(0.5)
+    return sweep(mark)
+
+
+def end(process):
+    """Ask a program to end, so that it can end what it started; insist after a while.
+    Returns a status that is not 0."""
+    try:
+        process.send_signal(signal.SIGINT)
+        return process.wait(20) or 1
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+
+def pass_on(process, lines, prefix):
+    """Gather what a process says, and print it unless prefix is None."""
+    with process.stdout:
+        for line in process.stdout:
+            lines.append(line)
+            if prefix is not None:
+                say(prefix + line.rstrip('\n'))
+
+
+def run(command, env=None, timeout=None, prefix='  '):
+    """Run a command, pass its output on line by line (unless prefix is None), and return
+    (status, output). A command over its time is ended."""
     process = subprocess.Popen([str(c) for c in command], cwd=ROOT, text=True,
                                errors='replace', stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, start_new_session=True,
                                env={**os.environ, **(env or {})})
-    lines, late = [], []
-
-    def end():
-        late.append(True)
-        os.killpg(process.pid, signal.SIGKILL)
-
-    timer = None
-    if timeout:
-        timer = threading.Timer(timeout, end)
-        timer.start()
-    with process.stdout:
-        for line in process.stdout:
-            lines.append(line)
-            if not quiet:
-                say('  ' + line.rstrip('\n'))
-    status = process.wait()
-    if timer:
-        timer.cancel()
-    if late:
-        lines.append(f'ended after {timeout} s\n')
-        say('  ' + lines[-1].rstrip())
+    RUNNING.add(process)
+    lines = []
+    reader = threading.Thread(target=pass_on, args=[process, lines, prefix], daemon=True)
+    reader.start()
+    try:
+        status = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        status = end(process)
+    reader.join(10)  # what it left behind may hold on to its output
+    RUNNING.discard(process)
     return status, ''.join(lines)
 
 
@@ -72,13 +104,13 @@ def build(directory, targets=()):
     if not asked.exists() or asked.read_text() != wanted:
         shutil.rmtree(ROOT / directory, ignore_errors=True)
         status, output = run(['meson', 'setup', directory, *options], {'CC': compiler},
-                             quiet=True)
+                             prefix=None)
         if status:
             say(output)
             return False
         asked.write_text(wanted)
     started = time.monotonic()
-    status, output = run(['ninja', '-C', directory, *targets], quiet=True)
+    status, output = run(['ninja', '-C', directory, *targets], prefix=None)
     if status:
         say(output[-8000:])
     elif 'no work to do' not in output:
@@ -108,7 +140,7 @@ def tap_results(entry, is_tap):
 
 def meson_tests(directory, suite, wrap=None):
     """Run one suite of meson in a build directory."""
-    _, listing = run(['meson', 'introspect', '--tests', directory], quiet=True)
+    _, listing = run(['meson', 'introspect', '--tests', directory], prefix=None)
     tap = {t['name']: t['protocol'] == 'tap' for t in json.loads(listing)
            if any(s.split(':')[-1] == suite for s in t['suite'])}
     if not tap:
@@ -128,10 +160,12 @@ def meson_tests(directory, suite, wrap=None):
     return results + [(f'{name}: did not run', False) for name in sorted(absent)]
 
 
-def unittest_program(program, build_directory, quiet=False):
+def unittest_program(program, build_directory, prefix):
     """Run one Python test program and count by what unittest printed."""
-    status, output = run(['python3', program, '-v'], {'SLUICE_BUILD': str(ROOT / build_directory)},
-                         E2E_SECONDS, quiet)
+    mark = f'{os.getpid()}/{program.name}'
+    status, output = run(['python3', program, '-v'], {
+        'SLUICE_BUILD': str(ROOT / build_directory), MARK: mark}, PROGRAM_SECONDS, prefix)
+    left = leftovers(mark)
     name = program.stem
     ran = re.search(r'^Ran (\d+) tests?', output, re.M)
     skipped = re.search(r'\bskipped=(\d+)', output)
@@ -139,18 +173,22 @@ def unittest_program(program, build_directory, quiet=False):
     bad += ['skipped'] * (int(skipped[1]) if skipped else 0)
     if status and not bad or not ran:
         bad.append(f'ended with status {status}')
-    good = max(0, (int(ran[1]) if ran else 0) - len(bad))
+    bad += [f'left {left} processes behind'] if left else []
+    lost = len([b for b in bad if not b.startswith(('ended', 'left'))])
+    seen = len(re.findall(r'\.\.\. ok$', output, re.M))  # it may have been cut short
+    good = max(0, int(ran[1]) - lost) if ran else seen
     if not good and not bad:
         bad.append('ran no test')
     return [(f'{name}: test', True)] * good + [(f'{name}: {test}', False) for test in bad]
 
 
 def python_tests(folder, build_directory='build'):
-    results = []
-    for program in sorted((ROOT / 'tests' / folder).glob('test_*.py')):
-        say(f'  {program.relative_to(ROOT)}')
-        results += unittest_program(program, build_directory)
-    return results
+    """Run the test programs of a folder, two at a time: most of their time is waiting."""
+    programs = sorted((ROOT / 'tests' / folder).glob('test_*.py'))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(unittest_program, p, build_directory, f'  {p.stem}: ')
+                for p in programs]
+        return [result for job in jobs for result in job.result()]
 
 
 def unit():
@@ -216,7 +254,7 @@ def fuzz_one(target, seconds):
         return name, False, f'no seeds in tests/fuzz/corpus/{name}'
     status, output = run([target, kept, seeds, f'-max_total_time={seconds}', '-timeout=10',
                           '-rss_limit_mb=2048', '-print_final_stats=1',
-                          f'-artifact_prefix={crashes}/{name}-'], quiet=True,
+                          f'-artifact_prefix={crashes}/{name}-'], prefix=None,
                          timeout=seconds * 3 + 60)
     runs = re.search(r'number_of_executed_units:\s*(\d+)', output)
     if status or not runs or runs[1] == '0':
@@ -263,6 +301,16 @@ def run_suites(names):
     return everything
 
 
+def stop(*_):
+    """Told to end: end what runs and what it started."""
+    for process in list(RUNNING):
+        process.send_signal(signal.SIGINT)
+    time.sleep(2)
+    for name in ['', *(p.name for p in ROOT.glob('tests/*/test_*.py'))]:
+        sweep(f'{os.getpid()}/{name}')
+    os._exit(130)
+
+
 def main():
     parser = argparse.ArgumentParser(prog='tests/run', description=__doc__)
     parser.add_argument('--suite', action='append', choices=SUITES, metavar='NAME',
@@ -272,7 +320,10 @@ def main():
     if options.list:
         print('\n'.join(SUITES))
         return 0
+    os.environ[MARK] = f'{os.getpid()}/'
     os.environ['PYTHONDONTWRITEBYTECODE'] = '1'
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     everything = run_suites(options.suite or list(SUITES))
     results = [r for rs in everything.values() for r in rs]
     say('')

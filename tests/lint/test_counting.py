@@ -28,6 +28,8 @@ PROGRAMS = [
     ('def test_a(self): self.skipTest("why")', 0, 1),
     ('@classmethod\n    def setUpClass(cls): raise OSError\n    def test_a(self): pass', 0, 1),
     ('pass', 0, 1),  # no test
+    ('def test_a(self): pass\n    def test_b(self): import os; os._exit(1)', 1, 1),
+    ('def test_a(self): import os; os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")', 1, 1),
 ]
 
 # a C program's main, exit status under the wrapper
@@ -63,7 +65,7 @@ class Counting(unittest.TestCase):
                     program = pathlib.Path(folder) / 'test_x.py'
                     program.write_text('import unittest\nclass T(unittest.TestCase):\n    '
                                        f'{body}\nunittest.main()\n')
-                    found = suites.unittest_program(program, 'build', quiet=True)
+                    found = suites.unittest_program(program, 'build', None)
                     self.assertEqual((passed, failed), count(found))
 
     def test_a_report_of_a_sanitizer_fails_the_test(self):
