@@ -18,10 +18,9 @@ uint32_t ota_bucket(const uint8_t salt[static OTA_SALT_LEN], const char *device)
 
 bool ota_window_is_open(const struct ota_window *window, uint32_t minute)
 {
-	if (window->from_min == window->to_min)
-		return true;
 	if (window->from_min < window->to_min)
 		return minute >= window->from_min && minute < window->to_min;
+	/* over midnight; with equal ends always */
 	return minute >= window->from_min || minute < window->to_min;
 }
 
@@ -151,8 +150,6 @@ static OTA_CHECKED enum ota_code check_minimum(
 static bool is_same_hardware(
 	const struct ota_release *release, const struct ota_order *order)
 {
-	if (release->hardware_count != order->hardware_count)
-		return false;
 	for (uint32_t i = 0; i < order->hardware_count; i++)
 		if (!is_listed(release->hardware, release->hardware_count,
 			    order->hardware[i]))
