@@ -102,10 +102,9 @@ def measure(lab, images):
         print(f'{role + ", idle":<24} {idle[role] / 1024:8.1f} MiB')
         print(f'{role + ", peak":<24} {watch.peak[role] / 1024:8.1f} MiB  '
               f'({watch.peak[role] / max(1, idle[role]):.2f} of idle)')
-    made = [p for p in lab.rollout('bench')['patches']]
-    for patch in made:
-        print(f'patch: {patch["codec"]}, {patch["bytes"] / 1e6:.1f} MB, decoder heap within '
-              f'{patch.get("decoder_ram", 0) / 1048576:.1f} MiB')
+    for patch in lab.rollout('bench')['patches']:
+        print(f'patch of {patch["bytes"] / 1e6:.1f} MB for an image of '
+              f'{pathlib.Path(images[1]).stat().st_size / 1e6:.1f} MB')
 
 
 main()
