@@ -106,15 +106,14 @@ static size_t visible_len(const struct ota_inflate *inflate, struct ota_bytes da
 enum ota_code ota_inflate_feed(
 	struct ota_inflate *inflate, struct ota_bytes data, struct ota_error *err)
 {
-	bool more = data.len > 0;
-	enum ota_code rc;
-
 	if (ota_prefix_check(&inflate->magic, data) != OTA_OK)
 		return ota_fail(err, OTA_E_DECODER, "not a zstd frame");
 
-	while (more) {
+	/* zstd keeps the last byte of a frame back until all content was taken, so what
+	 * it still holds when data is used up comes out with the bytes that follow. */
+	while (data.len > 0) {
 		ZSTD_inBuffer in = { data.at, visible_len(inflate, data), 0 };
-		uint64_t made = inflate->made;
+		enum ota_code rc;
 
 		if (inflate->ended)
 			return ota_fail(err, OTA_E_DECODER,
@@ -124,8 +123,6 @@ enum ota_code ota_inflate_feed(
 			return rc;
 		data.at += in.pos;
 		data.len -= in.pos;
-		/* A full piece may mean that zstd holds more without new input. */
-		more = data.len > 0 || (inflate->made > made && !inflate->ended);
 	}
 	return OTA_OK;
 }

@@ -81,6 +81,21 @@ Test(decode, how_a_patch_is_cut_changes_neither_image_nor_heap)
 	}
 }
 
+Test(decode, a_few_bytes_that_hold_a_mebibyte_come_out_whole)
+{
+	for (unsigned i = 0; i < 2 * N_CODECS; i++) {
+		OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+		OTA_AUTO(kit_decoding_fini)
+		struct kit_decoding run = { .piece_len = i % 2 };
+
+		for (unsigned n = 0; n < 1 << 20; n++)
+			cr_assert(ota_buf_add_u8(&kit.to, 0) == OTA_OK);
+		cr_assert(kit_encode(&kit, codecs[i / 2], NULL) == OTA_OK);
+		cr_assert(kit_decode(&kit, &run, NULL) == OTA_OK);
+		cr_assert(kit_same(&run.image, &kit.to));
+	}
+}
+
 Test(decode, every_truncation_is_refused)
 {
 	for (unsigned i = 0; i < N_CODECS; i++) {
