@@ -24,9 +24,9 @@ class Kill(FleetTest):
     def states_logged(self, device, since=0):
         """The states that a device's log tells, from a place in it on."""
         text = self.lab.agents[device].log.read_text(errors='replace')[since:]
-        return [word[len('to='):] for line in text.splitlines()
+        return [word[len('state='):] for line in text.splitlines()
                 if 'event=update.state' in line for word in line.split()
-                if word.startswith('to=')]
+                if word.startswith('state=')]
 
     def log_len(self, device):
         return len(self.lab.agents[device].log.read_text(errors='replace'))
