@@ -70,11 +70,22 @@ static void catch_up_order(struct core *core, const struct ota_report *report)
 	core->orders_due = true;
 }
 
-static void catch_up(struct core *core, struct device *device)
+/* A device that begins to refuse a sequence while it has seen our newest fresh holds
+ * another one under that number: forged, or ours from before a store was restored. */
+static bool is_ousted(
+	const struct core *core, const struct ota_report *report, enum ota_code before)
+{
+	return report->error == OTA_E_SEQUENCE && before != OTA_E_SEQUENCE &&
+	       report->fresh_seq == core->fresh_seq;
+}
+
+static void catch_up(struct core *core, struct device *device, enum ota_code before)
 {
 	const struct ota_report *report = &device->report;
 
 	catch_up_order(core, report);
+	if (is_ousted(core, report, before))
+		core->fresh_due = true;
 	if (is_ahead(report->fresh_seq, core->fresh_seq)) {
 		audit_jump(core, "fresh", core->fresh_seq, report->fresh_seq);
 		core->fresh_seq = report->fresh_seq;
@@ -167,7 +178,7 @@ static void take(struct core *core, struct device *device,
 		core->patches_due = true;
 	note_alarm(core, device, alarm);
 	attempts_report(core, device, before);
-	catch_up(core, device);
+	catch_up(core, device, refused);
 }
 
 enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,

@@ -255,6 +255,37 @@ Test(rollout_faults, a_restored_store_jumps_ahead_of_what_devices_have_seen)
 	cr_expect_eq(now.seq, before.seq + 41, "a device cannot use the numbers up");
 }
 
+static uint64_t newest_fresh(void)
+{
+	struct ota_topic topic = { .kind = OTA_TOPIC_FRESH };
+	struct ota_envelope e;
+	struct ota_fresh fresh;
+
+	cr_assert_eq(
+		ota_envelope_parse(fw_topic_payload(world, &topic), &e, NULL), OTA_OK);
+	cr_assert_eq(ota_fresh_parse(e.payload, &fresh, NULL), OTA_OK);
+	return fresh.seq;
+}
+
+Test(rollout_faults, a_fresh_of_the_same_number_elsewhere_is_outnumbered_once)
+{
+	struct fw_device *d;
+	uint64_t seq;
+
+	fw_add_devices(world, "lab", 1, FW_GOOD);
+	d = fw_device(world, "lab-1");
+	seq = newest_fresh();
+	d->report.fresh_seq = seq;
+	cr_assert_eq(fw_report(world, d), OTA_OK);
+	cr_expect_eq(newest_fresh(), seq, "all is well");
+	d->report.error = OTA_E_SEQUENCE;
+	cr_assert_eq(fw_report(world, d), OTA_OK);
+	cr_expect_eq(newest_fresh(), seq + 1);
+	d->report.fresh_seq = seq + 1;
+	cr_assert_eq(fw_report(world, d), OTA_OK);
+	cr_expect_eq(newest_fresh(), seq + 1, "a refusal that stands is answered once");
+}
+
 /* ---- what people may ask for */
 
 Test(rollout_faults, applying_the_same_file_twice_begins_one_rollout)
