@@ -34,15 +34,15 @@ static enum ota_code wait_of(const struct agent *a)
 }
 
 /* While documents come in, what the device waits for changes with each of them, and a
- * retry seems to wait for nothing: it is said only once it has stood for a moment. A move
- * ends what was waited for. */
+ * retry seems to wait for nothing: it is said only once it has stood for a moment. */
+static bool is_wait_settled(const struct agent *a)
+{
+	return a->wait == wait_of(a);
+}
+
 static void watch_wait(struct agent *a)
 {
-	enum ota_code wait = wait_of(a);
-
-	if (wait == OTA_OK && a->journal.state != a->said.state)
-		a->wait = OTA_OK;
-	if (wait == a->wait)
+	if (is_wait_settled(a))
 		agent_set_timer(a, AGENT_TIMER_SETTLE, 0);
 	else if (a->timer_ms[AGENT_TIMER_SETTLE] == 0)
 		agent_set_timer(a, AGENT_TIMER_SETTLE, SETTLE_MS);
@@ -58,10 +58,7 @@ void agent_trouble(const struct agent *a, struct ota_error *out)
 	struct ota_error from_journal;
 
 	*out = *error_of(a, &from_journal);
-	if (out->code != OTA_OK)
-		return;
-	out->code = a->wait;
-	if (a->wait == a->verdict.code)
+	if (out->code == OTA_OK && is_wait_settled(a))
 		*out = a->verdict;
 }
 
@@ -72,7 +69,7 @@ static void fill_trouble(const struct agent *a, struct ota_report *r)
 
 	agent_trouble(a, &trouble);
 	r->error = (uint64_t)error_of(a, &from_journal)->code;
-	r->wait = (uint64_t)a->wait;
+	r->wait = is_wait_settled(a) ? (uint64_t)a->wait : 0;
 	ota_escape(trouble.text, r->error_text, sizeof r->error_text);
 }
 
@@ -221,6 +218,8 @@ enum ota_code report_if_changed(struct agent *a, struct ota_error *err)
 	watch_wait(a);
 	report = report_of(a);
 	now = said_of(&report);
+	if (!is_wait_settled(a))
+		now.wait = a->said.wait;
 	return says_the_same(&now, &a->said) ? OTA_OK : report_send(a, err);
 }
 

@@ -236,6 +236,24 @@ Test(agent_refusals, documents_that_are_not_all_there_yet_are_no_trouble)
 	cr_expect_eq(w.report.wait, OTA_E_NOGRANT, "%s", w.report.error_text);
 }
 
+/* What was waited for under one order is not said of the next. */
+Test(agent_refusals, an_old_wait_is_not_said_with_something_new)
+{
+	world_sign(&w);
+	w.docs[OTA_TOPIC_GRANT].len = 0;
+	world_restart(&w);
+	world_pass(&w, 5000);
+	cr_assert_eq(w.report.wait, OTA_E_NOGRANT);
+	world_next(&w);
+	memcpy(w.order.rollout, "other", 6);
+	w.grant.max_permille = 10;
+	world_publish(&w);
+	world_run(&w);
+	cr_expect_str_eq(w.report.rollout, "other");
+	cr_expect_eq(w.report.error, OTA_E_SHARE, "%s", w.report.error_text);
+	cr_expect_eq(w.report.wait, 0);
+}
+
 Test(agent_refusals, what_only_lacked_time_goes_on_by_itself)
 {
 	static const struct {
