@@ -174,7 +174,8 @@ struct agent {
 	uint64_t progress_ms;       /* when progress was last told */
 	bool progress_new;          /* since the last report */
 	uint64_t fetching_since_ms; /* by this process */
-	enum ota_code wait;         /* waited for, since more than a moment */
+	enum ota_code wait;         /* waited for, since more than a moment ... */
+	struct ota_digest wait_for; /* ... under an order of this release */
 	struct agent_said said;
 };
 

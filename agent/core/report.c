@@ -37,7 +37,8 @@ static enum ota_code wait_of(const struct agent *a)
  * retry seems to wait for nothing: it is said only once it has stood for a moment. */
 static bool is_wait_settled(const struct agent *a)
 {
-	return a->wait == wait_of(a);
+	return a->wait == wait_of(a) &&
+	       ota_digest_equal(&a->wait_for, &a->papers.order.release);
 }
 
 static void watch_wait(struct agent *a)
@@ -51,6 +52,7 @@ static void watch_wait(struct agent *a)
 void report_settle(struct agent *a)
 {
 	a->wait = wait_of(a);
+	a->wait_for = a->papers.order.release;
 }
 
 void agent_trouble(const struct agent *a, struct ota_error *out)

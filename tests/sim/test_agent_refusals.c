@@ -293,6 +293,30 @@ Test(agent_refusals, without_a_grant_it_waits_and_with_one_it_goes)
 static const enum ota_topic_kind signed_kinds[] = { OTA_TOPIC_FRESH, OTA_TOPIC_CATALOG,
 	OTA_TOPIC_ASSIGN, OTA_TOPIC_ORDER, OTA_TOPIC_RELEASE, OTA_TOPIC_GRANT };
 
+static void deliver_all_but_the_grant(void)
+{
+	world_sign(&w);
+	for (size_t i = 0; i < sizeof signed_kinds / sizeof signed_kinds[0]; i++)
+		if (signed_kinds[i] != OTA_TOPIC_GRANT)
+			world_deliver(&w, signed_kinds[i]);
+}
+
+Test(agent_refusals, the_same_wait_for_another_release_begins_anew)
+{
+	deliver_all_but_the_grant();
+	world_pass(&w, 5000);
+	cr_assert_eq(w.report.wait, OTA_E_NOGRANT);
+	world_next(&w);
+	memcpy(w.order.rollout, "other", 6);
+	memcpy(w.release.version, "2.1", 4);
+	deliver_all_but_the_grant();
+	world_run(&w);
+	cr_expect_str_eq(w.report.rollout, "other");
+	cr_expect_eq(w.report.wait, 0);
+	world_pass(&w, 5000);
+	cr_expect_eq(w.report.wait, OTA_E_NOGRANT);
+}
+
 Test(agent_refusals, a_flipped_bit_in_any_document_is_refused)
 {
 	for (size_t i = 0; i < sizeof signed_kinds / sizeof signed_kinds[0]; i++) {
