@@ -38,16 +38,22 @@ class StolenKey(AttackTest):
         return {**genuine, **agreed, 'seq': genuine['seq'] + 1, 'rollout': 'forged',
                 'release': release['release'], 'permille': 1000, 'canaries': [], **changes}
 
-    def impose(self, order):
-        """Put an order in force: sign it, and a fresh that lists it."""
-        online = self.attacker.key('online')
-        envelope = self.attacker.forge('order', order, online)
+    def fresh(self, order, envelope):
+        """The fresh in force, for one order, under the next sequence."""
         genuine = payload_of(self.attacker.read('fresh'))
         listed = {'cohort': 'lab', 'seq': order['seq'], 'order': digest_of_document(envelope)}
-        fresh = self.attacker.forge('fresh', {**genuine, 'seq': genuine['seq'] + 1,
-                                              'orders': [listed]}, online)
+        return self.attacker.forge('fresh', {**genuine, 'seq': genuine['seq'] + 1,
+                                             'orders': [listed]}, self.attacker.key('online'))
+
+    def impose(self, order):
+        """Put an order in force: sign it, and a fresh that lists it."""
+        envelope = self.attacker.forge('order', order, self.attacker.key('online'))
+        self.attacker.publish('fresh', self.fresh(order, envelope))
         self.attacker.publish('cohort/lab/order', envelope)
-        self.attacker.publish('fresh', fresh)
+
+    def assert_taken_over(self, seq):
+        wait_for('sluiced to take over', lambda: payload_of(
+            self.attacker.read('cohort/lab/order'))['seq'] > seq, 30)
 
     def attack(self, device, order, name, number, runs=None):
         before = self.lab.device(device)
@@ -57,8 +63,7 @@ class StolenKey(AttackTest):
         self.assertEqual(report['running'], before['running'])
         self.lab.start_sluiced()
         self.assert_remembered(device, name, number)
-        wait_for('sluiced to take over', lambda: payload_of(
-            self.attacker.read('cohort/lab/order'))['seq'] > order['seq'], 30)
+        self.assert_taken_over(order['seq'])
         self.assert_well(device)
         self.assert_runs(device, runs or self.first)
         self.assertEqual(self.lab.device(device)['attempts'], before['attempts'])
@@ -101,6 +106,33 @@ class StolenKey(AttackTest):
     def test_an_order_back_below_the_floor(self):
         self.assertEqual(self.lab.device('gw-2')['floor'], 5)
         self.attack('gw-2', self.order(self.first), 'FLOOR', 38, self.granted)
+
+    # ---- while sluiced is there ------------------------------------------------------
+
+    def test_sluiced_takes_over_at_once(self):
+        self.wait_device('gw-1', 'at rest', lambda d: d['wait_name'] == 'BUCKET')
+        order = self.order(self.granted)
+        envelope = self.attacker.forge('order', order, self.attacker.key('online'))
+        self.attacker.publish('fresh', self.fresh(order, envelope))
+        self.attacker.send('cohort/lab/order', envelope)
+        self.assert_taken_over(order['seq'])
+        self.assert_remembered('gw-1', 'SHARE', 40)
+        self.assert_well('gw-1')
+        self.assert_untouched('gw-1')
+        alarms = [a for a in self.lab.api('/audit?limit=100')['entries']
+                  if a['action'] == 'device.alarm']
+        self.assertTrue(alarms)
+
+    def test_a_forged_fresh_does_not_lock_sluiced_out(self):
+        """It has the number that sluiced's next one will have."""
+        order = payload_of(self.attacker.read('cohort/lab/order'))
+        forged = self.fresh(order, self.attacker.read('cohort/lab/order'))
+        self.attacker.publish('fresh', forged)
+        self.publish()
+        self.assert_remembered('gw-1', 'SEQUENCE', 23)
+        self.assert_well('gw-1')
+        self.assertGreater(payload_of(self.attacker.read('fresh'))['seq'],
+                           payload_of(forged)['seq'])
 
 
 if __name__ == '__main__':
