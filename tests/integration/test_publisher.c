@@ -282,6 +282,7 @@ static unsigned count_retained(void)
 	cr_assert_eq(peer_subscribe(&reader, "sluice/1/test/patch/#"), OTA_OK);
 	(void)peer_turn(500);
 	count = reader.messages;
+	ota_buf_fini(&reader.payload);
 	ota_mqtt_close(reader.link, count_closed, NULL);
 	cr_assert(peer_wait(&closed_count, 1));
 	return count;
