@@ -150,7 +150,7 @@ enum ota_code cmd_key_api(
 	if (rc == OTA_OK)
 		rc = api_key_make(context.dir, call->operands[0], scope, err);
 	if (rc == OTA_OK)
-		printf("%s/%s.api.key holds the key; restart sluiced or send it SIGHUP\n",
+		printf("%s/%s.api.key holds the key; it is good from now on\n",
 			context.dir, call->operands[0]);
 	return rc;
 }
