@@ -1,8 +1,5 @@
-#!/usr/bin/env python3
 """kill -9 of everything, in every phase: the rollout completes, no chunk that was received
-is fetched twice, no stage is skipped or doubled."""
-import unittest
-
+is fetched twice, no stage is skipped or doubled. The test_kill_*.py programs say who dies."""
 from common import FleetTest, wait_for
 
 AGENT_PHASES = ('offered', 'fetching', 'verifying', 'installing', 'armed', 'rebooting',
@@ -15,7 +12,7 @@ SLOW = 'limits: {rate: 600000}\n'
 HOOK = '#!/bin/sh\nsleep 0.3\n'
 
 
-class Kill(FleetTest):
+class KillCase(FleetTest):
     devices = {'gw-1': {'ring': 'lab', 'more': SLOW,
                         'hooks': {h: HOOK for h in ('before-install', 'before-reboot', 'health')}},
                'gw-2': {'ring': 'field'}}
@@ -96,28 +93,26 @@ class Kill(FleetTest):
             strike()
         return late
 
+    def strike_of(self, victim):
+        return {'broker': self.strike_broker, 'sluiced': self.strike_sluiced}.get(
+            victim) or self.strike_role(victim)
 
-def add(name, body):
-    setattr(Kill, name, body)
+
+def in_phase(victim, phase):
+    def body(self):
+        self.update(f'{victim}-{phase}', self.strike_of(victim), phase)
+    return f'test_{AGENT_PHASES.index(phase)}_{victim}_dies_while_{phase}', body
 
 
-for n, phase_ in enumerate(AGENT_PHASES):
-    for victim_ in ('install', 'net', 'broker', 'sluiced'):
-        def body_(self, phase=phase_, victim=victim_):
-            strikes = {'broker': self.strike_broker, 'sluiced': self.strike_sluiced}
-            self.update(f'{victim}-{phase}', strikes.get(victim) or self.strike_role(victim),
-                        phase)
-        add(f'test_{n}_{victim_}_dies_while_{phase_}', body_)
+def in_transfer(victim):
+    def body(self):
+        self.update(f'{victim}-mid', self.strike_in_transfer(self.strike_of(victim)))
+    return f'test_8_{victim}_dies_in_the_middle_of_the_transfer', body
 
-for victim_ in ('install', 'net', 'broker', 'sluiced'):
-    def body_(self, victim=victim_):
-        strikes = {'broker': self.strike_broker, 'sluiced': self.strike_sluiced}
-        self.update(f'{victim}-mid', self.strike_in_transfer(
-            strikes.get(victim) or self.strike_role(victim)))
-    add(f'test_8_{victim_}_dies_in_the_middle_of_the_transfer', body_)
 
-for phase_ in SERVER_PHASES:
-    def body_(self, phase=phase_):
+def of_the_rollout(phase):
+    """sluiced dies in a phase of its own."""
+    def body(self):
         release, name = self.publish(), f'sluiced-{phase}'
         self.begin(name, release, STAGES, approve=False)
         if phase in ('running', 'soaking'):
@@ -129,8 +124,12 @@ for phase_ in SERVER_PHASES:
         if phase in ('preparing', 'waiting-for-grant'):
             self.lab.cli('approve', name)
         self.finish(name, release)
-    add(f'test_9_sluiced_dies_while_{phase_.replace("-", "_")}', body_)
+    return f'test_9_sluiced_dies_while_{phase.replace("-", "_")}', body
 
 
-if __name__ == '__main__':
-    unittest.main()
+def kills_of(victim, server_phases=()):
+    """A test case in which one victim dies: once in each phase of an update, once in the
+    middle of the transfer, and once in each of the rollout's phases given."""
+    tests = [in_phase(victim, phase) for phase in AGENT_PHASES] + [in_transfer(victim)]
+    tests += [of_the_rollout(phase) for phase in server_phases]
+    return type(f'Kill{victim.title()}', (KillCase,), dict(tests))
