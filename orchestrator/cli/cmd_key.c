@@ -133,6 +133,23 @@ enum ota_code api_key_make(
 	return rc;
 }
 
+static void print_api_key(
+	const struct cli_call *call, const struct context *context, const char *scope)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
+	char file[CONTEXT_PATH_CAP + OTA_NAME_CAP + 16];
+
+	(void)snprintf(
+		file, sizeof file, "%s/%s.api.key", context->dir, call->operands[0]);
+	cJSON_AddStringToObject(tree, "id", call->operands[0]);
+	cJSON_AddStringToObject(tree, "scope", scope);
+	cJSON_AddStringToObject(tree, "file", file);
+	if (call->json)
+		output_json(tree);
+	else
+		printf("%s holds the key; it is good from now on\n", file);
+}
+
 enum ota_code cmd_key_api(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
@@ -150,7 +167,6 @@ enum ota_code cmd_key_api(
 	if (rc == OTA_OK)
 		rc = api_key_make(context.dir, call->operands[0], scope, err);
 	if (rc == OTA_OK)
-		printf("%s/%s.api.key holds the key; it is good from now on\n",
-			context.dir, call->operands[0]);
+		print_api_key(call, &context, scope);
 	return rc;
 }

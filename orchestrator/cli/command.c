@@ -174,6 +174,42 @@ static OTA_CHECKED enum ota_code check_output(
 	return OTA_OK;
 }
 
+/* How many words an option in front of the verb takes: 0 if it is none of ours. */
+static int leading_words(const char *word)
+{
+	size_t bare = strspn(word, "-");
+
+	for (const struct cli_option *o = common; o->name != NULL && bare > 0; o++) {
+		size_t len = strlen(o->name);
+
+		if (bare == 1 && word[1] == o->letter)
+			return word[2] == '\0' && o->metavar != NULL ? 2 : 1;
+		if (bare == 2 && strncmp(word + 2, o->name, len) == 0) {
+			if (word[2 + len] == '=')
+				return 1;
+			if (word[2 + len] == '\0')
+				return o->metavar != NULL ? 2 : 1;
+		}
+	}
+	return 0;
+}
+
+/* `sluice --dir D status` is `sluice status --dir D`: put such options behind the rest.
+ */
+static void put_options_last(int argc, char **argv)
+{
+	int words, moved = 0;
+
+	while (moved < argc - 1 && (words = leading_words(argv[1])) > 0) {
+		for (int i = 0; i < words && moved < argc - 1; i++, moved++) {
+			char *first = argv[1];
+
+			memmove(&argv[1], &argv[2], (size_t)(argc - 2) * sizeof *argv);
+			argv[argc - 1] = first;
+		}
+	}
+}
+
 enum ota_code cli_parse(const struct cli_command *commands, int argc, char **argv,
 	struct cli_call *call, struct ota_error *err)
 {
@@ -182,6 +218,7 @@ enum ota_code cli_parse(const struct cli_command *commands, int argc, char **arg
 	enum ota_code rc;
 	int words;
 
+	put_options_last(argc, argv);
 	call->command = find_command(commands, argc, argv, &words);
 	if (call->command == NULL)
 		return unknown_command(commands, argc, argv, err);

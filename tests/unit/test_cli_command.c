@@ -97,6 +97,34 @@ Test(cli_command, finds_verbs_of_two_words)
 	cr_expect_str_eq(call.command->name, "device list");
 }
 
+Test(cli_command, takes_common_options_in_front_of_the_verb)
+{
+	static const char *const forms[][ARGC_MAX] = {
+		{ "sluice", "--dir", "d", "--output=json", "device", "list" },
+		{ "sluice", "-d", "d", "-Ojson", "device", "list" },
+		{ "sluice", "--output", "json", "-dd", "device", "list" },
+	};
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct cli_call call = { 0 };
+		struct ota_error err = { 0 };
+
+		cr_assert_eq(
+			parse(forms[i], &call, &err), OTA_OK, "%zu: %s", i, err.text);
+		cr_expect_str_eq(call.command->name, "device list");
+		cr_expect_str_eq(cli_value(&call, "dir", ""), "d");
+		cr_expect(call.json);
+	}
+}
+
+Test(cli_command, says_that_an_option_alone_is_no_command)
+{
+	static const char *const argv[] = { "sluice", "--dir", NULL };
+	struct cli_call call = { 0 };
+
+	cr_expect_eq(parse(argv, &call, NULL), OTA_E_USAGE);
+}
+
 Test(cli_command, reads_whole_numbers_only)
 {
 	static const char *const bad[] = { "--label=-1", "--label=1x",
