@@ -308,6 +308,11 @@ void world_deliver(struct world *w, enum ota_topic_kind kind)
 			    .payload = ota_buf_bytes(&w->docs[kind]) });
 }
 
+void world_say(struct world *w, const struct ipc_message *message)
+{
+	from_net(w, *message);
+}
+
 /* In an order that is not the one of verification. */
 static void deliver_all(struct world *w)
 {

@@ -91,6 +91,9 @@ void world_publish(struct world *world);
 /** Let net deliver one document as it was last signed. */
 void world_deliver(struct world *world, enum ota_topic_kind kind);
 
+/** Let net say something; the payload must live until it was taken. */
+void world_say(struct world *world, const struct ipc_message *message);
+
 /** All sequence numbers go up: what is published next is newer. */
 void world_next(struct world *world);
 

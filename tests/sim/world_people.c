@@ -83,6 +83,12 @@ void people_sign_root(struct world *w)
 		OTA_OK);
 }
 
+void people_next_root(struct world *w)
+{
+	w->root.version++;
+	SIGN(w, ROOT, root);
+}
+
 static void make_root(struct world *w)
 {
 	w->root.version = 1;

@@ -14,6 +14,9 @@ void people_init(struct world *world);
 /** Sign world->root as what provisioning leaves on the device. */
 void people_sign_root(struct world *world);
 
+/** Make the root after world->root, signed, in world->docs. */
+void people_next_root(struct world *world);
+
 /** Sign a payload as the role of its type into world->docs[kind]. */
 void people_sign(struct world *world, enum ota_topic_kind kind, enum ota_doc_type type,
 	struct ota_bytes payload);
