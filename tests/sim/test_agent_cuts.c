@@ -113,6 +113,31 @@ Test(agent_cuts, a_cut_anywhere_of_a_bad_update_ends_on_the_old_image)
 	}
 }
 
+Test(agent_cuts, an_image_that_never_comes_up_is_given_up_wherever_the_cut_was)
+{
+	bool armed = false;
+
+	for (int n = 0; n < 60; n++) {
+		world_init(&w);
+		world_boot(&w);
+		world_publish(&w);
+		w.ops_left = n;
+		while (!w.cut && !w.rebooting && world_step(&w))
+			;
+		armed |= w.journal.at[4] == OTA_UPDATE_ARMED && w.primary == 1;
+		while (w.primary == 1)
+			world_boot_in_vain(&w);
+		if (w.slots[1].info.state == SLOT_BAD && w.slots[1].whole) {
+			world_boot(&w);
+			world_run(&w);
+			cr_expect_eq(w.report.error, OTA_E_FELLBACK, "cut before %d", n);
+			cr_expect(world_runs(&w, 1));
+		}
+		world_fini(&w);
+	}
+	cr_expect(armed, "one cut came between the switch and the journal");
+}
+
 Test(agent_cuts, a_journal_that_is_lost_is_said_and_the_device_goes_on)
 {
 	world_init(&w);

@@ -383,6 +383,32 @@ Test(agent_refusals, one_key_counted_twice_does_not_make_a_threshold)
 	cr_expect_eq(w.report.error, OTA_E_THRESHOLD, "%s", w.report.error_text);
 }
 
+Test(agent_refusals, a_release_or_grant_that_the_order_does_not_name_is_passed_over)
+{
+	static const enum ota_topic_kind kinds[] = { OTA_TOPIC_RELEASE, OTA_TOPIC_GRANT };
+
+	for (size_t i = 0; i < 2; i++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf other = { 0 };
+		struct ota_buf *doc;
+
+		tear_down();
+		set_up();
+		doc = &w.docs[kinds[i]];
+		memcpy(w.release.notes, "other", 6);
+		world_sign(&w);
+		cr_assert_eq(ota_buf_add(&other, ota_buf_bytes(doc)), OTA_OK);
+		memcpy(w.release.notes, "right", 6);
+		world_sign(&w);
+		doc->len = 0;
+		cr_assert_eq(ota_buf_add(doc, ota_buf_bytes(&other)), OTA_OK);
+		world_restart(&w);
+		world_pass(&w, 5000);
+		cr_expect_eq(w.slot_writes, 0);
+		cr_expect_eq(w.report.error, 0, "%s", w.report.error_text);
+		cr_expect_eq(w.report.wait, i == 0 ? OTA_E_NOTFOUND : OTA_E_NOGRANT);
+	}
+}
+
 Test(agent_refusals, an_old_order_replayed_is_refused)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf old = { 0 };

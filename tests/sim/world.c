@@ -50,6 +50,13 @@ static void set_bytes(struct ota_buf *to, struct ota_bytes from)
 	cr_assert_eq(ota_buf_add(to, from), OTA_OK);
 }
 
+/* Durable first, then act. */
+static void expect_journaled(const struct world *w)
+{
+	cr_assert_eq(w->journal.at[4], w->agent.journal.state,
+		"what is acted on is in the journal");
+}
+
 /* ---- the port: disk ---- */
 
 static enum ota_code journal_store(
@@ -125,6 +132,7 @@ static enum ota_code set_primary(void *ctx, unsigned slot, struct ota_error *err
 
 	if (is_dead(w))
 		return dead(err);
+	expect_journaled(w);
 	w->primary = slot;
 	w->tries = SLOT_TRIES;
 	return OTA_OK;
@@ -145,6 +153,7 @@ static enum ota_code set_state(
 
 	if (is_dead(w))
 		return dead(err);
+	expect_journaled(w);
 	w->slots[slot].info = *info;
 	return OTA_OK;
 }
@@ -158,6 +167,7 @@ static enum ota_code job_start(
 
 	if (is_dead(w))
 		return dead(err);
+	expect_journaled(w);
 	cr_assert(!w->has_job, "one job at a time");
 	w->job = *job;
 	w->has_job = true;
@@ -179,8 +189,10 @@ static void reboot(void *ctx)
 {
 	struct world *w = ctx;
 
-	if (!is_dead(w))
-		w->rebooting = true;
+	if (is_dead(w))
+		return;
+	expect_journaled(w);
+	w->rebooting = true;
 }
 
 static struct world_hook *hook_of(struct world *w, const char *name)
@@ -381,7 +393,7 @@ static void load_boot(struct world *w)
 	w->wrong_boots += !w->slots[w->current].whole;
 }
 
-void world_boot(struct world *w)
+void world_boot_in_vain(struct world *w)
 {
 	if (w->cut) {
 		w->cut = false;
@@ -391,6 +403,11 @@ void world_boot(struct world *w)
 	w->boots++;
 	w->now.utc_s += BOOT_S;
 	load_boot(w);
+}
+
+void world_boot(struct world *w)
+{
+	world_boot_in_vain(w);
 	start(w);
 }
 

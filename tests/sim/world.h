@@ -100,6 +100,9 @@ void world_next(struct world *world);
 /** Power on: the boot loader picks a slot, the agent starts. */
 void world_boot(struct world *world);
 
+/** Power on, but what the slot holds dies before the agent starts. */
+void world_boot_in_vain(struct world *world);
+
 /** The process died and starts again within the boot. */
 void world_restart(struct world *world);
 
