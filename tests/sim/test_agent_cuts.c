@@ -115,7 +115,7 @@ Test(agent_cuts, a_cut_anywhere_of_a_bad_update_ends_on_the_old_image)
 
 Test(agent_cuts, an_image_that_never_comes_up_is_given_up_wherever_the_cut_was)
 {
-	bool armed = false;
+	bool armed = false, switched;
 
 	for (int n = 0; n < 60; n++) {
 		world_init(&w);
@@ -124,15 +124,16 @@ Test(agent_cuts, an_image_that_never_comes_up_is_given_up_wherever_the_cut_was)
 		w.ops_left = n;
 		while (!w.cut && !w.rebooting && world_step(&w))
 			;
-		armed |= w.journal.at[4] == OTA_UPDATE_ARMED && w.primary == 1;
+		w.ops_left = -1;
+		switched = w.primary == 1;
+		armed |= w.journal.at[4] == OTA_UPDATE_ARMED && switched;
 		while (w.primary == 1)
 			world_boot_in_vain(&w);
-		if (w.slots[1].info.state == SLOT_BAD && w.slots[1].whole) {
-			world_boot(&w);
-			world_run(&w);
-			cr_expect_eq(w.report.error, OTA_E_FELLBACK, "cut before %d", n);
-			cr_expect(world_runs(&w, 1));
-		}
+		world_boot(&w);
+		world_run(&w);
+		cr_expect_eq(w.report.error, switched ? OTA_E_FELLBACK : OTA_OK,
+			"cut before %d: %s", n, w.report.error_text);
+		cr_expect(world_runs(&w, switched ? 1 : 2), "cut before %d", n);
 		world_fini(&w);
 	}
 	cr_expect(armed, "one cut came between the switch and the journal");
@@ -170,5 +171,22 @@ Test(agent_cuts, an_image_on_trial_that_nobody_remembers_is_not_kept)
 	cr_expect(world_runs(&w, 1));
 	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED);
 	cr_expect_eq(w.report.error, OTA_E_STATELOST);
+	world_fini(&w);
+}
+
+Test(agent_cuts, with_nothing_to_go_back_to_the_device_stays_and_says_so)
+{
+	world_init(&w);
+	w.hooks[2].answer = OTA_E_BUSY;
+	world_boot(&w);
+	world_publish(&w);
+	world_run(&w);
+	cr_assert_eq(w.report.state, OTA_UPDATE_PROVING);
+	w.slots[0].info.state = w.agent.slots[0].state = SLOT_BAD;
+	w.hooks[2].answer = OTA_E_HOOK;
+	world_pass(&w, 10 * 1000);
+	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED);
+	cr_expect_eq(w.report.error, OTA_E_ROLLBACK);
+	cr_expect(world_runs(&w, 2));
 	world_fini(&w);
 }

@@ -318,6 +318,23 @@ Test(agent_orders, the_next_release_is_installed_over_the_first)
 	cr_expect_eq(w.report.floor, 2, "the other slot could still boot 2");
 }
 
+Test(agent_orders, a_newer_release_takes_over_in_the_middle_of_work)
+{
+	for (unsigned i = 0; i < N_UNSWITCHED; i++) {
+		tear_down();
+		set_up();
+		run_to(unswitched[i]);
+		world_next(&w);
+		w.release.image = w.order.image = w.manifest.to = world_image(3);
+		w.release.counter = w.order.counter = 3;
+		world_publish(&w);
+		world_run(&w);
+		cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED, "row %u: %s", i,
+			w.report.error_text);
+		cr_expect(world_runs(&w, 3), "row %u", i);
+	}
+}
+
 Test(agent_orders, a_window_that_closed_meanwhile_holds_the_reboot)
 {
 	run_to(OTA_UPDATE_FETCHING);

@@ -444,6 +444,34 @@ Test(agent_refusals, a_replay_is_refused_after_a_boot_as_well)
 	cr_expect_eq(w.report.error, OTA_E_SEQUENCE, "%s", w.report.error_text);
 }
 
+Test(agent_refusals, a_replay_is_refused_although_the_documents_are_lost)
+{
+	static const enum ota_topic_kind kinds[] = { OTA_TOPIC_FRESH, OTA_TOPIC_CATALOG,
+		OTA_TOPIC_ASSIGN, OTA_TOPIC_ORDER };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf old = { 0 };
+		struct ota_buf *doc = &w.docs[kinds[i]];
+
+		tear_down();
+		set_up();
+		world_publish(&w);
+		world_run(&w);
+		cr_assert_eq(ota_buf_add(&old, ota_buf_bytes(doc)), OTA_OK);
+		world_next(&w);
+		world_publish(&w);
+		world_run(&w);
+		for (size_t k = 0; k < OTA_N_TOPIC_KINDS; k++)
+			w.kept[k].len = 0;
+		doc->len = 0;
+		cr_assert_eq(ota_buf_add(doc, ota_buf_bytes(&old)), OTA_OK);
+		world_boot(&w);
+		world_pass(&w, 5000);
+		cr_expect_eq(w.report.error, OTA_E_SEQUENCE, "kind %d: %s", (int)kinds[i],
+			w.report.error_text);
+	}
+}
+
 Test(agent_refusals, a_refusal_is_forgotten_once_the_right_document_comes)
 {
 	world_sign(&w);

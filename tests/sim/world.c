@@ -180,9 +180,14 @@ static enum ota_code job_start(
 	return OTA_OK;
 }
 
+/* Its answer may be on the way already. */
 static void job_stop(void *ctx)
 {
-	((struct world *)ctx)->has_job = false;
+	struct world *w = ctx;
+
+	w->has_stale |= w->has_job;
+	w->stale_serial = w->job.serial;
+	w->has_job = false;
 }
 
 static void reboot(void *ctx)
@@ -371,7 +376,7 @@ static void start(struct world *w)
 
 	set_bytes(&journal, ota_buf_bytes(&w->journal));
 	origin.journal = ota_buf_bytes(&journal);
-	w->has_job = false;
+	w->has_job = w->has_stale = false;
 	w->rebooting = false;
 	net_starts(w);
 	if (agent_start(&w->agent, &id, &port, &origin, &w->now, &err) != OTA_OK)
@@ -439,6 +444,15 @@ static void answer_job(struct world *w)
 	step(w, &event);
 }
 
+static void answer_stale(struct world *w)
+{
+	struct agent_event event = { .kind = AGENT_ON_RESULT };
+
+	event.result.serial = w->stale_serial;
+	w->has_stale = false;
+	step(w, &event);
+}
+
 static void take_message(struct world *w)
 {
 	struct agent_event event = { .kind = AGENT_ON_IPC, .ipc = w->queue[0] };
@@ -453,6 +467,8 @@ bool world_step(struct world *w)
 		world_boot(w);
 	else if (w->queued > 0)
 		take_message(w);
+	else if (w->has_stale)
+		answer_stale(w);
 	else if (w->has_job)
 		answer_job(w);
 	else

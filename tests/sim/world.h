@@ -52,6 +52,8 @@ struct world {
 	bool rebooting;
 	struct agent_job job; /* if has_job */
 	bool has_job;
+	uint64_t stale_serial; /* of a job that was stopped, if has_stale */
+	bool has_stale;
 	struct ipc_message queue[WORLD_QUEUE]; /* from net */
 	unsigned queued;
 	uint8_t nonce[OTA_NONCE_LEN];
