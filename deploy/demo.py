@@ -58,8 +58,12 @@ marker=$(PATH=$PATH:/usr/sbin:/sbin debugfs -R 'cat /etc/sluice-demo-health' \\
 '''
 
 
-def megabytes(count):
-    return f'{count / 1e6:.1f} MB'
+def human(count):
+    """Bytes for people: 5.7 MB, 812 kB."""
+    for unit, size in (('MB', 1e6), ('kB', 1e3)):
+        if count >= size:
+            return f'{count / size:.1f} {unit}'
+    return f'{count} bytes'
 
 
 class Screen:
@@ -199,9 +203,9 @@ class Demo:
                 say(f'  {s["name"]:<10} {s["state"]:<8} {s["devices"]:>3} devices '
                     f'{s["seconds"]:>4} s')
         if b['full']:
-            say(f'  chunks published once for all: {megabytes(b["published"])}; '
-                f'one full compressed image: {megabytes(b["full"])} '
-                f'({100 * b["published"] / b["full"]:.1f} %)')
+            say(f'  chunks published once for all: {human(b["published"])}; '
+                f'one full compressed image: {human(b["full"])} '
+                f'({100 * b["published"] / b["full"]:.2g} %)')
 
     def check_good(self, image):
         want = digest_of(image['path'])
