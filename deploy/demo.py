@@ -53,7 +53,7 @@ HEALTH = '''\
 #!/bin/sh
 [ {ring} = lab ] && exit 0
 marker=$(PATH=$PATH:/usr/sbin:/sbin debugfs -R 'cat /etc/sluice-demo-health' \\
-	{image} 2>/dev/null)
+	"$SLUICE_IMAGE" 2>/dev/null)
 [ "$marker" = good ]
 '''
 
@@ -158,11 +158,10 @@ class Demo:
                         f'{self.rings.count("lab")} lab, {self.rings.count("canary")} canary, '
                         f'{self.rings.count("field")} fleet ...')
         for i, (name, ring) in enumerate(zip(self.names, self.rings)):
-            current = self.lab.dir / 'devices' / name / 'slots' / 'current'
             agent = self.lab.add_agent(
                 name, [f'ring={ring}'], hardware=('gw-100', 'gw-200')[i % 2],
                 image=image['path'], version=image['version'], counter=1,
-                hooks={'health': HEALTH.format(ring=ring, image=current)})
+                hooks={'health': HEALTH.format(ring=ring)})
             agent.start()
         lab_module.wait_for('all gateways to report', lambda: all(
             d['state'] for d in self.lab.devices() if d['last_report_s']) and

@@ -10,7 +10,7 @@ static OTA_CHECKED enum ota_code find_release(void *ctx, const char *product,
 {
 	(void)ctx;
 	(void)product;
-	if (strcmp(version, "1.2.0") != 0)
+	if (strcmp(version, "1.2.0") != 0 && strcmp(version, "1.1.0") != 0)
 		return ota_fail(err, OTA_E_NOTFOUND, "no release '%s'", version);
 	memset(out, 0xab, sizeof *out);
 	return OTA_OK;
@@ -164,4 +164,20 @@ Test(spec_yaml, refuses_two_cohorts_of_one_name)
 	cr_expect_eq(strncmp(ota_yaml_errors(doc), "f.yaml:4:11: error: ", 20), 0, "%s",
 		ota_yaml_errors(doc));
 	cr_expect_null(out.cohorts);
+}
+
+Test(spec_yaml, the_examples_that_people_copy_are_right)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *rollout = NULL;
+	ota_autofree struct rollout_spec *out = calloc(1, sizeof *out);
+
+	cr_assert_eq(ota_yaml_load(SOURCE_ROOT "/config/fleet.yaml", &doc), OTA_OK);
+	cr_assert_eq(spec_yaml_fleet(doc, &fleet), OTA_OK, "%s", ota_yaml_errors(doc));
+	cr_assert_eq(ota_yaml_load(SOURCE_ROOT "/config/rollouts/staged.yaml", &rollout),
+		OTA_OK);
+	cr_assert_eq(spec_yaml_rollout(rollout, &fleet, &finder, out), OTA_OK, "%s",
+		ota_yaml_errors(rollout));
+	cr_expect_eq(out->stage_count, 5);
 }
