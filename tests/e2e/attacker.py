@@ -142,6 +142,14 @@ class AttackTest(FleetTest):
         self.assertEqual((found['rule'], found['number']), (name, number), found)
         self.assertGreater(len(found['detail']), 5, found)
 
+    def assert_remembered(self, device, name, number):
+        """What was refused is still shown, whatever became of it."""
+        self.wait_device(device, f'refused {name}', lambda d: d.get('refused', {}).get(
+            'number') == number, 30)
+        refused = self.lab.cli('explain', device)['refused']
+        self.assertEqual((refused['name'], refused['number']), (name, number))
+        self.assertGreater(len(refused['text']), 5, refused)
+
     def assert_untouched(self, device, release=None):
         """It runs what it ran, and no attempt of it succeeded."""
         release = release or self.first

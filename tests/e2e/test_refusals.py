@@ -4,6 +4,7 @@ by the device, each with its own error number, and nothing is installed."""
 import unittest
 
 from attacker import AttackTest, flipped, payload_of
+from common import wait_for
 
 LAB = ('name: lab, cohort: lab, share: 100%',)
 ODD = ('name: odd, cohort: odd, share: 100%',)
@@ -74,16 +75,23 @@ class Refusals(AttackTest):
         self.attacker.publish(topic, genuine)
         self.assert_well('gw-1')
 
-    def test_an_order_whose_grant_is_withheld(self):
+    def test_the_grant_withheld_then_changed(self):
+        """This test is the last one: the device is updated in the end."""
         agent = self.lab.agents['gw-1']
         release = self.publish()
         agent.stop()
         self.begin('withheld', release, LAB)
         self.lab.wait_state('withheld', 'running')
-        self.attacker.remove(f'grant/{release["release"]}')
+        topic = f'grant/{release["release"]}'
+        genuine = self.attacker.read(topic)
+        self.attacker.remove(topic)
         agent.start()
         self.assert_waits('gw-1', 'NOGRANT', 39)
-        self.lab.cli('abort', 'withheld')
+        self.attacker.publish(topic, flipped(genuine, 60))
+        self.assert_refused('gw-1', 'SIGNATURE', 19)
+        self.attacker.publish(topic, genuine)
+        self.lab.wait_state('withheld', 'completed', seconds=60)
+        self.assert_runs('gw-1', release)
 
     def test_a_release_for_other_hardware(self):
         self.begin('hardware', self.publish(), ODD)
@@ -92,25 +100,39 @@ class Refusals(AttackTest):
 
     def test_an_old_order_replayed(self):
         """A rollout is begun and aborted; whoever kept its order would have it go on."""
-        agent, topics = self.lab.agents['gw-1'], ('cohort/lab/order', 'fresh')
+        agent, topic = self.lab.agents['gw-1'], 'cohort/lab/order'
         agent.stop()
         self.begin('older', self.publish(), LAB)
         self.lab.wait_state('older', 'running')
-        old = {topic: self.attacker.read(topic) for topic in topics}
-        self.assertEqual(payload_of(old['cohort/lab/order'])['state'], 'go')
+        old = self.attacker.read(topic)
+        self.assertEqual(payload_of(old)['state'], 'go')
         self.lab.cli('abort', 'older')
         agent.start()
         self.assert_rule('gw-1', 'ABORTED', 74)
-        new = {topic: self.attacker.read(topic) for topic in topics}
-        self.swap('cohort/lab/order', old['cohort/lab/order'], 'gw-1', 'SEQUENCE', 23)
-        agent.stop()  # both at once, to a device that has just booted
-        for topic in topics:
-            self.attacker.publish(topic, old[topic])
+        new = self.attacker.read(topic)
+        self.swap(topic, old, 'gw-1', 'SEQUENCE', 23)
+        self.swap(topic, flipped(new, 60), 'gw-1', 'SIGNATURE', 19)
+        agent.stop()  # now to a device that has just booted
+        self.attacker.publish(topic, old)
         agent.start()
         self.assert_refused('gw-1', 'SEQUENCE', 23)
-        for topic in topics:
-            self.attacker.publish(topic, new[topic])
+        self.attacker.publish(topic, new)
         self.assert_well('gw-1')
+
+    def test_an_old_fresh_replayed(self):
+        """Refused, and answered: sluiced signs a newer one as soon as it hears of it."""
+        old = self.attacker.read('fresh')
+        self.publish()
+        newer = wait_for('a newer fresh', lambda: self.newer_fresh(old), 20)
+        self.attacker.send('fresh', old)
+        self.assert_remembered('gw-2', 'SEQUENCE', 23)
+        wait_for('an answer', lambda: self.newer_fresh(newer), 20)
+        self.assert_well('gw-2')
+        self.assert_untouched('gw-2')
+
+    def newer_fresh(self, than):
+        now = self.attacker.read('fresh')
+        return now if payload_of(now)['seq'] > payload_of(than)['seq'] else None
 
 
 if __name__ == '__main__':

@@ -68,13 +68,6 @@ class StolenKey(AttackTest):
         self.assert_runs(device, runs or self.first)
         self.assertEqual(self.lab.device(device)['attempts'], before['attempts'])
 
-    def assert_remembered(self, device, name, number):
-        self.wait_device(device, f'refused {name}', lambda d: d.get('refused', {}).get(
-            'number') == number, 30)
-        refused = self.lab.cli('explain', device)['refused']
-        self.assertEqual((refused['name'], refused['number']), (name, number))
-        self.assertGreater(len(refused['text']), 5, refused)
-
     def wait_report(self, device, seq, number):
         """The device's signed report on an order, as the broker has it."""
         def look():
