@@ -267,8 +267,9 @@ def fuzz_one(target, seconds):
         folder.mkdir(parents=True, exist_ok=True)
     if not seeds.is_dir():
         return name, False, f'no seeds in tests/fuzz/corpus/{name}'
-    status, output = run(['nice', '-n', '19', target, kept, seeds, f'-max_total_time={seconds}', '-timeout=10',
-                          '-rss_limit_mb=2048', '-print_final_stats=1',
+    status, output = run(['nice', '-n', '19', target, kept, seeds,
+                          f'-max_total_time={seconds}', '-timeout=10', '-rss_limit_mb=2048',
+                          '-print_final_stats=1',
                           f'-artifact_prefix={crashes}/{name}-'], prefix=None,
                          timeout=seconds * 3 + 60)
     runs = re.search(r'number_of_executed_units:\s*(\d+)', output)

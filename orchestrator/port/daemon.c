@@ -21,6 +21,9 @@ enum {
 	PASSWORD_LEN_MAX = 1024,
 	TICK_MS = 1000,
 	SEND_BUFFER_LEN = 4 << 20, /* bytes; Paho stalls for a second when it is full */
+	/* s: one client needs no spreading out, and a fleet waits for it. The broker may
+	 * have lost all it held, and devices that prove themselves are on a deadline. */
+	RECONNECT_MAX_S = 5,
 };
 
 struct daemon {
@@ -201,6 +204,7 @@ static enum ota_code start_link(struct daemon *d, struct ota_error *err)
 		.cert_file = text_or_null(c->broker.cert),
 		.key_file = text_or_null(c->broker.key),
 		.send_buffer_len = SEND_BUFFER_LEN,
+		.reconnect_max_s = RECONNECT_MAX_S,
 	};
 	enum ota_code rc = OTA_OK;
 
