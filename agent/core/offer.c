@@ -179,7 +179,8 @@ static OTA_CHECKED enum ota_code net_failed(
 	char text[OTA_ERROR_TEXT_CAP];
 	size_t len = m->payload.len < sizeof text - 1 ? m->payload.len : sizeof text - 1;
 
-	memcpy(text, m->payload.at, len);
+	if (len > 0)
+		memcpy(text, m->payload.at, len);
 	text[len] = '\0';
 	if (code != OTA_E_NOTFOUND && ota_code_remedy(code) == OTA_REJECT)
 		return work_fail(a, code, text, err);

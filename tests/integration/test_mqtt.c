@@ -324,8 +324,10 @@ Test(mqtt, a_frozen_broker_never_blocks_the_loop)
 			OTA_OK);
 	cr_assert(peer_open(&late, &config));
 	longest_ms = peer_turn(3000);
+	/* A call that waits for the broker would take seconds; a busy machine does not.
+	 */
 	cr_expect_lt(
-		longest_ms, 100, "the loop stood still for %u ms", (unsigned)longest_ms);
+		longest_ms, 1000, "the loop stood still for %u ms", (unsigned)longest_ms);
 	cr_expect_eq(late.ups, 0);
 	cr_expect_gt(ota_mqtt_pending(sluiced.link), 100);
 	cr_assert(
