@@ -102,8 +102,12 @@ class StolenKey(AttackTest):
 
     # ---- while sluiced is there ------------------------------------------------------
 
-    def test_sluiced_takes_over_at_once(self):
+    def wait_rest(self):
+        """Until gw-1 has no more to say."""
         self.wait_device('gw-1', 'at rest', lambda d: d['wait_name'] == 'BUCKET')
+
+    def test_sluiced_takes_over_at_once(self):
+        self.wait_rest()
         order = self.order(self.granted)
         envelope = self.attacker.forge('order', order, self.attacker.key('online'))
         self.attacker.publish('fresh', self.fresh(order, envelope))
@@ -118,6 +122,7 @@ class StolenKey(AttackTest):
 
     def test_a_forged_fresh_does_not_lock_sluiced_out(self):
         """It has the number that sluiced's next one will have."""
+        self.wait_rest()
         order = payload_of(self.attacker.read('cohort/lab/order'))
         forged = self.fresh(order, self.attacker.read('cohort/lab/order'))
         self.attacker.publish('fresh', forged)
