@@ -326,6 +326,7 @@ def run_suites(names):
 
 def stop(*_):
     """Told to end: end what runs and what it started."""
+    say('told to end: nothing more is run, and nothing has passed')
     for process in list(RUNNING):
         process.send_signal(signal.SIGINT)
     time.sleep(2)
