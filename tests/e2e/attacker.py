@@ -56,6 +56,10 @@ class Attacker:
         done = subprocess.run([str(w) for w in words], capture_output=True, check=False)
         return done.stdout or None
 
+    def expect(self, below):
+        """The retained message of a topic, once there is one."""
+        return wait_for(f'a message on {below}', lambda: self.read(below, 1), 30)
+
     def list(self, below, seconds=1):
         """All retained topics that a filter matches, below the fleet."""
         words = ['mosquitto_sub', *self.link, '-t', self.topic(below), '-q', '1', '-W',

@@ -130,7 +130,7 @@ class Names(AttackTest):
         wait_for(f'{count} refusals', lambda: len(self.refusals(since)) >= count, 20)
 
     def test_topics_that_name_no_device(self):
-        report = self.attacker.read('state/+/gw-1/report')
+        report = self.attacker.expect('state/+/gw-1/report')
         since = len(self.lab.sluiced.log.read_text())
         topics = [topic for bad in ('a..b', '..', 'Gw', 'a' * 65)
                   for topic in (f'state/1/{bad}/report', f'need/{bad}')]
@@ -146,7 +146,7 @@ class Names(AttackTest):
     def test_signed_documents_for_a_device(self):
         """Its cohort becomes a subscription, and with `+` it would read everybody's."""
         topic = 'device/gw-1/assign'
-        genuine = self.attacker.read(topic)
+        genuine = self.attacker.expect(topic)
         for bad in ('+', '#', 'lab/#', '../lab'):
             with self.subTest(name=bad):
                 assign = payload_of(genuine)
@@ -160,7 +160,7 @@ class Names(AttackTest):
                 self.assert_well('gw-1')
 
     def test_signed_documents_for_sluiced(self):
-        release = payload_of(self.attacker.read(f'release/{self.first["release"]}'))
+        release = payload_of(self.attacker.expect(f'release/{self.first["release"]}'))
         key = self.attacker.key('release')
         for bad in BAD:
             for change in ({'product': bad}, {'version': bad}, {'hardware': [bad]}):
@@ -172,7 +172,7 @@ class Names(AttackTest):
         """A device that was taken over reports under names of its own."""
         self.lab.agents['gw-1'].stop()
         topic, = self.attacker.list('state/+/gw-1/report')
-        genuine = payload_of(self.attacker.read(topic))
+        genuine = payload_of(self.attacker.expect(topic))
         before, since = self.lab.device('gw-1'), len(self.lab.sluiced.log.read_text())
         key = self.lab.agents['gw-1'].dir / 'device.key'
         members = ('device', 'product', 'hardware', 'cohort', 'rollout', 'version')

@@ -19,7 +19,7 @@ class Refusals(AttackTest):
     def swap(self, topic, fake, device, name, number):
         """Put a fake in place of a genuine message; the device refuses it, and takes the
         genuine one when that is back."""
-        genuine = self.attacker.read(topic)
+        genuine = self.attacker.expect(topic)
         self.assertNotEqual(fake, genuine)
         self.attacker.publish(topic, fake)
         try:
@@ -30,12 +30,12 @@ class Refusals(AttackTest):
 
     def fresh(self, **changes):
         """The fresh in force with changes, under the next sequence."""
-        genuine = payload_of(self.attacker.read('fresh'))
+        genuine = payload_of(self.attacker.expect('fresh'))
         return {**genuine, 'seq': genuine['seq'] + 1, **changes}
 
     def test_one_flipped_bit_in_any_document(self):
         for topic in ('fresh', 'catalog', 'device/gw-1/assign'):
-            genuine = self.attacker.read(topic)
+            genuine = self.attacker.expect(topic)
             for at in (40, len(genuine) - 5):  # of the payload, of the signature
                 with self.subTest(topic=topic, at=at):
                     self.swap(topic, flipped(genuine, at), 'gw-1', 'SIGNATURE', 19)
@@ -59,7 +59,7 @@ class Refusals(AttackTest):
         self.swap('fresh', fake, 'gw-1', 'EXPIRED', 22)
 
     def test_documents_in_the_wrong_place(self):
-        read = self.attacker.read
+        read = self.attacker.expect
         self.swap('fresh', read('catalog'), 'gw-1', 'DOCTYPE', 26)
         self.swap('device/gw-1/assign', read('device/gw-2/assign'), 'gw-1', 'DEVICE', 33)
 
@@ -67,7 +67,7 @@ class Refusals(AttackTest):
         """The order is there, and all that is lacking is a release that verifies."""
         release = self.publish()
         topic = f'release/{release["release"]}'
-        genuine = self.attacker.read(topic)
+        genuine = self.attacker.expect(topic)
         self.attacker.publish(topic, flipped(genuine, 60))
         self.begin('flipped', release, LAB)
         self.assert_refused('gw-1', 'SIGNATURE', 19)
@@ -83,7 +83,7 @@ class Refusals(AttackTest):
         self.begin('withheld', release, LAB)
         self.lab.wait_state('withheld', 'running')
         topic = f'grant/{release["release"]}'
-        genuine = self.attacker.read(topic)
+        genuine = self.attacker.expect(topic)
         self.attacker.remove(topic)
         agent.start()
         self.assert_waits('gw-1', 'NOGRANT', 39)
@@ -104,12 +104,12 @@ class Refusals(AttackTest):
         agent.stop()
         self.begin('older', self.publish(), LAB)
         self.lab.wait_state('older', 'running')
-        old = self.attacker.read(topic)
+        old = self.attacker.expect(topic)
         self.assertEqual(payload_of(old)['state'], 'go')
         self.lab.cli('abort', 'older')
         agent.start()
         self.assert_rule('gw-1', 'ABORTED', 74)
-        new = self.attacker.read(topic)
+        new = self.attacker.expect(topic)
         self.swap(topic, old, 'gw-1', 'SEQUENCE', 23)
         self.swap(topic, flipped(new, 60), 'gw-1', 'SIGNATURE', 19)
         agent.stop()  # now to a device that has just booted
@@ -121,7 +121,7 @@ class Refusals(AttackTest):
 
     def test_an_old_fresh_replayed(self):
         """Refused, and answered: sluiced signs a newer one as soon as it hears of it."""
-        old = self.attacker.read('fresh')
+        old = self.attacker.expect('fresh')
         self.publish()
         newer = wait_for('a newer fresh', lambda: self.newer_fresh(old), 20)
         self.attacker.send('fresh', old)
@@ -131,7 +131,7 @@ class Refusals(AttackTest):
         self.assert_untouched('gw-2')
 
     def newer_fresh(self, than):
-        now = self.attacker.read('fresh')
+        now = self.attacker.expect('fresh')
         return now if payload_of(now)['seq'] > payload_of(than)['seq'] else None
 
 

@@ -27,7 +27,7 @@ class Bytes(AttackTest):
         release = self.publish()
         self.begin(cohort, release, stage(cohort))
         self.lab.wait_state(cohort, 'running', seconds=60)
-        order = payload_of(self.attacker.read(f'cohort/{cohort}/order'))
+        order = payload_of(self.attacker.expect(f'cohort/{cohort}/order'))
         patch, = [p['patch'] for p in order['patches'] if p['from'] == self.first['image']]
         return release, f'patch/{patch}'
 
@@ -36,17 +36,17 @@ class Bytes(AttackTest):
 
     def test_a_changed_chunk_is_dropped_and_asked_for_again(self):
         release, patch = self.offer('chunk')
-        genuine = self.attacker.read(f'{patch}/0/0')
+        genuine = self.attacker.expect(f'{patch}/0/0')
         self.attacker.publish(f'{patch}/0/0', flipped(genuine, CHUNK_HEAD + 1000))
         self.lab.agents['gw-chunk'].start()
         self.lab.wait_state('chunk', 'completed', seconds=60)
         self.assertIn('event=net.wrong-chunk', self.log_of('chunk'))
         self.assert_runs('gw-chunk', release)
-        self.assertEqual(self.attacker.read(f'{patch}/0/0'), genuine, 'published again')
+        self.assertEqual(self.attacker.expect(f'{patch}/0/0'), genuine, 'published again')
 
     def test_a_changed_manifest_is_dropped_and_asked_for_again(self):
         release, patch = self.offer('manifest')
-        genuine = self.attacker.read(f'{patch}/manifest')
+        genuine = self.attacker.expect(f'{patch}/manifest')
         self.attacker.publish(f'{patch}/manifest', flipped(genuine, len(genuine) - 1))
         self.lab.agents['gw-manifest'].start()
         self.lab.wait_state('manifest', 'completed', seconds=60)
@@ -58,7 +58,7 @@ class Bytes(AttackTest):
         chunks = self.attacker.list(f'{patch}/0/+')
         self.assertGreater(len(chunks), 3)
         for topic in chunks:
-            genuine = self.attacker.read(topic)
+            genuine = self.attacker.expect(topic)
             self.attacker.publish(topic, flipped(genuine, len(genuine) - 1))
         self.lab.agents['gw-poison'].start()
         self.assert_refused('gw-poison', 'POISON', 28, 60)

@@ -32,15 +32,15 @@ class StolenKey(AttackTest):
 
     def order(self, release, **changes):
         """The order in force, for everybody, for another release, with changes."""
-        genuine = payload_of(self.attacker.read('cohort/lab/order'))
-        said = payload_of(self.attacker.read(f'release/{release["release"]}'))
+        genuine = payload_of(self.attacker.expect('cohort/lab/order'))
+        said = payload_of(self.attacker.expect(f'release/{release["release"]}'))
         agreed = {name: said[name] for name in ('image', 'image_len', 'counter', 'hardware')}
         return {**genuine, **agreed, 'seq': genuine['seq'] + 1, 'rollout': 'forged',
                 'release': release['release'], 'permille': 1000, 'canaries': [], **changes}
 
     def fresh(self, order, envelope):
         """The fresh in force, for one order, under the next sequence."""
-        genuine = payload_of(self.attacker.read('fresh'))
+        genuine = payload_of(self.attacker.expect('fresh'))
         listed = {'cohort': 'lab', 'seq': order['seq'], 'order': digest_of_document(envelope)}
         return self.attacker.forge('fresh', {**genuine, 'seq': genuine['seq'] + 1,
                                              'orders': [listed]}, self.attacker.key('online'))
@@ -53,7 +53,7 @@ class StolenKey(AttackTest):
 
     def assert_taken_over(self, seq):
         wait_for('sluiced to take over', lambda: payload_of(
-            self.attacker.read('cohort/lab/order'))['seq'] > seq, 30)
+            self.attacker.expect('cohort/lab/order'))['seq'] > seq, 30)
 
     def attack(self, device, order, name, number, runs=None):
         before = self.lab.device(device)
@@ -123,13 +123,13 @@ class StolenKey(AttackTest):
     def test_a_forged_fresh_does_not_lock_sluiced_out(self):
         """It has the number that sluiced's next one will have."""
         self.wait_rest()
-        order = payload_of(self.attacker.read('cohort/lab/order'))
-        forged = self.fresh(order, self.attacker.read('cohort/lab/order'))
+        order = payload_of(self.attacker.expect('cohort/lab/order'))
+        forged = self.fresh(order, self.attacker.expect('cohort/lab/order'))
         self.attacker.publish('fresh', forged)
         self.publish()
         self.assert_remembered('gw-1', 'SEQUENCE', 23)
         self.assert_well('gw-1')
-        self.assertGreater(payload_of(self.attacker.read('fresh'))['seq'],
+        self.assertGreater(payload_of(self.attacker.expect('fresh'))['seq'],
                            payload_of(forged)['seq'])
 
 

@@ -78,7 +78,7 @@ class Threshold(AttackTest):
         path, image = self.sign('2.0', 2, self.keys)
         release = self.bring(path, image)
         topic = f'release/{release["release"]}'
-        self.assertEqual(self.attacker.read(topic), path.read_bytes())
+        self.assertEqual(self.attacker.expect(topic), path.read_bytes())
         self.attacker.publish(topic, self.twice(path))
         self.begin('two', release, LAB)
         self.assert_refused('gw-1', 'THRESHOLD', 20)
