@@ -49,7 +49,7 @@ enum ota_code spool_manifest_read(const char *root, const struct ota_digest *pat
 	enum ota_code rc = patch_file(root, patch, SPOOL_MANIFEST, path, err);
 
 	if (rc == OTA_OK)
-		rc = ota_file_read(path, OTA_MANIFEST_LEN_MAX, &bytes, err);
+		rc = ota_file_read_plain(path, OTA_MANIFEST_LEN_MAX, &bytes, err);
 	if (rc != OTA_OK)
 		return rc;
 	found = ota_digest_of(ota_buf_bytes(&bytes));

@@ -77,24 +77,51 @@ static OTA_CHECKED enum ota_code read_all(
 	}
 }
 
-enum ota_code ota_file_read(
-	const char *path, size_t max, struct ota_buf *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code open_error(struct ota_error *err, const char *path)
 {
-	ota_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	OTA_AUTO(ota_buf_fini) struct ota_buf whole = { 0 };
-	enum ota_code rc;
-
-	if (fd < 0 && errno == ENOENT)
+	if (errno == ENOENT)
 		return ota_fail(
 			err, OTA_E_NOTFOUND, "%s: open: %s", path, strerror(errno));
-	if (fd < 0)
-		return fail_errno(err, path, "open");
-	rc = read_all(fd, path, max, &whole, err);
+	return fail_errno(err, path, "open");
+}
+
+/* Either all of it is added to out, or nothing. */
+static OTA_CHECKED enum ota_code add_all(
+	int fd, const char *path, size_t max, struct ota_buf *out, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf whole = { 0 };
+	enum ota_code rc = read_all(fd, path, max, &whole, err);
+
 	if (rc != OTA_OK)
 		return rc;
 	if (ota_buf_add(out, ota_buf_bytes(&whole)) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "%s: out of memory", path);
 	return OTA_OK;
+}
+
+enum ota_code ota_file_read(
+	const char *path, size_t max, struct ota_buf *out, struct ota_error *err)
+{
+	ota_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return open_error(err, path);
+	return add_all(fd, path, max, out, err);
+}
+
+enum ota_code ota_file_read_plain(
+	const char *path, size_t max, struct ota_buf *out, struct ota_error *err)
+{
+	ota_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return open_error(err, path);
+	if (fstat(fd, &st) != 0)
+		return fail_errno(err, path, "stat");
+	if (!S_ISREG(st.st_mode))
+		return ota_fail(err, OTA_E_IO, "%s: not a plain file", path);
+	return add_all(fd, path, max, out, err);
 }
 
 /* Fill the temporary and make it durable, before its name means anything. */

@@ -13,6 +13,11 @@
 OTA_CHECKED enum ota_code ota_file_read(
 	const char *path, size_t max, struct ota_buf *out, struct ota_error *err);
 
+/** The same for a file that somebody less trusted put there: a link is not followed, a
+ *  pipe or device is OTA_E_IO and never waited for. */
+OTA_CHECKED enum ota_code ota_file_read_plain(
+	const char *path, size_t max, struct ota_buf *out, struct ota_error *err);
+
 /** Replace a file atomically and durably: write a temporary beside it, fsync, rename,
  *  fsync the directory. After a cut the path holds the old or the new bytes, whole.
  *  mode is that of the new file (0600 for secrets). OTA_OK, OTA_E_NOSPACE or OTA_E_IO. */

@@ -94,6 +94,25 @@ Test(files, a_missing_file_is_named)
 	cr_expect_str_eq(err.text, want);
 }
 
+Test(files, only_a_plain_file_is_read_where_others_may_write)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf got = { 0 };
+	struct ota_error err = { 0 };
+	char other[80];
+
+	cr_assert_eq(ota_file_replace(path, ota_bytes_of("text"), 0644, NULL), OTA_OK);
+	cr_assert_eq(ota_file_read_plain(path, 100, &got, NULL), OTA_OK);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&got), ota_bytes_of("text")));
+	(void)snprintf(other, sizeof other, "%s/link", dir);
+	cr_assert_eq(symlink(path, other), 0);
+	cr_expect_eq(ota_file_read_plain(other, 100, &got, NULL), OTA_E_IO);
+	(void)snprintf(other, sizeof other, "%s/pipe", dir);
+	cr_assert_eq(mkfifo(other, 0600), 0);
+	cr_expect_eq(ota_file_read_plain(other, 100, &got, &err), OTA_E_IO);
+	cr_expect_not_null(strstr(err.text, "not a plain file"), "%s", err.text);
+	cr_expect_eq(got.len, 4);
+}
+
 Test(files, removing_is_done_once_and_asked_twice)
 {
 	cr_assert_eq(ota_file_replace(path, ota_bytes_of("x"), 0644, NULL), OTA_OK);
