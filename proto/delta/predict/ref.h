@@ -1,0 +1,131 @@
+#ifndef PROTO_DELTA_PREDICT_REF_H
+#define PROTO_DELTA_PREDICT_REF_H
+
+/* References: fields in code and data that hold an address. When code moves, they are
+ * what changes. A region of an image has a kind, which knows how to find the references
+ * in it; a reference has a form, which knows how its field is read and written.
+ *
+ * Encoder and decoder both scan, so a scan is a function of the bytes around one page and
+ * of nothing else: no state runs from page to page, and nothing is trusted. A machine is
+ * one file with a scan and its forms, and a row in the two tables of ref.c. */
+
+#include "proto/base/bytes.h"
+
+enum {
+	OTA_REF_PAGE = 4096,   /* bytes of a region that are scanned at once */
+	OTA_REF_MARGIN = 4096, /* the most bytes a scan may want before or after a page */
+	OTA_REF_FIELD_MAX = 16,  /* bytes of the longest field */
+	OTA_REF_PAGE_MAX = 2048, /* references that may start in one page */
+};
+
+/** Kinds of region. The number is on the wire: append only. */
+#define OTA_REGION_KINDS(X)                                                          \
+	X(PLAIN, 0, "plain")           /* no references                          */  \
+	X(A64, 1, "aarch64 code")      /*                                        */  \
+	X(X64, 2, "x86-64 code")       /*                                        */  \
+	X(X86, 3, "x86 code")          /*                                        */  \
+	X(T32, 4, "thumb code")        /*                                        */  \
+	X(A32, 5, "arm code")          /*                                        */  \
+	X(ARM_PLT, 6, "arm plt")       /*                                        */  \
+	X(RELA64, 7, "rela64")         /* base: address of the symbol table      */  \
+	X(RELA32, 8, "rela32")         /* base: the same                         */  \
+	X(REL32, 9, "rel32")           /* base: the same                         */  \
+	X(SYM64, 10, "symbols64")      /* base: address of the string table      */  \
+	X(SYM32, 11, "symbols32")      /* base: the same                         */  \
+	X(PTR64, 12, "pointers64")     /*                                        */  \
+	X(PTR32, 13, "pointers32")     /*                                        */  \
+	X(EH_FRAME, 14, "eh_frame")    /* one page at most, begins with a record */  \
+	X(EH_HDR, 15, "eh_frame_hdr")  /* base: address of .eh_frame_hdr         */  \
+	X(JUMP32, 16, "jump table")    /* base: what its entries count from      */  \
+	X(KERNEL64, 17, "kernel data") /* base: what absolute pointers count from */ \
+	X(ABS32, 18, "kernel relocs")  /* 32 bit words, sign extended            */
+
+enum ota_region_kind {
+#define OTA_REGION_KIND_(name, number, text) OTA_REGION_##name = number,
+	OTA_REGION_KINDS(OTA_REGION_KIND_)
+#undef OTA_REGION_KIND_
+		OTA_REGION_KIND_COUNT,
+};
+
+/** What addresses of an object are plausible; both ranges half open. */
+struct ota_bounds {
+	int64_t low, high;           /* of the whole object */
+	int64_t text_low, text_high; /* of its code: branches go nowhere else */
+};
+
+/** One reference of an old image. */
+struct ota_ref {
+	uint32_t at;    /* of the field's first byte, in bytes from the page's start */
+	uint8_t form;   /* index for ota_ref_form() */
+	int64_t target; /* the address it names */
+	int64_t base;   /* what the field counts from, for forms that have one */
+};
+
+/** References that start in one page, by rising `at`, no two overlapping. A field may end
+ *  behind the page. */
+struct ota_refs {
+	uint32_t count;
+	struct ota_ref at[OTA_REF_PAGE_MAX];
+};
+
+/** One page to scan. The bytes at[-before] to at[len + after - 1] are there; near the
+ * ends of a region there are fewer than the kind wants. All multi-byte values in images
+ * are little endian. */
+struct ota_scan {
+	const uint8_t *at;           /* borrowed: the page's first byte */
+	uint32_t before, len, after; /* bytes */
+	int64_t address;             /* of the page's first byte */
+	int64_t base;                /* the region's */
+	struct ota_bounds bounds;    /* of the object */
+};
+
+/** How to find references in a region of this kind. */
+struct ota_ref_kind {
+	uint16_t before, after; /* bytes around a page that the scan would like to see */
+	/** Find them. refs is empty on entry. NULL for OTA_REGION_PLAIN. */
+	void (*scan)(const struct ota_scan *scan, struct ota_refs *refs);
+};
+
+/** Where a field stands, in the address space it is read or written for. */
+struct ota_spot {
+	int64_t address; /* of the field's first byte */
+	int64_t base;    /* what it counts from, for forms that have one */
+};
+
+/** How an address is held by a field. */
+struct ota_ref_form {
+	const char *name; /* "a64 bl" */
+	uint8_t len;      /* bytes, at most OTA_REF_FIELD_MAX */
+	bool has_base;
+	uint8_t mask[OTA_REF_FIELD_MAX]; /* the bits that hold the address are set */
+	/** The address it names. `like` is an address that the missing bits are taken
+	 *  from, where a field holds only some (an AArch64 ADRP: the page; its user: the
+	 *  offset in the page). */
+	int64_t (*read)(const uint8_t *field, const struct ota_spot *spot, int64_t like);
+	/** Make it name target. False, and no change, if it cannot. */
+	bool (*write)(uint8_t *field, const struct ota_spot *spot, int64_t target);
+};
+
+/** The kind with that number, or NULL. */
+const struct ota_ref_kind *ota_ref_kind(uint8_t number);
+
+/** The name of a kind ("aarch64 code"); "unknown" otherwise. */
+const char *ota_ref_kind_text(uint8_t number);
+
+/** The form of a reference that a scan found. */
+const struct ota_ref_form *ota_ref_form(uint8_t number);
+
+/** Append a reference, unless refs is full, it starts outside of the page, or its field
+ *  goes beyond what the scan can see. True if it was appended. */
+bool ota_refs_add(
+	struct ota_refs *refs, const struct ota_scan *scan, const struct ota_ref *ref);
+
+/** Put references in order of `at` and drop those that overlap one before: for scans that
+ *  do not find them in order. */
+void ota_refs_settle(struct ota_refs *refs);
+
+/** Zero the address bits of a page's references in out, a copy of the page followed by
+ *  as many bytes as fields may reach. */
+void ota_refs_mask(const struct ota_refs *refs, uint8_t *out);
+
+#endif
