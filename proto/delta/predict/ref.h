@@ -38,7 +38,8 @@ enum {
 	X(EH_HDR, 15, "eh_frame_hdr")  /* base: address of .eh_frame_hdr         */  \
 	X(JUMP32, 16, "jump table")    /* base: what its entries count from      */  \
 	X(KERNEL64, 17, "kernel data") /* base: what absolute pointers count from */ \
-	X(ABS32, 18, "kernel relocs")  /* 32 bit words, sign extended            */
+	X(ABS32, 18, "kernel relocs")  /* 32 bit words, sign extended            */  \
+	X(EXIDX, 19, "arm unwind")     /* .ARM.exidx: begins with an entry       */
 
 enum ota_region_kind {
 #define OTA_REGION_KIND_(name, number, text) OTA_REGION_##name = number,
@@ -58,11 +59,12 @@ struct ota_ref {
 	uint32_t at;    /* of the field's first byte, in bytes from the page's start */
 	uint8_t form;   /* index for ota_ref_form() */
 	int64_t target; /* the address it names */
-	int64_t base;   /* what the field counts from, for forms that have one */
+	int64_t base;   /* the address that the field counts from, for forms that have
+			 * one. It moves as any address of the object does. */
 };
 
 /** References that start in one page, by rising `at`, no two overlapping. A field may end
- *  behind the page. */
+ *  behind the page, and then may overlap the first of the next page. */
 struct ota_refs {
 	uint32_t count;
 	struct ota_ref at[OTA_REF_PAGE_MAX];
@@ -74,6 +76,7 @@ struct ota_refs {
 struct ota_scan {
 	const uint8_t *at;           /* borrowed: the page's first byte */
 	uint32_t before, len, after; /* bytes */
+	uint64_t offset;             /* of the page, in bytes from its region's start */
 	int64_t address;             /* of the page's first byte */
 	int64_t base;                /* the region's */
 	struct ota_bounds bounds;    /* of the object */
@@ -112,17 +115,14 @@ const struct ota_ref_kind *ota_ref_kind(uint8_t number);
 /** The name of a kind ("aarch64 code"); "unknown" otherwise. */
 const char *ota_ref_kind_text(uint8_t number);
 
-/** The form of a reference that a scan found. */
+/** The form of a reference that a scan found. NULL for a number that no form has. */
 const struct ota_ref_form *ota_ref_form(uint8_t number);
 
-/** Append a reference, unless refs is full, it starts outside of the page, or its field
- *  goes beyond what the scan can see. True if it was appended. */
+/** Append a reference, unless refs is full, it starts outside of the page or before the
+ *  end of the one before, or its field goes beyond what the scan can see. True if it was
+ *  appended. */
 bool ota_refs_add(
 	struct ota_refs *refs, const struct ota_scan *scan, const struct ota_ref *ref);
-
-/** Put references in order of `at` and drop those that overlap one before: for scans that
- *  do not find them in order. */
-void ota_refs_settle(struct ota_refs *refs);
 
 /** Zero the address bits of a page's references in out, a copy of the page followed by
  *  as many bytes as fields may reach. */
