@@ -1,0 +1,71 @@
+#ifndef PROTO_DELTA_PREDICT_EQUAL_H
+#define PROTO_DELTA_PREDICT_EQUAL_H
+
+/* How far two byte ranges are equal, eight bytes at a time. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/** Eight bytes in the order of this machine: only good for comparing and hashing. */
+static inline uint64_t ota_load8(const uint8_t *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof word);
+	return word;
+}
+
+/** Of the eight bytes that differ in `diff`, how many at the front are equal. */
+static inline size_t ota_equal_front(uint64_t diff)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return (size_t)__builtin_clzll(diff) / 8;
+#else
+	return (size_t)__builtin_ctzll(diff) / 8;
+#endif
+}
+
+/** The same from the back. */
+static inline size_t ota_equal_back(uint64_t diff)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return (size_t)__builtin_ctzll(diff) / 8;
+#else
+	return (size_t)__builtin_clzll(diff) / 8;
+#endif
+}
+
+/** How many of the first max bytes at a and b are equal, up to the first that differ. */
+static inline size_t ota_equal_len(const uint8_t *a, const uint8_t *b, size_t max)
+{
+	size_t len = 0;
+
+	for (; len + 8 <= max; len += 8) {
+		uint64_t diff = ota_load8(a + len) ^ ota_load8(b + len);
+
+		if (diff != 0)
+			return len + ota_equal_front(diff);
+	}
+	while (len < max && a[len] == b[len])
+		len++;
+	return len;
+}
+
+/** How many of the max bytes before a and b are equal, back to the first that differ. */
+static inline size_t ota_equal_len_back(const uint8_t *a, const uint8_t *b, size_t max)
+{
+	size_t len = 0;
+
+	for (; len + 8 <= max; len += 8) {
+		uint64_t diff = ota_load8(a - len - 8) ^ ota_load8(b - len - 8);
+
+		if (diff != 0)
+			return len + ota_equal_back(diff);
+	}
+	while (len < max && a[-(ptrdiff_t)len - 1] == b[-(ptrdiff_t)len - 1])
+		len++;
+	return len;
+}
+
+#endif
