@@ -41,6 +41,16 @@ struct ota_object {
  */
 OTA_CHECKED enum ota_code ota_object_parse(struct ota_bytes in, struct ota_object *out);
 
+/**
+ * The next place where an object may begin: the first multiple of 4 at or behind start
+ * that has the magic of one, for raw images and for objects within objects (modules in a
+ * boot loader). What it finds is likely, not certain, to parse. Takes time linear in what
+ * it passes.
+ *
+ * offset   written if true
+ */
+bool ota_object_find(struct ota_bytes in, uint64_t start, uint64_t *offset);
+
 /** Release. Accepts a zeroed object. */
 void ota_object_fini(struct ota_object *object);
 
