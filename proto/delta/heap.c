@@ -37,8 +37,11 @@ static void link_out(struct ota_heap *heap, union ota_heap_head *head)
 void *ota_heap_alloc(struct ota_heap *heap, size_t len)
 {
 	union ota_heap_head *head;
-	uint64_t left = heap->max - heap->held;
+	uint64_t left;
 
+	if (heap == NULL)
+		return malloc(len);
+	left = heap->max - heap->held;
 	if (left < sizeof *head || len > left - sizeof *head ||
 		len > SIZE_MAX - sizeof *head) {
 		heap->capped = true;
@@ -58,6 +61,10 @@ void ota_heap_free(struct ota_heap *heap, void *at)
 {
 	union ota_heap_head *head = at;
 
+	if (heap == NULL) {
+		free(at);
+		return;
+	}
 	if (at == NULL)
 		return;
 	head--;

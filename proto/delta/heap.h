@@ -22,10 +22,11 @@ struct ota_heap {
 };
 
 /** Allocate len bytes, aligned for any type. NULL if that would exceed the cap or the
- *  system has no memory; heap->capped or ->exhausted then says which. */
+ *  system has no memory; heap->capped or ->exhausted then says which. Without a heap
+ *  (NULL), the system's memory without a cap. */
 void *ota_heap_alloc(struct ota_heap *heap, size_t len);
 
-/** Release what ota_heap_alloc() gave. NULL is allowed. */
+/** Release what ota_heap_alloc() gave for the same heap. NULL is allowed. */
 void ota_heap_free(struct ota_heap *heap, void *at);
 
 /** Release all that is still held. */
