@@ -5,7 +5,11 @@
  * squashfs, EROFS, cpio (newc), tar (ustar, GNU, pax), a partition table (GPT, MBR)
  * around any of them, and members inside members (a cpio in a file) one level deep. The
  * image comes from an operator's build and is not trusted: whatever does not hold
- * together is left out, and an image without structure has no members. */
+ * together is left out, and an image without structure has no members.
+ *
+ * No byte belongs to two members: what files share is the first one's, and a file with
+ * members inside is none itself. Paths in it follow its own ("boot/initrd/bin/sh"), those
+ * of a partition its number ("p2/bin/sh"). Empty files are left out. */
 
 #include "proto/base/bytes.h"
 
