@@ -1,0 +1,386 @@
+#include "proto/delta/predict/ref_machine.h"
+
+/* AArch64 (Arm ARM, C4.1 "A64 instruction set encoding"). An address is formed in two
+ * steps: ADRP puts its page into a register, users add the offset in the page. Each of
+ * the two is a reference to the full address. */
+
+enum {
+	INSN_LEN = 4,    /* bytes */
+	LIFE = 64,       /* instructions after which an ADRP is forgotten */
+	LOOK_AHEAD = 24, /* instructions after an ADRP in which its user is sought */
+	REGISTERS = 32,
+	PAGE_LEN = 4096, /* what ADRP counts in */
+};
+
+enum {
+	FORM_B = OTA_FORMS_A64,
+	FORM_IMM19,
+	FORM_TBZ,
+	FORM_ADR,
+	FORM_ADRP,
+	FORM_LO12, /* and four more: a form for each scale */
+	FORM_LO12_LAST = FORM_LO12 + 4,
+};
+
+/* A branch with so many bits for a distance in instructions, from bit `shift` on. */
+static int64_t read_distance(
+	uint32_t insn, const struct ota_spot *spot, unsigned bits, unsigned shift)
+{
+	return ota_plus(spot->address, ota_signed(insn >> shift, bits) * INSN_LEN);
+}
+
+static bool write_distance(
+	uint8_t *field, int64_t distance, unsigned bits, unsigned shift)
+{
+	uint32_t mask = ((1u << bits) - 1) << shift;
+	uint32_t insn = ota_word32(field);
+
+	if (distance % INSN_LEN != 0 || !ota_fits(distance / INSN_LEN, bits))
+		return false;
+	insn = (insn & ~mask) | ((uint32_t)(distance / INSN_LEN) << shift & mask);
+	ota_word32_set(field, insn);
+	return true;
+}
+
+static int64_t read_b(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	(void)like;
+	return read_distance(ota_word32(field), spot, 26, 0);
+}
+
+static bool write_b(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return write_distance(field, ota_minus(target, spot->address), 26, 0);
+}
+
+static int64_t read_imm19(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	(void)like;
+	return read_distance(ota_word32(field), spot, 19, 5);
+}
+
+static bool write_imm19(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return write_distance(field, ota_minus(target, spot->address), 19, 5);
+}
+
+static int64_t read_tbz(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	(void)like;
+	return read_distance(ota_word32(field), spot, 14, 5);
+}
+
+static bool write_tbz(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return write_distance(field, ota_minus(target, spot->address), 14, 5);
+}
+
+/* The 21 bits of ADR and ADRP: the lowest two stand apart. */
+static int64_t adr_get(uint32_t insn)
+{
+	return ota_signed((insn >> 3 & 0x1ffffc) | (insn >> 29 & 3), 21);
+}
+
+static bool adr_set(uint8_t *field, int64_t value)
+{
+	uint32_t bits = (uint32_t)value;
+
+	if (!ota_fits(value, 21))
+		return false;
+	ota_word32_set(field, (ota_word32(field) & 0x9f00001f) | (bits & 3) << 29 |
+				      (bits >> 2 & 0x7ffff) << 5);
+	return true;
+}
+
+static int64_t read_adr(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	(void)like;
+	return ota_plus(spot->address, adr_get(ota_word32(field)));
+}
+
+static bool write_adr(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return adr_set(field, ota_minus(target, spot->address));
+}
+
+/* The first address of an address's page. */
+static int64_t page_of(int64_t address)
+{
+	return address & -(int64_t)PAGE_LEN;
+}
+
+static int64_t read_adrp(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	int64_t page =
+		ota_plus(page_of(spot->address), adr_get(ota_word32(field)) * PAGE_LEN);
+
+	return page | (like & (PAGE_LEN - 1));
+}
+
+static bool write_adrp(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return adr_set(
+		field, ota_minus(page_of(target), page_of(spot->address)) / PAGE_LEN);
+}
+
+/* A user of an ADRP counts from the page in units of 1 << scale; what its 12 bits could
+ * say beyond the page stays as it is. */
+static int64_t read_lo12(const uint8_t *field, int64_t like, unsigned scale)
+{
+	uint32_t offset = ota_word32(field) >> 10 << scale & (PAGE_LEN - 1);
+
+	return page_of(like) | offset;
+}
+
+static bool write_lo12(uint8_t *field, int64_t target, unsigned scale)
+{
+	uint32_t offset = (uint32_t)target & (PAGE_LEN - 1);
+	uint32_t mask = (uint32_t)(PAGE_LEN - 1) >> scale << 10;
+
+	if (offset % (1u << scale) != 0)
+		return false;
+	ota_word32_set(field, (ota_word32(field) & ~mask) | offset >> scale << 10);
+	return true;
+}
+
+#define LO12(scale)                                                              \
+	static int64_t read_lo12_##scale(                                        \
+		const uint8_t *field, const struct ota_spot *spot, int64_t like) \
+	{                                                                        \
+		(void)spot;                                                      \
+		return read_lo12(field, like, scale);                            \
+	}                                                                        \
+                                                                                 \
+	static bool write_lo12_##scale(                                          \
+		uint8_t *field, const struct ota_spot *spot, int64_t target)     \
+	{                                                                        \
+		(void)spot;                                                      \
+		return write_lo12(field, target, scale);                         \
+	}
+
+LO12(0)
+LO12(1)
+LO12(2)
+LO12(3)
+LO12(4)
+
+#define A64(form) [(form)-OTA_FORMS_A64]
+
+/* clang-format off */
+const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS] = {
+	A64(FORM_B) = { "a64 b", 4, false, { 0xff, 0xff, 0xff, 0x03 }, read_b, write_b },
+	A64(FORM_IMM19) = { "a64 b.cond", 4, false, { 0xe0, 0xff, 0xff },
+		read_imm19, write_imm19 },
+	A64(FORM_TBZ) = { "a64 tbz", 4, false, { 0xe0, 0xff, 0x07 }, read_tbz, write_tbz },
+	A64(FORM_ADR) = { "a64 adr", 4, false, { 0xe0, 0xff, 0xff, 0x60 },
+		read_adr, write_adr },
+	A64(FORM_ADRP) = { "a64 adrp", 4, false, { 0xe0, 0xff, 0xff, 0x60 },
+		read_adrp, write_adrp },
+	A64(FORM_LO12 + 0) = { "a64 lo12", 4, false, { 0x00, 0xfc, 0x3f },
+		read_lo12_0, write_lo12_0 },
+	A64(FORM_LO12 + 1) = { "a64 lo12 / 2", 4, false, { 0x00, 0xfc, 0x1f },
+		read_lo12_1, write_lo12_1 },
+	A64(FORM_LO12 + 2) = { "a64 lo12 / 4", 4, false, { 0x00, 0xfc, 0x0f },
+		read_lo12_2, write_lo12_2 },
+	A64(FORM_LO12 + 3) = { "a64 lo12 / 8", 4, false, { 0x00, 0xfc, 0x07 },
+		read_lo12_3, write_lo12_3 },
+	A64(FORM_LO12_LAST) = { "a64 lo12 / 16", 4, false, { 0x00, 0xfc, 0x03 },
+		read_lo12_4, write_lo12_4 },
+};
+
+/* Instructions that hold an address alone. */
+static const struct row {
+	uint32_t mask, value;
+	uint8_t form;
+	bool is_branch; /* into the code, or else to anything in the object */
+} rows[] = {
+	{ 0x7c000000, 0x14000000, FORM_B,     true },   /* B, BL */
+	{ 0xff000010, 0x54000000, FORM_IMM19, true },   /* B.cond */
+	{ 0x7e000000, 0x34000000, FORM_IMM19, true },   /* CBZ, CBNZ */
+	{ 0x7e000000, 0x36000000, FORM_TBZ,   true },   /* TBZ, TBNZ */
+	{ 0x3b000000, 0x18000000, FORM_IMM19, false },  /* LDR (literal) */
+	{ 0x9f000000, 0x10000000, FORM_ADR,   false },
+};
+/* clang-format on */
+
+static bool is_adrp(uint32_t insn)
+{
+	return (insn & 0x9f000000) == 0x90000000;
+}
+
+static const struct row *row_of(uint32_t insn)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows)[0]; i++)
+		if ((insn & rows[i].mask) == rows[i].value)
+			return &rows[i];
+	return NULL;
+}
+
+/* The scale of an instruction that adds an offset to a register: ADD (immediate), LDR and
+ * STR (unsigned offset); -1 for others and for offsets beyond a page. */
+static int lo12_scale(uint32_t insn)
+{
+	int scale = -1;
+
+	if ((insn & 0xffc00000) == 0x91000000)
+		scale = 0;
+	else if ((insn & 0x3b000000) == 0x39000000)
+		scale = (insn & 0xc4800000) == 0x04800000 ? 4 : (int)(insn >> 30);
+	if (scale > 0 && (insn >> 10 & 0xfff) >> (12 - scale) != 0)
+		return -1;
+	return scale;
+}
+
+/* The general registers that a load or store writes, as bits. */
+static uint32_t written_by_access(uint32_t insn)
+{
+	uint32_t first = 1u << (insn & 31);
+
+	if ((insn & 0x04000000) != 0) /* vector registers */
+		return 0;
+	if ((insn & 0x3a000000) == 0x28000000) /* pairs */
+		return (insn & 0x00400000) != 0 ? first | 1u << (insn >> 10 & 31) : 0;
+	if ((insn & 0x3b000000) == 0x18000000) /* literal */
+		return first;
+	return (insn & 0x00c00000) != 0 ? first : 0;
+}
+
+/* The general registers that an instruction writes, as bits: near enough to tell when an
+ * ADRP is over. A call leaves none of x0 to x18. */
+static uint32_t written_by(uint32_t insn)
+{
+	if ((insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000)
+		return 0x4007ffff;
+	if ((insn & 0x1c000000) == 0x14000000) /* branches, system */
+		return 0;
+	if ((insn & 0x0a000000) == 0x08000000)
+		return written_by_access(insn);
+	if ((insn & 0x0e000000) == 0x0e000000) /* vectors */
+		return 0;
+	return 1u << (insn & 31);
+}
+
+/* The state of a sweep: which page each register holds, and up to where. */
+struct sweep {
+	const struct ota_scan *scan; /* borrowed */
+	struct ota_refs *refs;       /* borrowed */
+	int64_t page[REGISTERS];
+	int32_t until[REGISTERS]; /* positions */
+};
+
+static void add(struct sweep *sweep, int32_t at, unsigned form, int64_t target)
+{
+	struct ota_ref ref = { (uint32_t)at, (uint8_t)form, target, 0 };
+
+	(void)ota_refs_add(sweep->refs, sweep->scan, &ref);
+}
+
+/* Relocatable objects leave the distance to the linker, so a distance of 0 says nothing.
+ */
+static void step_alone(struct sweep *sweep, int32_t at, const struct row *row)
+{
+	const struct ota_scan *scan = sweep->scan;
+	struct ota_spot spot = { ota_plus(scan->address, at), 0 };
+	int64_t target = ota_ref_form(row->form)->read(scan->at + at, &spot, 0);
+	bool inside =
+		row->is_branch ? ota_in_text(scan, target) : ota_in_object(scan, target);
+
+	if (inside && target != spot.address)
+		add(sweep, at, row->form, target);
+}
+
+/* The offset that the first user of a register adds to the page an ADRP put there. */
+static int32_t first_offset(const struct ota_scan *scan, int32_t at, unsigned reg)
+{
+	for (int i = 1; i <= LOOK_AHEAD; i++) {
+		int32_t next = at + i * INSN_LEN;
+		uint32_t insn;
+		int scale;
+
+		if (next + INSN_LEN > ota_scan_end(scan))
+			break;
+		insn = ota_word32(scan->at + next);
+		scale = lo12_scale(insn);
+		if (scale >= 0 && (insn >> 5 & 31) == reg)
+			return (int32_t)((insn >> 10 & 0xfff) << scale);
+		if ((written_by(insn) >> reg & 1) != 0)
+			break;
+	}
+	return 0;
+}
+
+static void step_adrp(struct sweep *sweep, int32_t at, uint32_t insn)
+{
+	const struct ota_scan *scan = sweep->scan;
+	unsigned reg = insn & 31;
+	struct ota_spot spot = { ota_plus(scan->address, at), 0 };
+	int32_t offset = first_offset(scan, at, reg);
+	int64_t target =
+		ota_ref_form(FORM_ADRP)->read(scan->at + at, &spot, (int64_t)offset);
+	bool is_empty = adr_get(insn) == 0 && offset == 0;
+
+	sweep->until[reg] = INT32_MIN;
+	if (is_empty || !ota_in_object(scan, target))
+		return;
+	add(sweep, at, FORM_ADRP, target);
+	sweep->page[reg] = page_of(target);
+	sweep->until[reg] = at + LIFE * INSN_LEN;
+}
+
+static void forget(struct sweep *sweep, uint32_t registers)
+{
+	for (; registers != 0; registers &= registers - 1)
+		sweep->until[__builtin_ctz(registers)] = INT32_MIN;
+}
+
+/* Neither alone nor an ADRP: maybe its user. */
+static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
+{
+	int scale = lo12_scale(insn);
+	unsigned reg = insn >> 5 & 31;
+
+	if (scale >= 0 && at < sweep->until[reg]) {
+		int64_t offset = (int64_t)(insn >> 10 & 0xfff) << scale;
+		int64_t target = ota_plus(sweep->page[reg], offset);
+
+		if (ota_in_object(sweep->scan, target))
+			add(sweep, at, FORM_LO12 + (unsigned)scale, target);
+	}
+	forget(sweep, written_by(insn));
+}
+
+static void step(struct sweep *sweep, int32_t at)
+{
+	uint32_t insn = ota_word32(sweep->scan->at + at);
+	const struct row *row;
+
+	if (is_adrp(insn)) {
+		step_adrp(sweep, at, insn);
+		return;
+	}
+	row = row_of(insn);
+	if (row == NULL) {
+		step_other(sweep, at, insn);
+		return;
+	}
+	step_alone(sweep, at, row);
+	forget(sweep, written_by(insn));
+}
+
+static void scan_a64(const struct ota_scan *scan, struct ota_refs *refs)
+{
+	struct sweep sweep = { .scan = scan, .refs = refs };
+
+	for (int i = 0; i < REGISTERS; i++)
+		sweep.until[i] = INT32_MIN;
+	for (int32_t at = ota_first_aligned(scan, INSN_LEN); at < (int32_t)scan->len;
+		at += INSN_LEN)
+		if (at + INSN_LEN <= ota_scan_end(scan))
+			step(&sweep, at);
+}
+
+const struct ota_ref_kind ota_kind_a64 = {
+	.before = LIFE * INSN_LEN,
+	.after = LOOK_AHEAD * INSN_LEN,
+	.scan = scan_a64,
+};

@@ -1,0 +1,126 @@
+#ifndef PROTO_DELTA_PREDICT_REF_MACHINE_H
+#define PROTO_DELTA_PREDICT_REF_MACHINE_H
+
+/* What the files ref_*.c share. A machine is a family of forms and some kinds; a form's
+ * number is its family's plus its place in the family. */
+
+#include "proto/delta/predict/ref.h"
+
+enum {
+	OTA_FAMILY_FORMS = 16, /* forms of one family, at most */
+
+	/* Families. Numbers are not on the wire. */
+	OTA_FORMS_WORD = 0 * OTA_FAMILY_FORMS,
+	OTA_FORMS_A64 = 1 * OTA_FAMILY_FORMS,
+	OTA_FORMS_X86 = 2 * OTA_FAMILY_FORMS,
+	OTA_FORMS_ARM = 3 * OTA_FAMILY_FORMS,
+};
+
+/** Whole words that hold an address: forms that any machine may use. */
+enum ota_word_form {
+	OTA_WORD_ABS64 = OTA_FORMS_WORD,
+	OTA_WORD_SIGNED32, /* absolute, sign extended */
+	OTA_WORD_ABS32,    /* absolute */
+	OTA_WORD_CODE32,   /* absolute, bit 0 (Thumb) is not of the address */
+	OTA_WORD_SELF32,   /* counts from the field's own address */
+	OTA_WORD_BACK32,   /* counts back from the field's own address */
+	OTA_WORD_BASE32,   /* counts from base */
+	OTA_WORD_SELF31,   /* counts from the field's own address, bit 31 is kept */
+	OTA_WORD_KERNEL64, /* an address of 27 bits below a constant that is kept */
+	OTA_WORD_INDEX32,  /* an index of entries of 24 bytes from base */
+	OTA_WORD_INDEX24,  /* 3 bytes: an index of entries of 16 bytes from base */
+};
+
+enum { OTA_KERNEL64_BITS = 27 };
+
+extern const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS];
+
+extern const struct ota_ref_kind ota_kind_a64;
+
+static inline uint32_t ota_word16(const uint8_t *at)
+{
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8;
+}
+
+static inline uint32_t ota_word32(const uint8_t *at)
+{
+	return ota_word16(at) | ota_word16(at + 2) << 16;
+}
+
+static inline uint64_t ota_word64(const uint8_t *at)
+{
+	return ota_word32(at) | (uint64_t)ota_word32(at + 4) << 32;
+}
+
+static inline void ota_word16_set(uint8_t *at, uint32_t value)
+{
+	at[0] = (uint8_t)value;
+	at[1] = (uint8_t)(value >> 8);
+}
+
+static inline void ota_word32_set(uint8_t *at, uint32_t value)
+{
+	ota_word16_set(at, value);
+	ota_word16_set(at + 2, value >> 16);
+}
+
+static inline void ota_word64_set(uint8_t *at, uint64_t value)
+{
+	ota_word32_set(at, (uint32_t)value);
+	ota_word32_set(at + 4, (uint32_t)(value >> 32));
+}
+
+/** The number that the lowest bits (1 .. 63) hold in two's complement. */
+static inline int64_t ota_signed(uint64_t value, unsigned bits)
+{
+	uint64_t sign = 1ull << (bits - 1);
+
+	value &= 2 * sign - 1;
+	return (int64_t)((value ^ sign) - sign);
+}
+
+/** True if ota_signed() of these bits (1 .. 63) gives value. */
+static inline bool ota_fits(int64_t value, unsigned bits)
+{
+	return ota_signed((uint64_t)value, bits) == value;
+}
+
+/** a + b; addresses wrap. */
+static inline int64_t ota_plus(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+/** a - b; addresses wrap. */
+static inline int64_t ota_minus(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+static inline bool ota_in_object(const struct ota_scan *scan, int64_t address)
+{
+	return address >= scan->bounds.low && address < scan->bounds.high;
+}
+
+static inline bool ota_in_text(const struct ota_scan *scan, int64_t address)
+{
+	return address >= scan->bounds.text_low && address < scan->bounds.text_high;
+}
+
+/** The first position of a scan, from `before` bytes before the page on, whose address is
+ *  a multiple of align (a power of two). Positions count from the page's start. */
+static inline int32_t ota_first_aligned(const struct ota_scan *scan, uint32_t align)
+{
+	int32_t at = -(int32_t)scan->before;
+
+	return at + (int32_t)(-(uint64_t)ota_plus(scan->address, at) & (align - 1));
+}
+
+/** One behind the last byte that a scan can see. */
+static inline int32_t ota_scan_end(const struct ota_scan *scan)
+{
+	return (int32_t)(scan->len + scan->after);
+}
+
+#endif

@@ -1,0 +1,113 @@
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+#include "tests/unit/ref_kit.h"
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+static const struct kit_ref_case cases[] = {
+	{ "branches", OTA_REGION_A64,
+		"07000094 ; bl 0x201c\n"
+		"c1000054 ; b.ne 0x201c\n"
+		"a30000b4 ; cbz x3, 0x201c\n"
+		"85003837 ; tbnz w5, 7, 0x201c\n"
+		"62000010 ; adr x2, 0x201c\n"
+		"49000058 ; ldr x9, 0x201c\n"
+		"1f2003d5 ; nop\n"
+		"f9ffff17 ; b 0x2000\n",
+		0x2000, 0,
+		{ { "a64 b", 0, 0x201c }, { "a64 b.cond", 4, 0x201c },
+			{ "a64 b.cond", 8, 0x201c }, { "a64 tbz", 12, 0x201c },
+			{ "a64 adr", 16, 0x201c }, { "a64 b.cond", 20, 0x201c },
+			{ "a64 b", 28, 0x2000 } } },
+	{ "a page and its users", OTA_REGION_A64,
+		"200000b0 ; adrp x0, 0x7000\n"
+		"018c0491 ; add x1, x0, 0x123\n"
+		"011c41f9 ; ldr x1, [x0, 0x238]\n"
+		"01c44839 ; ldrb w1, [x0, 0x231]\n"
+		"018cc03d ; ldr q1, [x0, 0x230]\n"
+		"02008052 ; mov w2, 0\n"
+		"000040f9 ; ldr x0, [x0]\n"
+		"011c41f9 ; ldr x1, [x0, 0x238]: another x0\n",
+		0x2000, 0,
+		{ { "a64 adrp", 0, 0x7123 }, { "a64 lo12", 4, 0x7123 },
+			{ "a64 lo12 / 8", 8, 0x7238 }, { "a64 lo12", 12, 0x7231 },
+			{ "a64 lo12 / 16", 16, 0x7230 },
+			{ "a64 lo12 / 8", 24, 0x7000 } } },
+	{ "a call leaves no page in x0", OTA_REGION_A64,
+		"200000b0 ; adrp x0, 0x7000\n"
+		"ffffff97 ; bl 0x2000\n"
+		"018c0491 ; add x1, x0, 0x123\n",
+		0x2000, 0, { { "a64 adrp", 0, 0x7000 }, { "a64 b", 4, 0x2000 } } },
+	{ "a call leaves the page in x19", OTA_REGION_A64,
+		"330000b0 ; adrp x19, 0x7000\n"
+		"ffffff97 ; bl 0x2000\n"
+		"618e0491 ; add x1, x19, 0x123\n",
+		0x2000, 0,
+		{ { "a64 adrp", 0, 0x7123 }, { "a64 b", 4, 0x2000 },
+			{ "a64 lo12", 8, 0x7123 } } },
+	{ "nothing that leaves the object", OTA_REGION_A64,
+		"ffff0194 ; bl 0x81ffc: not code\n"
+		"00900090 ; adrp x0, 0x1200000\n"
+		"018c0491 ; add x1, x0, 0x123\n"
+		"0000805a ; neither\n",
+		0x2000, 0, { { NULL, 0, 0 } } },
+	{ "nothing that the linker has still to fill in", OTA_REGION_A64,
+		"00000094 ; bl 0x2000\n"
+		"00000090 ; adrp x0, 0x2000\n"
+		"00000091 ; add x0, x0, 0\n"
+		"01000054 ; b.ne 0x200c\n",
+		0x2000, 0, { { NULL, 0, 0 } } },
+	{ "an offset beyond the page is no half of an address", OTA_REGION_A64,
+		"200000b0 ; adrp x0, 0x7000\n"
+		"010060f9 ; ldr x1, [x0, 0x4000]\n",
+		0x2000, 0, { { "a64 adrp", 0, 0x7000 } } },
+	{ "instructions are aligned", OTA_REGION_A64, "0000 07000094 0000", 0x2002, 0,
+		{ { "a64 b", 2, 0x2020 } } },
+};
+
+ParameterizedTestParameters(ref_a64, finds)
+{
+	static size_t indices[COUNT(cases)];
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		indices[i] = i;
+	return cr_make_param_array(size_t, indices, COUNT(cases));
+}
+
+ParameterizedTest(size_t *i, ref_a64, finds)
+{
+	cr_expect(kit_ref_case_holds(&kit_bounds, &cases[*i]), "%s", cases[*i].name);
+}
+
+/* An adrp before the page, so far away. */
+static uint32_t refs_after(uint32_t insns)
+{
+	static uint8_t bytes[OTA_REF_PAGE];
+	static struct ota_refs refs;
+	static const uint8_t adrp[] = { 0x20, 0x00, 0x00, 0xb0 },
+			     add[] = { 0x01, 0x8c, 0x04, 0x91 },
+			     nop[] = { 0x1f, 0x20, 0x03, 0xd5 };
+	struct ota_scan scan = { .at = bytes + 4 * insns,
+		.before = 4 * insns,
+		.len = sizeof add,
+		.address = 0x2000,
+		.bounds = kit_bounds };
+
+	for (uint32_t i = 0; i <= insns; i++)
+		for (int k = 0; k < 4; k++)
+			bytes[4 * i + (uint32_t)k] = i == 0       ? adrp[k]
+						     : i == insns ? add[k]
+								  : nop[k];
+	refs.count = 0;
+	ota_ref_kind(OTA_REGION_A64)->scan(&scan, &refs);
+	return refs.count;
+}
+
+Test(ref_a64, a_page_is_known_for_64_instructions)
+{
+	cr_expect_eq(refs_after(1), 1);
+	cr_expect_eq(refs_after(63), 1);
+	cr_expect_eq(refs_after(64), 0);
+	cr_expect_eq(ota_ref_kind(OTA_REGION_A64)->before, 64 * 4);
+}
