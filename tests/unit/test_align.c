@@ -195,7 +195,7 @@ Theory((unsigned edits, uint64_t seed), align, no_costlier_than_the_textbook)
 	we = kit_aligned(&pair, &ours);
 	they = kit_judge(&theirs, &pair);
 	cr_assert(we.valid && they.valid);
-	cr_expect_geq(we.covered + 16, they.covered);
+	cr_expect_geq(we.covered + they.covered / 50, they.covered);
 	cr_expect_leq(we.cost, they.cost + 4, "%zu > %zu", we.cost, they.cost);
 }
 
@@ -219,7 +219,7 @@ Theory((unsigned pattern, size_t shift), align, what_repeats_is_covered_in_littl
 		pair.to.at[i]++;
 	v = kit_aligned(&pair, &runs);
 	cr_assert(v.valid);
-	cr_assert_eq(v.covered, pair.to.len);
+	cr_assert_geq(v.covered + 16, pair.to.len);
 	cr_assert_lt(v.missed, 200);
 }
 

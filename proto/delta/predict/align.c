@@ -2,6 +2,7 @@
 
 #include "proto/base/own.h"
 #include "proto/delta/predict/equal.h"
+#include "proto/delta/predict/extend.h"
 #include "proto/delta/predict/suffix.h"
 
 /* The new bytes are walked along a diagonal (old offset minus new offset). Only where it
@@ -12,14 +13,6 @@ enum {
 	TICK_LEN = 1 << 20 /* bytes between two ticks */
 };
 
-/* What extending a run is worth: a byte that is right saves about half a byte of patch,
- * one that is wrong costs about as much more than one that is not covered. */
-enum {
-	RIGHT = 1,
-	WRONG = 1,
-	HOPELESS = 256 /* below the best so far: extend no further */
-};
-
 enum {
 	LOOK = 128,     /* bytes compared around each candidate for a seed */
 	CANDIDATES = 12 /* to each side of the longest match */
@@ -27,11 +20,6 @@ enum {
 
 /* Little left of `to` after its ends are peeled off: search near its place only. */
 enum { NEAR_SHARE = 256, NEAR_FACTOR = 64, NEAR_LEN = 1 << 20 };
-
-/* A place on a diagonal. */
-struct place {
-	size_t to, from;
-};
 
 /* The next misses of a diagonal. */
 struct misses {
@@ -42,11 +30,11 @@ struct misses {
 };
 
 struct aligner {
-	struct ota_bytes from, to;
+	struct ota_pair_of_bytes pair;
 	size_t end;  /* of `to`, without a suffix that both share */
 	size_t base; /* in `from`, of what the suffixes are of */
 	struct ota_suffixes suffixes;
-	struct place last; /* where the run under way begins at the latest */
+	struct ota_place last; /* where the run under way begins at the latest */
 	struct misses misses;
 	const struct ota_progress *progress; /* borrowed */
 	size_t next_tick;
@@ -58,7 +46,7 @@ static bool tick(struct aligner *a, size_t done)
 	if (a->progress == NULL || a->progress->tick == NULL || done < a->next_tick)
 		return true;
 	a->next_tick = done + TICK_LEN;
-	return a->progress->tick(a->progress->ctx, done, a->to.len);
+	return a->progress->tick(a->progress->ctx, done, a->pair.to.len);
 }
 
 /* The old offset that a diagonal through `last` gives; SIZE_MAX and more if none. */
@@ -72,11 +60,11 @@ static size_t find_miss(const struct aligner *a, size_t to)
 {
 	size_t from = across(a, to), max = a->end - to;
 
-	if (from >= a->from.len)
+	if (from >= a->pair.from.len)
 		return to;
-	if (max > a->from.len - from)
-		max = a->from.len - from;
-	return to + ota_equal_len(a->to.at + to, a->from.at + from, max);
+	if (max > a->pair.from.len - from)
+		max = a->pair.from.len - from;
+	return to + ota_equal_len(a->pair.to.at + to, a->pair.from.at + from, max);
 }
 
 static void fill_misses(struct aligner *a)
@@ -120,7 +108,7 @@ static bool may_seed(struct aligner *a)
 	for (unsigned i = MISSES; i > 0; i--) {
 		gram = m->at[(m->head + i - 1) % MISSES] + 1;
 		gram = gram < first + OTA_GRAM_LEN ? first : gram - OTA_GRAM_LEN;
-		if (ota_suffixes_may_hold(&a->suffixes, a->to.at + gram))
+		if (ota_suffixes_may_hold(&a->suffixes, a->pair.to.at + gram))
 			continue;
 		while (m->count > 0 && first_miss(m) <= gram)
 			drop_miss(m);
@@ -129,84 +117,9 @@ static bool may_seed(struct aligner *a)
 	return true;
 }
 
-/* What the bytes after a place (not beyond `max`) are worth under its diagonal: the best
- * sum, and the length that has it. */
-struct worth {
-	int64_t sum;
-	size_t len;
-};
-
-static struct worth extend(const uint8_t *to, const uint8_t *from, size_t max)
-{
-	struct worth best = { 0 };
-	int64_t sum = 0;
-
-	for (size_t i = 0; i < max && sum > best.sum - HOPELESS; i++) {
-		size_t same = ota_equal_len(to + i, from + i, max - i);
-
-		sum += RIGHT * (int64_t)same;
-		i += same;
-		if (sum > best.sum)
-			best = (struct worth){ sum, i };
-		sum -= WRONG;
-	}
-	return best;
-}
-
-static struct worth extend_back(const uint8_t *to, const uint8_t *from, size_t max)
-{
-	struct worth best = { 0 };
-	int64_t sum = 0;
-
-	for (size_t i = 0; i < max && sum > best.sum - HOPELESS; i++) {
-		size_t same = ota_equal_len_back(to - i, from - i, max - i);
-
-		sum += RIGHT * (int64_t)same;
-		i += same;
-		if (sum > best.sum)
-			best = (struct worth){ sum, i };
-		sum -= WRONG;
-	}
-	return best;
-}
-
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
-}
-
-static struct worth extend_from(const struct aligner *a, struct place at, size_t end)
-{
-	size_t max = least(end - at.to, a->from.len - at.from);
-
-	return extend(a->to.at + at.to, a->from.at + at.from, max);
-}
-
-static struct worth extend_back_from(
-	const struct aligner *a, struct place at, size_t begin)
-{
-	size_t max = least(at.to - begin, at.from);
-
-	return extend_back(a->to.at + at.to, a->from.at + at.from, max);
-}
-
-/* Which of two diagonals has each of the `len` bytes before the end of `a` and after the
- * beginning of `b`: how many go to `a`. */
-static size_t split(const struct aligner *al, struct place a, struct place b, size_t len)
-{
-	const uint8_t *to = al->to.at + a.to;
-	const uint8_t *by_a = al->from.at + a.from, *by_b = al->from.at + b.from;
-	int64_t sum = 0, best = 0;
-	size_t at = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		sum += (to[i] == by_a[i]) - (to[i] == by_b[i]);
-		if (sum > best || (sum == best && (a.to + at) % 4 != 0)) {
-			best = sum;
-			at = i + 1;
-		}
-	}
-	return at;
 }
 
 static OTA_CHECKED enum ota_code emit(struct aligner *a, size_t len)
@@ -217,54 +130,48 @@ static OTA_CHECKED enum ota_code emit(struct aligner *a, size_t len)
 }
 
 /* End the run under way where the next one, found at `seed`, begins. */
-static OTA_CHECKED enum ota_code settle(struct aligner *a, struct place seed)
+static OTA_CHECKED enum ota_code settle(struct aligner *a, struct ota_place seed)
 {
-	size_t len = extend_from(a, a->last, seed.to).len;
-	size_t back = extend_back_from(a, seed, a->last.to).len;
+	struct ota_place place[2] = { a->last, seed };
+	size_t len = ota_extend(&a->pair, a->last, seed.to).len;
+	size_t back = ota_extend_back(&a->pair, seed, a->last.to).len;
 	enum ota_code rc;
 
-	if (a->last.to + len > seed.to - back) {
-		size_t shared = a->last.to + len - (seed.to - back);
-		struct place left = { a->last.to + len - shared,
-			a->last.from + len - shared };
-		struct place right = { seed.to - back, seed.from - back };
-		size_t mine = split(a, left, right, shared);
-
-		len -= shared - mine;
-		back -= mine;
-	}
+	ota_share(&a->pair, place, &len, &back);
 	rc = emit(a, len);
-	a->last = (struct place){ seed.to - back, seed.from - back };
+	a->last = (struct ota_place){ seed.to - back, seed.from - back };
 	return rc;
 }
 
 /* What a candidate is worth, seen from the beginning of the match. */
-static int64_t weigh(const struct aligner *a, struct place at)
+static int64_t weigh(const struct aligner *a, struct ota_place at)
 {
-	struct worth after = extend_from(a, at, least(at.to + LOOK, a->end));
 	size_t begin = at.to - least(at.to - a->last.to, LOOK);
+	size_t end = least(at.to + LOOK, a->end);
 
-	return after.sum + extend_back_from(a, at, begin).sum;
+	return ota_extend(&a->pair, at, end).worth +
+	       ota_extend_back(&a->pair, at, begin).worth;
 }
 
 /* Of the matches around the longest, the one whose surroundings match best too; among
  * equals the one nearest to the diagonal under way. */
-static struct place choose(
+static struct ota_place choose(
 	const struct aligner *a, const struct ota_suffix_hit *hit, size_t need)
 {
 	size_t to = first_miss(&a->misses), here = across(a, to);
 	size_t low = hit->rank - least(hit->rank, CANDIDATES);
 	size_t high = least(hit->rank + CANDIDATES + 1, a->suffixes.text.len);
-	struct place best = { to, a->base + (size_t)a->suffixes.order[hit->rank] };
+	struct ota_place best = { to, a->base + (size_t)a->suffixes.order[hit->rank] };
 	int64_t best_worth = weigh(a, best),
 		best_way = llabs((int64_t)(best.from - here));
 
 	for (size_t rank = low; rank < high; rank++) {
-		struct place at = { to, a->base + (size_t)a->suffixes.order[rank] };
+		struct ota_place at = { to, a->base + (size_t)a->suffixes.order[rank] };
 		int64_t way = llabs((int64_t)(at.from - here)), worth;
 
-		if (at.from + need > a->from.len ||
-			ota_equal_len(a->to.at + to, a->from.at + at.from, need) < need)
+		if (at.from + need > a->pair.from.len ||
+			ota_equal_len(a->pair.to.at + to, a->pair.from.at + at.from,
+				need) < need)
 			continue;
 		worth = weigh(a, at);
 		if (worth < best_worth || (worth == best_worth && way >= best_way))
@@ -277,7 +184,7 @@ static struct place choose(
 }
 
 /* Follow the diagonal of a seed from the first byte that it misses. */
-static void follow(struct aligner *a, struct place seed)
+static void follow(struct aligner *a, struct ota_place seed)
 {
 	a->misses = (struct misses){ .next = seed.to };
 	fill_misses(a);
@@ -288,13 +195,13 @@ static OTA_CHECKED enum ota_code step(struct aligner *a)
 {
 	size_t at = first_miss(&a->misses), need = last_miss(&a->misses) + 1 - at;
 	struct ota_suffix_hit hit;
-	struct place seed;
+	struct ota_place seed;
 	enum ota_code rc;
 
 	if (!may_seed(a))
 		return OTA_OK;
 	hit = ota_suffixes_find(
-		&a->suffixes, (struct ota_bytes){ a->to.at + at, a->end - at });
+		&a->suffixes, (struct ota_bytes){ a->pair.to.at + at, a->end - at });
 	if (hit.len < need) {
 		drop_miss(&a->misses);
 		return OTA_OK;
@@ -322,27 +229,28 @@ static OTA_CHECKED enum ota_code scan(struct aligner *a)
 static struct ota_bytes searched(struct aligner *a)
 {
 	size_t first = first_miss(&a->misses), left = a->end - first;
-	size_t reach = left * NEAR_FACTOR + NEAR_LEN, behind = a->to.len - a->end;
-	size_t end = a->from.len - least(a->from.len, behind);
+	size_t reach = left * NEAR_FACTOR + NEAR_LEN, behind = a->pair.to.len - a->end;
+	size_t end = a->pair.from.len - least(a->pair.from.len, behind);
 
-	if (left > a->from.len / NEAR_SHARE)
-		return a->from;
+	if (left > a->pair.from.len / NEAR_SHARE)
+		return a->pair.from;
 	a->base = first - least(first, reach);
-	end += least(a->from.len - end, reach);
+	end += least(a->pair.from.len - end, reach);
 	if (end < a->base)
 		a->base = 0;
-	return (struct ota_bytes){ a->from.at + a->base, end - a->base };
+	return (struct ota_bytes){ a->pair.from.at + a->base, end - a->base };
 }
 
 /* Leave the common suffix out of the search; its length. */
 static size_t peel(struct aligner *a)
 {
-	size_t same = ota_equal_len(a->to.at, a->from.at, least(a->to.len, a->from.len));
-	size_t max = least(a->to.len, a->from.len) - same;
-	size_t len =
-		ota_equal_len_back(a->to.at + a->to.len, a->from.at + a->from.len, max);
+	size_t same = ota_equal_len(
+		a->pair.to.at, a->pair.from.at, least(a->pair.to.len, a->pair.from.len));
+	size_t max = least(a->pair.to.len, a->pair.from.len) - same;
+	size_t len = ota_equal_len_back(
+		a->pair.to.at + a->pair.to.len, a->pair.from.at + a->pair.from.len, max);
 
-	a->end = a->to.len - len;
+	a->end = a->pair.to.len - len;
 	return len;
 }
 
@@ -357,10 +265,10 @@ static OTA_CHECKED enum ota_code align(struct aligner *a)
 	if (rc == OTA_OK)
 		rc = scan(a);
 	if (rc == OTA_OK && suffix > 0)
-		rc = settle(a, (struct place){ a->end, a->from.len - suffix });
+		rc = settle(a, (struct ota_place){ a->end, a->pair.from.len - suffix });
 	if (rc == OTA_OK)
-		rc = emit(a, extend_from(a, a->last, a->to.len).len);
-	if (rc == OTA_OK && !tick(a, a->to.len))
+		rc = emit(a, ota_extend(&a->pair, a->last, a->pair.to.len).len);
+	if (rc == OTA_OK && !tick(a, a->pair.to.len))
 		rc = OTA_E_CANCELLED;
 	ota_suffixes_fini(&a->suffixes);
 	return rc;
@@ -370,7 +278,8 @@ enum ota_code ota_align(struct ota_bytes from, struct ota_bytes to,
 	const struct ota_progress *progress, struct ota_runs *out)
 {
 	OTA_AUTO(ota_runs_fini) struct ota_runs runs = { 0 };
-	struct aligner a = { .from = from, .to = to, .progress = progress, .out = &runs };
+	struct aligner a = { .pair = { from, to }, .progress = progress, .out = &runs };
+	struct ota_run all = { .len = to.len };
 	enum ota_code rc;
 
 	if (from.len > INT32_MAX)
@@ -378,6 +287,8 @@ enum ota_code ota_align(struct ota_bytes from, struct ota_bytes to,
 	rc = from.len > 0 && to.len > 0 ? align(&a) : OTA_OK;
 	if (rc != OTA_OK)
 		return rc;
+	ota_runs_tidy(&runs, &a.pair);
+	ota_runs_extend(&runs, &a.pair, &(struct ota_runs){ &all, 1, 1 });
 	ota_runs_fini(out);
 	*out = runs;
 	runs = (struct ota_runs){ 0 };
