@@ -1,0 +1,328 @@
+#include "proto/delta/predict/lay.h"
+
+#include <string.h>
+
+#include "proto/base/own.h"
+#include "proto/delta/predict/pages.h"
+#include "proto/delta/predict/to_order.h"
+
+enum {
+	PLAIN_MAX = 65536,   /* bytes copied at once */
+	LEARNT_COUNT = 4096, /* a power of two */
+	MAP_COUNT = 2,
+};
+
+/* Where an old address went in spite of the map. */
+struct learnt {
+	int64_t from, to;
+	uint32_t pair;
+	uint32_t generation; /* holds something if it is the lay's */
+};
+
+struct kept_map {
+	struct ota_map map;
+	uint32_t pair;
+	bool built;
+};
+
+struct ota_lay {
+	const struct ota_tables *tables; /* borrowed */
+	const struct ota_fix *fix;       /* borrowed */
+	struct ota_heap *heap;           /* borrowed */
+	struct ota_to_order order;
+	struct ota_pages pages;
+	struct kept_map maps[MAP_COUNT]; /* the last used one first */
+	struct learnt *learnt;           /* owned, LEARNT_COUNT entries */
+	uint32_t generation;             /* at least 1 */
+};
+
+/* What one call may lay out: bytes that lie alike in both images. */
+struct stretch {
+	uint64_t to, from;               /* offsets */
+	uint64_t limit;                  /* bytes until that ends */
+	const struct ota_pair *pair;     /* NULL where no references are */
+	const struct ota_span *span;     /* holds `to` */
+	const struct ota_region *region; /* holds `from` */
+	struct ota_page_name page;       /* holds `from` */
+	const struct ota_map *map;
+};
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The first region of a pair that ends behind an offset; region_count if none. */
+static uint32_t region_at(const struct ota_pair *pair, uint64_t offset)
+{
+	uint32_t low = 0, high = pair->region_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct ota_region *region = &pair->regions[middle];
+
+		if (region->offset + region->len > offset)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Cut a stretch at the span it is in, or before the next. False if it is in none. */
+static bool find_span(const struct ota_lay *lay, struct stretch *stretch)
+{
+	uint32_t behind = ota_to_order_behind(&lay->order, stretch->to);
+	const struct ota_to_place *place = lay->order.at + behind;
+	const struct ota_span *span;
+
+	if (behind < lay->order.count)
+		stretch->limit = least(stretch->limit, place->offset - stretch->to);
+	if (behind == 0)
+		return false;
+	place--;
+	span = &lay->tables->pairs[place->pair].to[place->span];
+	if (stretch->to - span->offset >= span->len)
+		return false;
+	stretch->limit = least(stretch->limit, span->len - (stretch->to - span->offset));
+	stretch->page.pair = place->pair;
+	stretch->pair = &lay->tables->pairs[place->pair];
+	stretch->span = span;
+	return true;
+}
+
+/* Cut it at the region it is in, or before the next. False if it is in none that has
+ * references. */
+static bool find_region(struct stretch *stretch)
+{
+	uint32_t at = region_at(stretch->pair, stretch->from);
+	const struct ota_region *region = stretch->pair->regions + at;
+	const struct ota_ref_kind *kind;
+	uint64_t done;
+
+	if (at == stretch->pair->region_count)
+		return false;
+	if (stretch->from < region->offset) {
+		stretch->limit = least(stretch->limit, region->offset - stretch->from);
+		return false;
+	}
+	done = stretch->from - region->offset;
+	stretch->limit = least(stretch->limit, region->len - done);
+	stretch->page.region = at;
+	stretch->page.number = done / OTA_REF_PAGE;
+	stretch->region = region;
+	kind = ota_ref_kind(region->kind);
+	return kind != NULL && kind->scan != NULL;
+}
+
+static void swap_maps(struct ota_lay *lay)
+{
+	struct kept_map held = lay->maps[0];
+
+	lay->maps[0] = lay->maps[1];
+	lay->maps[1] = held;
+}
+
+static enum ota_code find_map(struct ota_lay *lay, struct stretch *stretch)
+{
+	struct kept_map *first = &lay->maps[0];
+	enum ota_code rc = OTA_OK;
+
+	if (!first->built || first->pair != stretch->page.pair)
+		swap_maps(lay);
+	if (!first->built || first->pair != stretch->page.pair) {
+		first->built = false;
+		first->map.heap = lay->heap;
+		rc = ota_map_build(&first->map, lay->tables, stretch->pair);
+		first->pair = stretch->page.pair;
+		first->built = rc == OTA_OK;
+	}
+	stretch->map = &first->map;
+	return rc;
+}
+
+static struct learnt *learnt_at(struct ota_lay *lay, uint32_t pair, int64_t from)
+{
+	uint64_t hash =
+		((uint64_t)from ^ (uint64_t)pair << 40) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &lay->learnt[hash >> 52 & (LEARNT_COUNT - 1)];
+}
+
+static int64_t guess_target(
+	struct ota_lay *lay, const struct stretch *stretch, int64_t from)
+{
+	const struct learnt *learnt = learnt_at(lay, stretch->page.pair, from);
+	int64_t to = from;
+
+	if (learnt->generation == lay->generation && learnt->from == from &&
+		learnt->pair == stretch->page.pair)
+		return learnt->to;
+	(void)ota_map_get(stretch->map, from, &to); /* it is not empty */
+	return to;
+}
+
+static void learn(struct ota_lay *lay, const struct stretch *stretch,
+	const struct ota_guess *answer)
+{
+	int64_t from = answer->ref->target;
+
+	*learnt_at(lay, stretch->page.pair, from) = (struct learnt){ from, answer->target,
+		stretch->page.pair, lay->generation };
+}
+
+/* Write one reference over its old bytes at field, `at` bytes into the stretch. */
+static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
+	const struct ota_ref *ref, uint8_t *field, struct ota_error *err)
+{
+	const struct ota_ref_form *form = ota_ref_form(ref->form);
+	uint64_t page = stretch->region->offset + stretch->page.number * OTA_REF_PAGE;
+	uint64_t to = stretch->to + (page + ref->at - stretch->from);
+	struct ota_guess guess = { .ref = ref,
+		.form = form,
+		.field = field,
+		.to = to,
+		.spot.address = (int64_t)((uint64_t)stretch->span->address +
+					  (to - stretch->span->offset)),
+		.target = guess_target(lay, stretch, ref->target) };
+	int64_t guessed = guess.target;
+	enum ota_code rc;
+
+	if (form->has_base)
+		(void)ota_map_get(stretch->map, ref->base, &guess.spot.base);
+	rc = lay->fix->fix(lay->fix->ctx, &guess, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (guess.plain)
+		return OTA_OK;
+	if (guess.target != guessed)
+		learn(lay, stretch, &guess);
+	(void)form->write(field, &guess.spot, guess.target); /* else it stays */
+	return OTA_OK;
+}
+
+/* The first reference of a page at or behind `at`. */
+static uint32_t first_ref(const struct ota_refs *refs, uint64_t at)
+{
+	uint32_t low = 0, high = refs->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (refs->at[middle].at >= at)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Re-target the references that start in the first *len bytes of out. The last one may
+ * make it longer. */
+static enum ota_code lay_refs(struct ota_lay *lay, const struct stretch *stretch,
+	uint8_t *out, uint32_t *len, struct ota_error *err)
+{
+	uint64_t begin = stretch->from - stretch->region->offset -
+			 stretch->page.number * OTA_REF_PAGE;
+	const struct ota_refs *refs;
+	enum ota_code rc = ota_pages_refs(&lay->pages, &stretch->page, &refs);
+
+	if (rc != OTA_OK)
+		return ota_fail(err, rc, "read the old image: %s", ota_code_text(rc));
+	for (uint32_t i = first_ref(refs, begin); i < refs->count && rc == OTA_OK; i++) {
+		const struct ota_ref_form *form = ota_ref_form(refs->at[i].form);
+		uint64_t at = refs->at[i].at - begin, end;
+
+		if (at >= *len)
+			break;
+		end = form == NULL ? UINT64_MAX : at + form->len;
+		if (end > stretch->limit)
+			continue;
+		*len = end > *len ? (uint32_t)end : *len;
+		rc = lay_ref(lay, stretch, &refs->at[i], out + at, err);
+	}
+	return rc;
+}
+
+enum ota_code ota_lay_next(struct ota_lay *lay, const struct ota_lay_part *part,
+	uint8_t *out, uint32_t *len, struct ota_error *err)
+{
+	const struct ota_cover *cover = part->cover;
+	struct stretch stretch = { .to = cover->to + part->done,
+		.from = cover->from + part->done,
+		.limit = cover->len - part->done };
+	bool refs = find_span(lay, &stretch) && find_region(&stretch);
+	uint64_t n = least(stretch.limit, part->max), more;
+	enum ota_code rc;
+
+	if (refs && find_map(lay, &stretch) != OTA_OK)
+		return ota_fail(err, OTA_E_NOMEM, "no memory for a map");
+	refs = refs && stretch.map->count > 0;
+	n = least(n, refs ? OTA_REF_PAGE - (stretch.from - stretch.region->offset) %
+						   OTA_REF_PAGE
+			  : PLAIN_MAX);
+	more = refs ? least(stretch.limit, n + OTA_REF_FIELD_MAX) : n;
+	rc = ota_pages_read(&lay->pages, stretch.from, out, (uint32_t)more);
+	if (rc != OTA_OK)
+		return ota_fail(err, rc, "read the old image: %s", ota_code_text(rc));
+	*len = (uint32_t)n;
+	return refs ? lay_refs(lay, &stretch, out, len, err) : OTA_OK;
+}
+
+static void lay_freep(struct ota_lay **lay)
+{
+	ota_lay_free(*lay);
+}
+
+static enum ota_code open_parts(struct ota_lay *lay, const struct ota_source *from)
+{
+	enum ota_code rc = ota_to_order_init(&lay->order, lay->tables, lay->heap);
+
+	if (rc == OTA_OK)
+		rc = ota_pages_init(&lay->pages, lay->tables, from, lay->heap);
+	if (rc != OTA_OK)
+		return rc;
+	lay->learnt = ota_heap_alloc(lay->heap, LEARNT_COUNT * sizeof *lay->learnt);
+	if (lay->learnt == NULL)
+		return OTA_E_NOMEM;
+	ota_lay_forget(lay);
+	return OTA_OK;
+}
+
+enum ota_code ota_lay_new(const struct ota_tables *tables, const struct ota_source *from,
+	const struct ota_fix *fix, struct ota_heap *heap, struct ota_lay **lay)
+{
+	OTA_AUTO(lay_freep)
+	struct ota_lay *made = ota_heap_alloc(heap, sizeof *made);
+	enum ota_code rc;
+
+	if (made == NULL)
+		return OTA_E_NOMEM;
+	*made = (struct ota_lay){ .tables = tables, .fix = fix, .heap = heap };
+	rc = open_parts(made, from);
+	if (rc == OTA_OK)
+		*lay = ota_take(&made);
+	return rc;
+}
+
+void ota_lay_free(struct ota_lay *lay)
+{
+	if (lay == NULL)
+		return;
+	for (unsigned i = 0; i < MAP_COUNT; i++)
+		ota_map_fini(&lay->maps[i].map);
+	ota_pages_fini(&lay->pages);
+	ota_to_order_fini(&lay->order);
+	ota_heap_free(lay->heap, lay->learnt);
+	ota_heap_free(lay->heap, lay);
+}
+
+/* A new generation makes the others' entries worthless; there is no second round. */
+void ota_lay_forget(struct ota_lay *lay)
+{
+	lay->generation++;
+	if (lay->generation > 1)
+		return;
+	memset(lay->learnt, 0, LEARNT_COUNT * sizeof *lay->learnt);
+	lay->generation = 1;
+}
