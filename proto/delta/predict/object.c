@@ -7,7 +7,6 @@
 
 enum {
 	FIND_STEP = 4,
-	FIND_TAIL = 64,         /* bytes that any object has at least */
 	MAGIC_ELF = 0x464c457f, /* "\177ELF" */
 	MAGIC_PE = 0x00004550,  /* "PE\0\0" */
 	MAGIC_MZ = 0x5a4d,      /* "MZ" */
@@ -17,12 +16,17 @@ enum {
 static enum ota_code parse(struct ota_build *build)
 {
 	struct ota_elf elf;
+	enum ota_code rc;
 
-	if (!ota_elf_open(build->in, &elf))
+	if (build->in.len < OTA_OBJECT_LEN_MIN)
 		return OTA_E_NOTFOUND;
-	build->object.machine = elf.machine;
-	build->object.is_64 = elf.is_64;
-	return ota_object_elf(&elf, build);
+	if (ota_elf_open(build->in, &elf)) {
+		build->object.machine = elf.machine;
+		build->object.is_64 = elf.is_64;
+		return ota_object_elf(&elf, build);
+	}
+	rc = ota_object_kernel(build);
+	return rc != OTA_E_NOTFOUND ? rc : ota_object_pe(build);
 }
 
 enum ota_code ota_object_parse(struct ota_bytes in, struct ota_object *out)
@@ -55,7 +59,7 @@ bool ota_object_find(struct ota_bytes in, uint64_t start, uint64_t *offset)
 
 	if (start > in.len)
 		return false;
-	for (; ota_is_within(at, FIND_TAIL, in.len); at += FIND_STEP) {
+	for (; ota_is_within(at, OTA_OBJECT_LEN_MIN, in.len); at += FIND_STEP) {
 		uint32_t magic = ota_object_u32(in.at + at);
 		struct ota_bytes rest = { in.at + at, (size_t)(in.len - at) };
 

@@ -7,6 +7,7 @@
 #include "proto/delta/predict/object.h"
 
 enum {
+	OTA_OBJECT_LEN_MIN = 64,        /* bytes that any object has */
 	OTA_SECTIONS_MAX = 4096,        /* of one object */
 	OTA_OBJECT_PARTS_MAX = 1 << 18, /* spans, regions, sections of one object, each */
 	OTA_OBJECT_HOLE_MAX = 64,       /* bytes between regions that become one */

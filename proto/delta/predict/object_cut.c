@@ -83,3 +83,55 @@ enum ota_code ota_cut_arm(struct ota_build *build, const struct ota_region *whol
 {
 	return cut_pages(build, whole, arm_kind);
 }
+
+/* The top bytes of frequent A64 instructions. */
+static bool is_a64_top(uint8_t top)
+{
+	static const uint8_t tops[] = { 0x0b, 0x12, 0x14, 0x17, 0x2a, 0x34, 0x35, 0x36,
+		0x37, 0x39, 0x52, 0x54, 0x6b, 0x71, 0x8b, 0x90, 0x91, 0x94, 0x97, 0xa8,
+		0xa9, 0xaa, 0xb0, 0xb4, 0xb5, 0xb9, 0xd0, 0xd2, 0xd5, 0xd6, 0xeb, 0xf0,
+		0xf1, 0xf9 };
+
+	for (size_t i = 0; i < sizeof tops; i++)
+		if (tops[i] == top)
+			return true;
+	return false;
+}
+
+static uint8_t a64_kernel_kind(struct ota_bytes page)
+{
+	size_t count = 0, words = page.len / 4;
+
+	for (size_t i = 0; i < words; i++)
+		count += is_a64_top(page.at[4 * i + 3]);
+	return count * 10 > words * 6 ? OTA_REGION_A64 : OTA_REGION_KERNEL64;
+}
+
+/* Cut, and note where code was found. */
+static enum ota_code cut_kernel(struct ota_build *build, const struct ota_region *whole,
+	uint8_t (*kind)(struct ota_bytes page), uint8_t code)
+{
+	uint32_t first = build->object.region_count;
+	enum ota_code rc = cut_pages(build, whole, kind);
+
+	for (uint32_t i = first; rc == OTA_OK && i < build->object.region_count; i++)
+		if (build->object.regions[i].kind == code)
+			ota_build_text(build, build->object.regions[i].address,
+				build->object.regions[i].len);
+	return rc;
+}
+
+enum ota_code ota_cut_a64_kernel(struct ota_build *build, const struct ota_region *whole)
+{
+	return cut_kernel(build, whole, a64_kernel_kind, OTA_REGION_A64);
+}
+
+static uint8_t arm_kernel_kind(struct ota_bytes page)
+{
+	return arm_kind(page) == OTA_REGION_A32 ? OTA_REGION_A32 : OTA_REGION_PTR32;
+}
+
+enum ota_code ota_cut_arm_kernel(struct ota_build *build, const struct ota_region *whole)
+{
+	return cut_kernel(build, whole, arm_kernel_kind, OTA_REGION_A32);
+}

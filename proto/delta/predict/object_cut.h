@@ -14,6 +14,16 @@ OTA_CHECKED enum ota_code ota_cut_eh_frame(
 OTA_CHECKED enum ota_code ota_cut_arm(
 	struct ota_build *build, const struct ota_region *whole);
 
+/** Regions of a 64 bit ARM kernel: pages of code, pages of
+ *  kernel data that count from whole->base. Widens the bounds of the code. */
+OTA_CHECKED enum ota_code ota_cut_a64_kernel(
+	struct ota_build *build, const struct ota_region *whole);
+
+/** Regions of a 32 bit ARM kernel: pages of code, pages of pointers. Widens the bounds of
+ *  the code. */
+OTA_CHECKED enum ota_code ota_cut_arm_kernel(
+	struct ota_build *build, const struct ota_region *whole);
+
 /** Regions for the jump tables of x86-64: where code takes the address of something in a
  *  PLAIN region that reads like offsets from there into code. Give it when all code and
  *  all PLAIN regions are there, and the bounds. */
