@@ -118,7 +118,7 @@ static uint32_t arm_page_offset(struct ota_bytes in)
 	for (size_t at = 0; at + 4 <= in.len; at += 4) {
 		uint32_t word = ota_object_u32(in.at + at), low = word & 0x3fffffff;
 
-		if (low >= ARM_TEXT_OFFSET && low < in.len)
+		if (low >= ARM_TEXT_OFFSET && low - ARM_TEXT_OFFSET < in.len)
 			count[word >> 30]++;
 	}
 	for (size_t i = 1; i < 3; i++)
