@@ -8,12 +8,28 @@ static const struct ota_ref_kind plain = { 0 };
 static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 	[OTA_REGION_PLAIN] = &plain,
 	[OTA_REGION_A64] = &ota_kind_a64,
+	[OTA_REGION_X64] = &ota_kind_x64,
+	[OTA_REGION_X86] = &ota_kind_x86,
+	[OTA_REGION_RELA64] = &ota_kind_rela64,
+	[OTA_REGION_RELA32] = &ota_kind_rela32,
+	[OTA_REGION_REL32] = &ota_kind_rel32,
+	[OTA_REGION_SYM64] = &ota_kind_sym64,
+	[OTA_REGION_SYM32] = &ota_kind_sym32,
+	[OTA_REGION_PTR64] = &ota_kind_ptr64,
+	[OTA_REGION_PTR32] = &ota_kind_ptr32,
+	[OTA_REGION_EH_FRAME] = &ota_kind_eh_frame,
+	[OTA_REGION_EH_HDR] = &ota_kind_eh_hdr,
+	[OTA_REGION_JUMP32] = &ota_kind_jump32,
+	[OTA_REGION_KERNEL64] = &ota_kind_kernel64,
+	[OTA_REGION_ABS32] = &ota_kind_abs32,
+	[OTA_REGION_EXIDX] = &ota_kind_exidx,
 };
 
 /* .. and one here for its forms. */
 static const struct ota_ref_form *const families[] = {
 	[OTA_FORMS_WORD / OTA_FAMILY_FORMS] = ota_forms_word,
 	[OTA_FORMS_A64 / OTA_FAMILY_FORMS] = ota_forms_a64,
+	[OTA_FORMS_X86 / OTA_FAMILY_FORMS] = ota_forms_x86,
 };
 
 static const char *const texts[OTA_REGION_KIND_COUNT] = {

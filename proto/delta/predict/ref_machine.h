@@ -35,8 +35,24 @@ enum { OTA_KERNEL64_BITS = 27 };
 
 extern const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_x86[OTA_FAMILY_FORMS];
 
 extern const struct ota_ref_kind ota_kind_a64;
+extern const struct ota_ref_kind ota_kind_x64;
+extern const struct ota_ref_kind ota_kind_x86;
+extern const struct ota_ref_kind ota_kind_rela64;
+extern const struct ota_ref_kind ota_kind_rela32;
+extern const struct ota_ref_kind ota_kind_rel32;
+extern const struct ota_ref_kind ota_kind_sym64;
+extern const struct ota_ref_kind ota_kind_sym32;
+extern const struct ota_ref_kind ota_kind_ptr64;
+extern const struct ota_ref_kind ota_kind_ptr32;
+extern const struct ota_ref_kind ota_kind_eh_frame;
+extern const struct ota_ref_kind ota_kind_eh_hdr;
+extern const struct ota_ref_kind ota_kind_jump32;
+extern const struct ota_ref_kind ota_kind_kernel64;
+extern const struct ota_ref_kind ota_kind_abs32;
+extern const struct ota_ref_kind ota_kind_exidx;
 
 static inline uint32_t ota_word16(const uint8_t *at)
 {
