@@ -125,6 +125,64 @@ class Members(unittest.TestCase):
             _, found = self.find(self.ext('-b', '4096', *options, folder=folder))
             self.assertEqual(list(found), ['whole'])
 
+    def squashfs(self, *options):
+        image = self.dir / 'squashfs.img'
+        run('mksquashfs', self.folder, image, '-noappend', *options)
+        return image
+
+    def test_squashfs_with_plain_blocks(self):
+        for options in ((), ('-noI',), ('-noI', '-noId', '-noX'), ('-comp', 'zstd'),
+                        ('-b', '4096', '-noI'), ('-no-fragments', '-noI'),
+                        ('-always-use-fragments', '-noI'), ('-comp', 'xz', '-noI')):
+            with self.subTest(options=options):
+                self.expect_all(self.squashfs('-noD', '-noF', *options), 'squashfs')
+
+    def test_squashfs_with_packed_blocks_is_told(self):
+        text = self.folder / 'text'
+        text.write_text('all work and no play\n' * 50000)
+        self.addCleanup(text.unlink)
+        for name in ('gzip', 'xz', 'zstd', 'lzo', 'lz4'):
+            with self.subTest(name=name):
+                (kind, packing, packed, advice), _ = self.find(self.squashfs('-comp', name))
+                self.assertEqual((kind, packing), ('squashfs', name))
+                self.assertGreater(packed, 100)
+        image = self.squashfs('-comp', 'xz', '-noD', '-noF')  # of which no folder can be read
+        (_, packing, _, advice), found = self.find(image)
+        self.assertEqual((packing, found), ('xz', {}))
+        self.assertIn('-noI', advice)
+
+    def test_erofs_of_every_plain_make(self):
+        image = self.dir / 'erofs.img'
+        for options in ((), ('-Eforce-inode-compact',), ('-Eforce-inode-extended',),
+                        ('-Enoinline_data',), ('-x-1',), ('--chunksize=65536',),
+                        ('--chunksize=65536', '-Eforce-chunk-indexes')):
+            with self.subTest(options=options):
+                image.unlink(missing_ok=True)
+                run('mkfs.erofs', *options, image, self.folder)
+                self.expect_all(image, 'erofs')
+
+    def test_erofs_of_shared_chunks(self):
+        """Chunks that are equal are stored once, and belong to one file."""
+        image, folder = self.dir / 'erofs.img', self.dir / 'shared'
+        folder.mkdir()
+        large = (self.folder / 'large').read_bytes()
+        for name, content in (('a', large), ('b', large[4096:8192] + large), ('c', b'c' * 9000)):
+            (folder / name).write_bytes(content)
+        run('mkfs.erofs', '--chunksize=4096', image, folder)
+        _, found = self.find(image)
+        self.assertEqual(found, {'a': self.content['large']})  # c has one chunk twice
+
+    def test_erofs_with_packed_blocks_is_told(self):
+        image = self.dir / 'erofs.img'
+        (self.folder / 'text').write_text('all work and no play\n' * 50000)
+        self.addCleanup((self.folder / 'text').unlink)
+        run('mkfs.erofs', '-zlz4hc', image, self.folder)
+        (kind, packing, packed, _), found = self.find(image)
+        self.assertEqual((kind, packing), ('erofs', 'lz4'))
+        self.assertGreater(packed, 4000)
+        self.assertNotIn('text', found)
+        self.assertEqual(found['large'], self.content['large'])
+
     def test_tar_of_every_make(self):
         image = self.dir / 'tar.img'
         for options in (('--format=gnu',), ('--format=pax',), ('--format=pax', '--xattrs'),

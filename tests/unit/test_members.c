@@ -10,8 +10,9 @@
 
 enum { IMAGE_MAX = 1 << 20 };
 
-static const char *const seeds[] = { "ext2", "ext4", "ext4-inline", "cpio", "tar-gnu",
-	"tar-pax" };
+static const char *const seeds[] = { "ext2", "ext4", "ext4-inline", "squashfs",
+	"squashfs-gzip", "squashfs-zstd", "erofs", "erofs-chunks", "cpio", "tar-gnu",
+	"tar-pax", "disk-gpt", "disk-dos" };
 
 static void load(const char *seed, struct ota_buf *image)
 {

@@ -21,6 +21,8 @@ struct reader {
 /* In the order in which they are tried: what has a surer sign first. */
 static const struct reader readers[] = {
 	{ "ext4", ota_members_ext4 },
+	{ "squashfs", ota_members_squashfs },
+	{ "erofs", ota_members_erofs },
 	{ "cpio", ota_members_cpio },
 	{ "tar", ota_members_tar },
 };

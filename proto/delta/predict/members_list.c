@@ -157,7 +157,7 @@ void ota_finder_keep(
 
 void ota_finder_packed(struct ota_finder *finder, enum ota_packing packing, uint64_t len)
 {
-	if (finder->packing == OTA_PACKING_NONE)
+	if (finder->packing == OTA_PACKING_NONE && len > 0)
 		finder->packing = packing;
 	finder->packed_len += len;
 }

@@ -82,6 +82,12 @@ void ota_finder_fini(struct ota_finder *finder);
 /** ext2, ext3, ext4 */
 bool ota_members_ext4(const struct ota_volume *volume);
 
+/** squashfs 4.0 */
+bool ota_members_squashfs(const struct ota_volume *volume);
+
+/** EROFS */
+bool ota_members_erofs(const struct ota_volume *volume);
+
 /** ustar, with GNU's and pax's extensions */
 bool ota_members_tar(const struct ota_volume *volume);
 
