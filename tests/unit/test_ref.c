@@ -61,8 +61,11 @@ Test(ref, what_a_form_has_written_it_reads)
 
 		for (int i = 0; form != NULL && i < ROUNDS; i++) {
 			struct trial t = trial_of(&seed), was = t;
+			struct trial other = trial_of(&seed);
 			int64_t target = t.spot.address + t.like % 0x1000;
 
+			if (form->scope != OTA_SCOPE_OBJECT)
+				target = form->read(other.field, &t.spot, 0);
 			if (form->write(t.field, &t.spot, target)) {
 				written++;
 				target -= form->read(t.field, &t.spot, target);

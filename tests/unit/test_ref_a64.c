@@ -62,6 +62,27 @@ static const struct kit_ref_case cases[] = {
 		"200000b0 ; adrp x0, 0x7000\n"
 		"010060f9 ; ldr x1, [x0, 0x4000]\n",
 		0x2000, 0, { { "a64 adrp", 0, 0x7000 } } },
+	{ "offsets from the stack pointer", OTA_REGION_A64,
+		"fd030091 ; mov x29, sp\n"
+		"f35301a9 ; stp x19, x20, [sp, 16]\n"
+		"e01b00f9 ; str x0, [sp, 48]\n"
+		"e1430091 ; add x1, sp, 16\n"
+		"e2c35fb8 ; ldur w2, [sp, -4]\n"
+		"e0073dad ; stp q0, q1, [sp, -96]\n",
+		0x2000, 0,
+		{ { "a64 [sp]", 0, 0 }, { "a64 pair [sp] / 8", 4, 16 },
+			{ "a64 [sp] / 8", 8, 48 }, { "a64 [sp]", 12, 16 },
+			{ "a64 unscaled [sp]", 16, -4 },
+			{ "a64 pair [sp] / 16", 20, -96 } } },
+	{ "sizes of frames, apart from offsets", OTA_REGION_A64,
+		"fd7bb3a9 ; stp x29, x30, [sp, -208]!\n"
+		"fd7bcda8 ; ldp x29, x30, [sp], 208\n"
+		"ff4303d1 ; sub sp, sp, 208\n"
+		"ff430391 ; add sp, sp, 208\n",
+		0x2000, 0,
+		{ { "a64 pair [sp] -", 0, 0x10000d0 },
+			{ "a64 pair [sp] +", 4, 0x10000d0 }, { "a64 sp -", 8, 0x10000d0 },
+			{ "a64 sp +", 12, 0x10000d0 } } },
 	{ "instructions are aligned", OTA_REGION_A64, "0000 07000094 0000", 0x2002, 0,
 		{ { "a64 b", 2, 0x2020 } } },
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/delta/predict/frame.h"
 #include "proto/delta/predict/pages.h"
 #include "proto/delta/predict/to_order.h"
 
@@ -33,6 +34,7 @@ struct ota_lay {
 	struct ota_pages pages;
 	struct kept_map maps[MAP_COUNT]; /* the last used one first */
 	struct learnt *learnt;           /* owned, LEARNT_COUNT entries */
+	struct ota_frame frame;          /* of the function at hand */
 	uint32_t generation;             /* at least 1 */
 };
 
@@ -149,7 +151,7 @@ static struct learnt *learnt_at(struct ota_lay *lay, uint32_t pair, int64_t from
 	return &lay->learnt[hash >> 52 & (LEARNT_COUNT - 1)];
 }
 
-static int64_t guess_target(
+static int64_t guess_address(
 	struct ota_lay *lay, const struct stretch *stretch, int64_t from)
 {
 	const struct learnt *learnt = learnt_at(lay, stretch->page.pair, from);
@@ -162,11 +164,28 @@ static int64_t guess_target(
 	return to;
 }
 
+static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
+	const struct ota_ref_form *form, int64_t from)
+{
+	if (form->scope == OTA_SCOPE_OBJECT)
+		return guess_address(lay, stretch, from);
+	if (form->scope == OTA_SCOPE_PUSH)
+		lay->frame = (struct ota_frame){ 0 };
+	return ota_frame_guess(&lay->frame, from);
+}
+
+/* In frames, that an offset stayed is news too. */
 static void learn(struct ota_lay *lay, const struct stretch *stretch,
-	const struct ota_guess *answer)
+	const struct ota_guess *answer, int64_t guessed)
 {
 	int64_t from = answer->ref->target;
 
+	if (answer->form->scope != OTA_SCOPE_OBJECT) {
+		ota_frame_learn(&lay->frame, from, answer->plain ? from : answer->target);
+		return;
+	}
+	if (answer->plain || answer->target == guessed)
+		return;
 	*learnt_at(lay, stretch->page.pair, from) = (struct learnt){ from, answer->target,
 		stretch->page.pair, lay->generation };
 }
@@ -184,7 +203,7 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 		.to = to,
 		.spot.address = (int64_t)((uint64_t)stretch->span->address +
 					  (to - stretch->span->offset)),
-		.target = guess_target(lay, stretch, ref->target) };
+		.target = guess_target(lay, stretch, form, ref->target) };
 	int64_t guessed = guess.target;
 	enum ota_code rc;
 
@@ -193,11 +212,9 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 	rc = lay->fix->fix(lay->fix->ctx, &guess, err);
 	if (rc != OTA_OK)
 		return rc;
-	if (guess.plain)
-		return OTA_OK;
-	if (guess.target != guessed)
-		learn(lay, stretch, &guess);
-	(void)form->write(field, &guess.spot, guess.target); /* else it stays */
+	learn(lay, stretch, &guess, guessed);
+	if (!guess.plain)
+		(void)form->write(field, &guess.spot, guess.target); /* else it stays */
 	return OTA_OK;
 }
 
@@ -320,6 +337,7 @@ void ota_lay_free(struct ota_lay *lay)
 /* A new generation makes the others' entries worthless; there is no second round. */
 void ota_lay_forget(struct ota_lay *lay)
 {
+	lay->frame = (struct ota_frame){ 0 };
 	lay->generation++;
 	if (lay->generation > 1)
 		return;

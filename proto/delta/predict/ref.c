@@ -30,6 +30,7 @@ static const struct ota_ref_form *const families[] = {
 	[OTA_FORMS_WORD / OTA_FAMILY_FORMS] = ota_forms_word,
 	[OTA_FORMS_A64 / OTA_FAMILY_FORMS] = ota_forms_a64,
 	[OTA_FORMS_X86 / OTA_FAMILY_FORMS] = ota_forms_x86,
+	[OTA_FORMS_A64_FRAME / OTA_FAMILY_FORMS] = ota_forms_a64_frame,
 };
 
 static const char *const texts[OTA_REGION_KIND_COUNT] = {
@@ -55,7 +56,7 @@ const struct ota_ref_form *ota_ref_form(uint8_t number)
 	unsigned family = number / OTA_FAMILY_FORMS;
 	const struct ota_ref_form *form;
 
-	if (family >= sizeof(families) / sizeof(families)[0])
+	if (family >= sizeof(families) / sizeof(families)[0] || families[family] == NULL)
 		return NULL;
 	form = &families[family][number % OTA_FAMILY_FORMS];
 	return form->len != 0 ? form : NULL;

@@ -95,6 +95,14 @@ struct ota_spot {
 	int64_t base;    /* what it counts from, for forms that have one */
 };
 
+/** What the target of a form is. */
+enum ota_ref_scope {
+	OTA_SCOPE_OBJECT, /* an address of the object */
+	OTA_SCOPE_FRAME,  /* an offset in a function's stack frame: where compilers lay
+			   * frames out anew, all of a function's offsets move alike */
+	OTA_SCOPE_PUSH,   /* the same, at the begin of a function */
+};
+
 /** How an address is held by a field. */
 struct ota_ref_form {
 	const char *name; /* "a64 bl" */
@@ -107,6 +115,7 @@ struct ota_ref_form {
 	int64_t (*read)(const uint8_t *field, const struct ota_spot *spot, int64_t like);
 	/** Make it name target. False, and no change, if it cannot. */
 	bool (*write)(uint8_t *field, const struct ota_spot *spot, int64_t target);
+	enum ota_ref_scope scope;
 };
 
 /** The kind with that number, or NULL. */

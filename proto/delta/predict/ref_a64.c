@@ -333,13 +333,26 @@ static void forget(struct sweep *sweep, uint32_t registers)
 		sweep->until[__builtin_ctz(registers)] = INT32_MIN;
 }
 
+static void step_frame(
+	struct sweep *sweep, int32_t at, const struct ota_ref_form *form)
+{
+	const struct ota_spot nowhere = { 0 };
+
+	add(sweep, at, OTA_FORMS_A64_FRAME + (unsigned)(form - ota_forms_a64_frame),
+		form->read(sweep->scan->at + at, &nowhere, 0));
+}
+
 /* Neither alone nor an ADRP: maybe its user. */
 static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
 {
+	const struct ota_ref_form *frame = ota_a64_frame_form(insn);
 	int scale = lo12_scale(insn);
 	unsigned reg = insn >> 5 & 31;
 
-	if (scale >= 0 && at < sweep->until[reg]) {
+	if (frame != NULL)
+		step_frame(sweep, at, frame);
+
+	else if (scale >= 0 && at < sweep->until[reg]) {
 		int64_t offset = (int64_t)(insn >> 10 & 0xfff) << scale;
 		int64_t target = ota_plus(sweep->page[reg], offset);
 

@@ -14,6 +14,7 @@ enum {
 	OTA_FORMS_A64 = 1 * OTA_FAMILY_FORMS,
 	OTA_FORMS_X86 = 2 * OTA_FAMILY_FORMS,
 	OTA_FORMS_ARM = 3 * OTA_FAMILY_FORMS,
+	OTA_FORMS_A64_FRAME = 4 * OTA_FAMILY_FORMS,
 };
 
 /** Whole words that hold an address: forms that any machine may use. */
@@ -36,6 +37,7 @@ enum { OTA_KERNEL64_BITS = 27 };
 extern const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_x86[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_a64_frame[OTA_FAMILY_FORMS];
 
 extern const struct ota_ref_kind ota_kind_a64;
 extern const struct ota_ref_kind ota_kind_x64;
@@ -53,6 +55,10 @@ extern const struct ota_ref_kind ota_kind_jump32;
 extern const struct ota_ref_kind ota_kind_kernel64;
 extern const struct ota_ref_kind ota_kind_abs32;
 extern const struct ota_ref_kind ota_kind_exidx;
+
+/** The form of an AArch64 instruction that counts from the stack pointer; NULL if it does
+ *  not. ref_a64_frame.c */
+const struct ota_ref_form *ota_a64_frame_form(uint32_t insn);
 
 static inline uint32_t ota_word16(const uint8_t *at)
 {
