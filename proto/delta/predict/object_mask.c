@@ -1,8 +1,8 @@
-/* A copy of an object in which what names an address says instead what is there: a hash
- * of the bytes at that address, with their own references blank. So a pointer to a
- * function looks the same wherever the function went, and differs from one to another
- * function. In code, which has enough of its own to be told by, references are left
- * blank. */
+/* A copy of an object in which each reference says, instead of where something is, what
+ * is there: a hash of the bytes at the address, with their own references blank. So a
+ * call of a function looks the same wherever the function went, and differs from a call
+ * of another one. Were references only blank, code that happens to look alike would be
+ * taken for the same code, and tables of pointers would be all alike. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +171,7 @@ static bool is_code(uint8_t kind)
 	return kind <= OTA_REGION_ARM_PLT;
 }
 
-/* Say at each reference of a table what is at its target. */
+/* Say at each reference what is at its target. */
 static void tell_region(struct masker *m, const struct ota_region *region)
 {
 	for (uint64_t at = 0; at < region->len; at += OTA_REF_PAGE) {
@@ -333,8 +333,7 @@ enum ota_code ota_object_mask(
 		blank_region(&m, &object->regions[i]);
 	memcpy(out, m.blank, object->len);
 	for (uint32_t i = 0; i < object->region_count; i++)
-		if (!is_code(object->regions[i].kind))
-			tell_region(&m, &object->regions[i]);
+		tell_region(&m, &object->regions[i]);
 	for (uint32_t i = 0; i < object->region_count; i++) {
 		if (object->regions[i].kind == OTA_REGION_RELA64)
 			tell_rela64(&m, &object->regions[i]);
