@@ -12,6 +12,7 @@ static const struct codec_row {
 } codecs[] = {
 	{ OTA_CODEC_FULL, "full" },
 	{ OTA_CODEC_VCDIFF, "vcdiff" },
+	{ OTA_CODEC_PREDICT, "predict" },
 };
 
 const char *ota_codec_text(uint8_t codec)

@@ -8,6 +8,7 @@
 
 static const struct ota_decoder_row *const rows[] = {
 	&ota_decoder_full,
+	&ota_decoder_predict,
 	&ota_decoder_vcdiff,
 };
 
@@ -96,6 +97,45 @@ enum ota_code ota_decoder_new(const struct ota_manifest *manifest,
 	return OTA_OK;
 }
 
+/* Count what is in place, read in pieces. */
+static enum ota_code find_present(struct ota_image *image, const struct ota_source *have,
+	uint8_t *piece, size_t cap, struct ota_error *err)
+{
+	enum ota_code rc = OTA_OK;
+	size_t len;
+
+	for (uint64_t at = 0; at < have->len && rc == OTA_OK; at += len) {
+		uint64_t left = have->len - at;
+
+		len = left < cap ? (size_t)left : cap;
+		rc = have->read(have->ctx, at, piece, len);
+		if (rc != OTA_OK)
+			return ota_fail(
+				err, rc, "read what is in place: %s", ota_code_text(rc));
+		rc = ota_image_found(image, (struct ota_bytes){ piece, len }, err);
+	}
+	return rc;
+}
+
+enum ota_code ota_decoder_resume(
+	struct ota_decoder *decoder, const struct ota_source *have, struct ota_error *err)
+{
+	enum { PIECE_LEN = 16384 };
+	uint8_t *piece;
+	enum ota_code rc;
+
+	if (have->len > decoder->image.len)
+		return ota_fail(err, OTA_E_LIMIT,
+			"%" PRIu64 " bytes are in place, the image has %" PRIu64,
+			have->len, decoder->image.len);
+	piece = ota_heap_alloc(&decoder->heap, PIECE_LEN);
+	if (piece == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "no memory to go on");
+	rc = find_present(&decoder->image, have, piece, PIECE_LEN, err);
+	ota_heap_free(&decoder->heap, piece);
+	return rc;
+}
+
 enum ota_code ota_decoder_feed(
 	struct ota_decoder *decoder, struct ota_bytes data, struct ota_error *err)
 {
@@ -113,7 +153,9 @@ enum ota_code ota_decoder_finish(struct ota_decoder *decoder, struct ota_error *
 
 uint64_t ota_decoder_written(const struct ota_decoder *decoder)
 {
-	return decoder->image.written;
+	const struct ota_image *image = &decoder->image;
+
+	return image->written > image->present ? image->written : image->present;
 }
 
 uint64_t ota_decoder_ram_peak(const struct ota_decoder *decoder)

@@ -23,6 +23,20 @@ OTA_CHECKED enum ota_code ota_decoder_new(const struct ota_manifest *manifest,
 	struct ota_decoder **decoder, struct ota_error *err);
 
 /**
+ * Go on where another decoder of the same patch was cut off. Called before the first
+ * feed, at most once; the patch is fed from its start all the same.
+ *
+ * have   what is in place of the new image, from its start; borrowed for the call. It is
+ *        read for the digest, and out gets what comes behind it.
+ *
+ * Returns OTA_OK; OTA_E_LIMIT if have is longer than the image; OTA_E_NOMEM; or what have
+ * returned. After a failure only ota_decoder_free() may be called. Where what is in
+ * place is wrong, ota_decoder_finish() finds OTA_E_DIGEST.
+ */
+OTA_CHECKED enum ota_code ota_decoder_resume(struct ota_decoder *decoder,
+	const struct ota_source *have, struct ota_error *err);
+
+/**
  * Feed the next bytes of the patch, in order, any number at a time.
  *
  * Returns OTA_OK; OTA_E_DECODER for a stream that is malformed, wants more memory than
@@ -41,7 +55,7 @@ OTA_CHECKED enum ota_code ota_decoder_feed(
 OTA_CHECKED enum ota_code ota_decoder_finish(
 	struct ota_decoder *decoder, struct ota_error *err);
 
-/** Bytes of the new image written so far. */
+/** Bytes of the new image that are in place: found there or written so far. */
 uint64_t ota_decoder_written(const struct ota_decoder *decoder);
 
 /** The most bytes of heap the decoder held at any moment. */

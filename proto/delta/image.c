@@ -8,6 +8,37 @@ void ota_image_init(struct ota_image *image, const struct ota_sink *out, uint64_
 	ota_hasher_init(&image->hasher);
 }
 
+enum ota_code ota_image_found(
+	struct ota_image *image, struct ota_bytes data, struct ota_error *err)
+{
+	if (data.len > image->len - image->present)
+		return ota_fail(err, OTA_E_LIMIT,
+			"more is in place than the %" PRIu64 " bytes of the image",
+			image->len);
+	ota_hasher_add(&image->hasher, data);
+	image->present += data.len;
+	return OTA_OK;
+}
+
+bool ota_image_skip(struct ota_image *image, uint64_t len)
+{
+	if (image->written >= image->present || len > image->present - image->written)
+		return false;
+	image->written += len;
+	return true;
+}
+
+/* The part of data that is not in place yet. */
+static struct ota_bytes drop_present(struct ota_image *image, struct ota_bytes data)
+{
+	uint64_t left =
+		image->present > image->written ? image->present - image->written : 0;
+	size_t n = left < data.len ? (size_t)left : data.len;
+
+	image->written += n;
+	return (struct ota_bytes){ data.at + n, data.len - n };
+}
+
 enum ota_code ota_image_add(
 	struct ota_image *image, struct ota_bytes data, struct ota_error *err)
 {
@@ -17,6 +48,8 @@ enum ota_code ota_image_add(
 		return ota_fail(err, OTA_E_DECODER,
 			"the patch makes more than the %" PRIu64 " bytes of the image",
 			image->len);
+	if (data.len > 0)
+		data = drop_present(image, data);
 	if (data.len == 0)
 		return OTA_OK;
 

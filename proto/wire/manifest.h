@@ -41,7 +41,7 @@ enum {
 };
 
 /* Numbers on the wire: append, never reuse. */
-enum ota_codec_id { OTA_CODEC_FULL = 1, OTA_CODEC_VCDIFF = 2 };
+enum ota_codec_id { OTA_CODEC_FULL = 1, OTA_CODEC_VCDIFF = 2, OTA_CODEC_PREDICT = 3 };
 
 struct ota_manifest {
 	uint8_t codec; /* enum ota_codec_id; not checked against the codecs built in */
