@@ -280,6 +280,7 @@ enum ota_code ota_align(struct ota_bytes from, struct ota_bytes to,
 	OTA_AUTO(ota_runs_fini) struct ota_runs runs = { 0 };
 	struct aligner a = { .pair = { from, to }, .progress = progress, .out = &runs };
 	struct ota_run all = { .len = to.len };
+	struct ota_runs todo = { &all, 1, 1 };
 	enum ota_code rc;
 
 	if (from.len > INT32_MAX)
@@ -287,8 +288,8 @@ enum ota_code ota_align(struct ota_bytes from, struct ota_bytes to,
 	rc = from.len > 0 && to.len > 0 ? align(&a) : OTA_OK;
 	if (rc != OTA_OK)
 		return rc;
-	ota_runs_tidy(&runs, &a.pair);
-	ota_runs_extend(&runs, &a.pair, &(struct ota_runs){ &all, 1, 1 });
+	ota_runs_tidy(&runs, &a.pair, &todo);
+	ota_runs_extend(&runs, &a.pair, &todo);
 	ota_runs_fini(out);
 	*out = runs;
 	runs = (struct ota_runs){ 0 };

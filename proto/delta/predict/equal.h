@@ -7,33 +7,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/** Eight bytes in the order of this machine: only good for comparing and hashing. */
+/** Eight bytes, the first lowest. */
 static inline uint64_t ota_load8(const uint8_t *at)
 {
 	uint64_t word;
 
 	memcpy(&word, at, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
 	return word;
-}
-
-/** Of the eight bytes that differ in `diff`, how many at the front are equal. */
-static inline size_t ota_equal_front(uint64_t diff)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	return (size_t)__builtin_clzll(diff) / 8;
-#else
-	return (size_t)__builtin_ctzll(diff) / 8;
-#endif
-}
-
-/** The same from the back. */
-static inline size_t ota_equal_back(uint64_t diff)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	return (size_t)__builtin_ctzll(diff) / 8;
-#else
-	return (size_t)__builtin_clzll(diff) / 8;
-#endif
 }
 
 /** How many of the first max bytes at a and b are equal, up to the first that differ. */
@@ -45,7 +28,7 @@ static inline size_t ota_equal_len(const uint8_t *a, const uint8_t *b, size_t ma
 		uint64_t diff = ota_load8(a + len) ^ ota_load8(b + len);
 
 		if (diff != 0)
-			return len + ota_equal_front(diff);
+			return len + (size_t)__builtin_ctzll(diff) / 8;
 	}
 	while (len < max && a[len] == b[len])
 		len++;
@@ -61,7 +44,7 @@ static inline size_t ota_equal_len_back(const uint8_t *a, const uint8_t *b, size
 		uint64_t diff = ota_load8(a - len - 8) ^ ota_load8(b - len - 8);
 
 		if (diff != 0)
-			return len + ota_equal_back(diff);
+			return len + (size_t)__builtin_clzll(diff) / 8;
 	}
 	while (len < max && a[-(ptrdiff_t)len - 1] == b[-(ptrdiff_t)len - 1])
 		len++;

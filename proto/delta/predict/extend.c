@@ -164,15 +164,22 @@ static size_t take_in(struct ota_run *at, size_t count, struct ota_run run,
 	return count + 1;
 }
 
-void ota_runs_tidy(struct ota_runs *runs, const struct ota_pair_of_bytes *pair)
+void ota_runs_tidy(struct ota_runs *runs, const struct ota_pair_of_bytes *pair,
+	const struct ota_runs *todo)
 {
-	size_t count = 0;
+	size_t done = 0, i = 0;
 
-	for (size_t i = 0; i < runs->count; i++)
-		count = take_in(runs->at, count, runs->at[i], pair);
-	if (count > 0 && worth_of_run(pair, &runs->at[count - 1]) < OTA_RUN_COST)
-		count--;
-	runs->count = count;
+	for (size_t k = 0; k < todo->count; k++) {
+		struct ota_run *first = runs->at + done;
+		size_t end = todo->at[k].to + todo->at[k].len, count = 0;
+
+		for (; i < runs->count && runs->at[i].to < end; i++)
+			count = take_in(first, count, runs->at[i], pair);
+		if (count > 0 && worth_of_run(pair, &first[count - 1]) < OTA_RUN_COST)
+			count--;
+		done += count;
+	}
+	runs->count = done;
 }
 
 static void lengthen(struct ota_run *run, size_t before, size_t after)

@@ -45,8 +45,9 @@ void ota_share(const struct ota_pair_of_bytes *pair, const struct ota_place plac
 	size_t *mine, size_t *theirs);
 
 /** Join runs of one diagonal over what is short between them, drop those not worth it.
- *  Time is linear in the bytes covered. */
-void ota_runs_tidy(struct ota_runs *runs, const struct ota_pair_of_bytes *pair);
+ *  todo as below. Time is linear in the bytes covered. */
+void ota_runs_tidy(struct ota_runs *runs, const struct ota_pair_of_bytes *pair,
+	const struct ota_runs *todo);
 
 /**
  * Extend each run into the gaps before and after it.
