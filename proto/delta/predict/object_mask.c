@@ -19,6 +19,7 @@ enum {
 	SYM64_LEN = 24,
 	SYM32_LEN = 16,
 	OPCODE_PUSH = 0x68,
+	CODE_SHOWN = 0xff00, /* bits of a hash; each code's fields have the second byte */
 };
 
 struct masker {
@@ -171,9 +172,12 @@ static bool is_code(uint8_t kind)
 	return kind <= OTA_REGION_ARM_PLT;
 }
 
-/* Say at each reference what is at its target. */
+/* Say at each reference what is at its target; in code in one byte of the field, so that
+ * code that has changed little still looks alike. */
 static void tell_region(struct masker *m, const struct ota_region *region)
 {
+	uint64_t shown = is_code(region->kind) ? CODE_SHOWN : UINT64_MAX;
+
 	for (uint64_t at = 0; at < region->len; at += OTA_REF_PAGE) {
 		if (!scan_page(m, region, at))
 			return;
@@ -181,7 +185,7 @@ static void tell_region(struct masker *m, const struct ota_region *region)
 			const struct ota_ref *ref = &m->refs->at[i];
 
 			put_field(m->out + region->offset + at + ref->at,
-				look(m, ref->target), ota_ref_form(ref->form));
+				look(m, ref->target) & shown, ota_ref_form(ref->form));
 		}
 	}
 }
