@@ -1,8 +1,9 @@
 /* What an image has inside: container, packing, bytes packed, then for each member its
  * length, the digest of its content and its path.
- * usage: members IMAGE */
+ * usage: members [--holes] IMAGE */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -24,6 +25,15 @@ static struct ota_bytes map(const char *path)
 	return (struct ota_bytes){ at, (size_t)st.st_size };
 }
 
+static void add_zeros(struct ota_hasher *hasher, uint64_t len)
+{
+	static const uint8_t zeros[4096];
+
+	for (; len > sizeof zeros; len -= sizeof zeros)
+		ota_hasher_add(hasher, (struct ota_bytes){ zeros, sizeof zeros });
+	ota_hasher_add(hasher, (struct ota_bytes){ zeros, len });
+}
+
 static void show(struct ota_bytes image, const struct ota_members *found,
 	const struct ota_member *member)
 {
@@ -35,8 +45,11 @@ static void show(struct ota_bytes image, const struct ota_members *found,
 	for (uint32_t i = 0; i < member->extent_count; i++) {
 		const struct ota_extent *e = &found->extents[member->extent_first + i];
 
-		ota_hasher_add(
-			&hasher, (struct ota_bytes){ image.at + e->offset, e->len });
+		if (e->offset == OTA_HOLE)
+			add_zeros(&hasher, e->len);
+		else
+			ota_hasher_add(&hasher,
+				(struct ota_bytes){ image.at + e->offset, e->len });
 	}
 	digest = ota_hasher_result(&hasher);
 	ota_digest_hex(&digest, hex);
@@ -54,11 +67,13 @@ static long now_us(void)
 int main(int argc, char **argv)
 {
 	OTA_AUTO(ota_members_fini) struct ota_members found = { 0 };
-	struct ota_bytes image = argc == 2 ? map(argv[1]) : (struct ota_bytes){ 0 };
+	bool holes = argc == 3 && strcmp(argv[1], "--holes") == 0;
+	struct ota_bytes image = argc > 1 ? map(argv[argc - 1]) : (struct ota_bytes){ 0 };
 	const char *advice;
 	long begun = now_us();
 
-	if (image.at == NULL || ota_members_find(image, &found) != OTA_OK)
+	if (image.at == NULL || (holes ? ota_members_find_sparse : ota_members_find)(
+					image, &found) != OTA_OK)
 		return 1;
 	fprintf(stderr, "%ld us\n", now_us() - begun);
 	advice = ota_members_advice(&found);

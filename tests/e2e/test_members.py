@@ -58,9 +58,10 @@ class Members(unittest.TestCase):
         make_folder(cls.folder)
         cls.content = content_of(cls.folder)
 
-    def find(self, image):
+    def find(self, image, *options):
         """(container, packing, packed bytes, advice) and path -> digest"""
-        done = subprocess.run([MEMBERS, image], capture_output=True, text=True, check=True)
+        done = subprocess.run([MEMBERS, *options, image], capture_output=True, text=True,
+                              check=True)
         head, *lines = done.stdout.splitlines()
         container, packing, packed, advice = head.split(' ', 3)
         found = {}
@@ -115,15 +116,23 @@ class Members(unittest.TestCase):
         self.assertEqual(found['again'], self.content['large'])
         self.assertEqual(len(found), 3000 + len(self.content))
 
-    def test_a_file_with_holes_is_no_member(self):
+    def test_a_file_with_holes_is_a_member_for_who_asks(self):
         folder = self.dir / 'holes'
         folder.mkdir()
-        (folder / 'sparse').write_bytes(b'x' * 4096 + bytes(8192) + b'x' * 4096)
-        (folder / 'sparse-end').write_bytes(b'x' * 4096 + bytes(4096))
+        (folder / 'sparse').write_bytes(b'y' * 4096 + bytes(8192) + b'v' * 4096)
+        (folder / 'sparse-begin').write_bytes(bytes(4096) + b'u' * 4097)
+        (folder / 'sparse-end').write_bytes(b'z' * 4096 + bytes(4096))
         (folder / 'whole').write_bytes(b'x' * 9000)
+        content = content_of(folder)
+        (folder / 'hole').write_bytes(b'x' * 5000 + bytes(40960))
         for options in ((), ('-O', '^extents,^64bit')):
-            _, found = self.find(self.ext('-b', '4096', *options, folder=folder))
-            self.assertEqual(list(found), ['whole'])
+            image = self.ext('-b', '4096', *options, folder=folder)
+            self.assertEqual(list(self.find(image)[1]), ['whole'])
+            self.assertEqual(self.find(image, '--holes')[1], content)
+        image = self.dir / 'holes.img'
+        run('mksquashfs', folder, image, '-noappend', '-noD', '-noF', '-b', '4096')
+        self.assertEqual(list(self.find(image)[1]), ['whole'])
+        self.assertEqual(self.find(image, '--holes')[1], content)
 
     def squashfs(self, *options):
         image = self.dir / 'squashfs.img'

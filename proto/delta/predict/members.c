@@ -110,6 +110,16 @@ static int beginning_order(const void *left, const void *right)
 	return (a->offset > b->offset) - (a->offset < b->offset);
 }
 
+/* By its first bytes that lie anywhere. */
+static struct beginning begin_of(const struct ota_finder *finder, uint32_t index)
+{
+	const struct ota_extent *e =
+		&finder->extents[finder->members[index].extent_first];
+
+	return (struct beginning){ e->offset == OTA_HOLE ? e[1].offset : e->offset,
+		index };
+}
+
 static void put(const struct ota_finder *finder, uint32_t index, struct ota_members *out)
 {
 	const struct ota_found *found = &finder->members[index];
@@ -143,9 +153,7 @@ static OTA_CHECKED enum ota_code finish(
 		made.extents == NULL)
 		return OTA_E_NOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		order[i] = (struct beginning){
-			finder->extents[finder->members[i].extent_first].offset, i
-		};
+		order[i] = begin_of(finder, i);
 	qsort(order, count, sizeof *order, beginning_order);
 	made.paths = (char *)finder->paths.at;
 	finder->paths = (struct ota_buf){ 0 };
@@ -156,9 +164,11 @@ static OTA_CHECKED enum ota_code finish(
 	return OTA_OK;
 }
 
-enum ota_code ota_members_find(struct ota_bytes image, struct ota_members *out)
+static OTA_CHECKED enum ota_code find(
+	struct ota_bytes image, bool takes_holes, struct ota_members *out)
 {
-	OTA_AUTO(ota_finder_fini) struct ota_finder finder = { .work = image.len };
+	OTA_AUTO(ota_finder_fini)
+	struct ota_finder finder = { .work = image.len, .takes_holes = takes_holes };
 	const char *container;
 	enum ota_code rc;
 
@@ -175,6 +185,16 @@ enum ota_code ota_members_find(struct ota_bytes image, struct ota_members *out)
 	if (rc == OTA_OK)
 		out->container = container;
 	return rc;
+}
+
+enum ota_code ota_members_find(struct ota_bytes image, struct ota_members *out)
+{
+	return find(image, false, out);
+}
+
+enum ota_code ota_members_find_sparse(struct ota_bytes image, struct ota_members *out)
+{
+	return find(image, true, out);
 }
 
 void ota_members_fini(struct ota_members *members)

@@ -13,9 +13,12 @@
 
 #include "proto/base/bytes.h"
 
+/** The offset of zeros that a file has and the image has not. */
+#define OTA_HOLE UINT64_MAX
+
 /** Bytes of a member that lie together in the image. */
 struct ota_extent {
-	uint64_t offset; /* in the image */
+	uint64_t offset; /* in the image; OTA_HOLE only for who asked for holes */
 	uint64_t len;    /* bytes */
 };
 
@@ -23,8 +26,8 @@ struct ota_member {
 	const char *path; /* borrowed from the list: "usr/lib/libc.so.6", UTF-8 or not */
 	uint32_t extent_first,
 		extent_count; /* in the list's extents, in the file's order */
-	uint64_t len; /* bytes of all extents. A file with holes or with compressed
-		       * blocks is no member. */
+	uint64_t len;         /* bytes of all extents. A file with compressed blocks is no
+			       * member, nor one with holes unless they were asked for. */
 };
 
 /** How an image, or a part of it, is held. */
@@ -44,7 +47,7 @@ struct ota_members {
 				     * "raw":      static text */
 	enum ota_packing packing;   /* of the whole, or of the file system's blocks */
 	uint64_t packed_len;        /* bytes of the image that are compressed content */
-	struct ota_member *members; /* owned, by offset of the first extent */
+	struct ota_member *members; /* owned, by offset of the first bytes */
 	struct ota_extent *extents; /* owned */
 	char *paths;                /* owned */
 	uint32_t member_count, extent_count;
@@ -52,6 +55,12 @@ struct ota_members {
 
 /** Find the members of an image. OTA_OK (out is the caller's) or OTA_E_NOMEM. */
 OTA_CHECKED enum ota_code ota_members_find(
+	struct ota_bytes image, struct ota_members *out);
+
+/** The same, and files with holes are members too, with extents at OTA_HOLE, unless they
+ *  have more of holes than of bytes. Makers of ext4 and squashfs leave holes for blocks
+ *  of zeros, which one in some hundred executables has, and large ones more often. */
+OTA_CHECKED enum ota_code ota_members_find_sparse(
 	struct ota_bytes image, struct ota_members *out);
 
 /** Release. Accepts zeroed members. */

@@ -141,7 +141,8 @@ static bool map_chunks(const struct erofs *fs, const struct inode *inode)
 		if (!ota_within(fs->volume->in, at, entry_len, &entry))
 			return false;
 		block = ota_at_le32(entry.at + entry_len - 4);
-		if (block == UINT32_MAX || !map_blocks(fs, block, len))
+		if (block == UINT32_MAX ? !ota_finder_hole(fs->volume, len)
+					: !map_blocks(fs, block, len))
 			return false;
 		left -= len;
 	}

@@ -131,7 +131,7 @@ struct mapping {
 	uint64_t left;   /* bytes that are not */
 };
 
-/* The next blocks of the file; what lies behind its end does not count. */
+/* The next blocks of the file, 0 for a hole; what lies behind its end does not count. */
 static bool map_blocks(struct mapping *map, uint64_t block, uint64_t count)
 {
 	uint64_t block_len = map->fs->block_len;
@@ -141,22 +141,34 @@ static bool map_blocks(struct mapping *map, uint64_t block, uint64_t count)
 		len = map->left;
 	map->blocks += count;
 	map->left -= len;
-	return block != 0 && block <= map->fs->volume->in.len / block_len &&
+	if (block == 0)
+		return ota_finder_hole(map->fs->volume, len);
+	return block <= map->fs->volume->in.len / block_len &&
 	       ota_finder_extent(map->fs->volume, block * block_len, len);
 }
 
-/* The extents in a leaf. A gap between them is a hole. */
+/* Up to a block of the file there is a hole. */
+static bool map_hole(struct mapping *map, uint64_t end)
+{
+	return end >= map->blocks &&
+	       (end == map->blocks || map_blocks(map, 0, end - map->blocks));
+}
+
+/* The extents in a leaf, holes between them, and room that was never written, which reads
+ * as zeros. */
 static bool map_leaf(struct mapping *map, struct ota_bytes node, uint32_t count)
 {
 	for (uint32_t i = 0; i < count && map->left > 0; i++) {
 		const uint8_t *e = node.at + (i + 1) * EXTENT_LEN;
+		uint64_t block = ota_at_le32(e + 8) | (uint64_t)ota_at_le16(e + 6) << 32;
 		uint32_t len = ota_at_le16(e + 4);
 
-		if (ota_at_le32(e) != map->blocks || len == 0 ||
-			len > EXTENT_WRITTEN_MAX ||
-			!map_blocks(map,
-				ota_at_le32(e + 8) | (uint64_t)ota_at_le16(e + 6) << 32,
-				len))
+		if (len > EXTENT_WRITTEN_MAX) {
+			len -= EXTENT_WRITTEN_MAX;
+			block = 0;
+		}
+		if (len == 0 || !map_hole(map, ota_at_le32(e)) ||
+			!map_blocks(map, block, len))
 			return false;
 	}
 	return true;
@@ -175,6 +187,14 @@ static bool enter(struct level *level, struct ota_bytes node, uint32_t depth)
 	       ota_at_le16(node.at + 6) == depth && level->count < node.len / EXTENT_LEN;
 }
 
+/* What no extent has is a hole up to the file's end. */
+static bool map_rest(struct mapping *map)
+{
+	uint64_t block_len = map->fs->block_len;
+
+	return map_hole(map, map->blocks + (map->left + block_len - 1) / block_len);
+}
+
 static bool map_extents(struct mapping *map, struct ota_bytes root)
 {
 	struct level levels[LEVELS_MAX + 1];
@@ -191,7 +211,7 @@ static bool map_extents(struct mapping *map, struct ota_bytes root)
 			return false;
 		if (down == depth || level->next == level->count) {
 			if (down == 0)
-				return map->left == 0;
+				return map_rest(map);
 			down--;
 			continue;
 		}
@@ -207,8 +227,8 @@ static bool map_extents(struct mapping *map, struct ota_bytes root)
 	return true;
 }
 
-/* The block that a tree of blocks of block numbers, `depth` levels high, has at an index.
- * 0 is a hole. */
+/* The block that a tree of block numbers, `depth` levels high, has at an index. 0 is a
+ * hole; a number that no image has stands for a tree that is damaged. */
 static uint64_t block_in(
 	const struct ext4 *fs, uint64_t block, unsigned depth, uint64_t index)
 {
@@ -219,8 +239,10 @@ static uint64_t block_in(
 	for (unsigned i = 1; i < depth; i++)
 		span *= fan;
 	for (; depth > 0; depth--) {
-		if (!block_of(fs, block, &node))
+		if (block == 0)
 			return 0;
+		if (!block_of(fs, block, &node))
+			return UINT64_MAX;
 		block = ota_at_le32(node.at + index / span % fan * 4);
 		span /= depth > 1 ? fan : 1;
 	}
@@ -300,6 +322,8 @@ static bool map_inode(const struct ext4 *fs, const struct inode *inode)
 	struct ota_bytes root = { inode->raw.at + BLOCKS_AT, BLOCKS_LEN };
 
 	ota_finder_begin(fs->volume->finder);
+	if (inode->len / 2 > fs->volume->in.len) /* mostly holes */
+		return false;
 	if ((inode->flags & IS_INLINE) != 0)
 		return map_inline(fs, inode);
 	if ((inode->flags & IS_EXTENTS) != 0)

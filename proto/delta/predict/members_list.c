@@ -62,12 +62,27 @@ bool ota_finder_extent(const struct ota_volume *volume, uint64_t offset, uint64_
 	if (finder->extent_count > finder->file_first) {
 		struct ota_extent *last = &finder->extents[finder->extent_count - 1];
 
-		if (last->offset + last->len == offset) {
+		if (last->offset != OTA_HOLE && last->offset + last->len == offset) {
 			last->len += len;
 			return true;
 		}
 	}
 	return len == 0 || add_extent(finder, offset, len);
+}
+
+bool ota_finder_hole(const struct ota_volume *volume, uint64_t len)
+{
+	struct ota_finder *finder = volume->finder;
+	bool is_first = finder->extent_count == finder->file_first;
+	struct ota_extent *last =
+		is_first ? NULL : &finder->extents[finder->extent_count - 1];
+
+	if (!finder->takes_holes || !ota_finder_spend(finder, 1) || len > volume->in.len)
+		return false;
+	if (last == NULL || last->offset != OTA_HOLE)
+		return len == 0 || add_extent(finder, OTA_HOLE, len);
+	last->len += len;
+	return true;
 }
 
 struct ota_extent *ota_finder_take(struct ota_finder *finder, uint32_t *count)
@@ -130,6 +145,20 @@ static bool add_path(
 	return rc == OTA_OK;
 }
 
+/* The length of a file. False if more of it is holes than bytes. */
+static bool measure(const struct ota_finder *finder, struct ota_found *found)
+{
+	uint64_t holes = 0;
+
+	for (uint32_t i = 0; i < found->extent_count; i++) {
+		const struct ota_extent *e = &finder->extents[found->extent_first + i];
+
+		found->len += e->len;
+		holes += e->offset == OTA_HOLE ? e->len : 0;
+	}
+	return holes <= found->len / 2;
+}
+
 void ota_finder_keep(
 	const struct ota_volume *volume, struct ota_name folder, struct ota_name name)
 {
@@ -147,10 +176,8 @@ void ota_finder_keep(
 		!grow(finder, &at, &finder->member_cap, sizeof *finder->members))
 		return;
 	finder->members = at;
-	if (!add_path(volume, folder, name))
+	if (!measure(finder, &found) || !add_path(volume, folder, name))
 		return;
-	for (uint32_t i = 0; i < found.extent_count; i++)
-		found.len += finder->extents[found.extent_first + i].len;
 	finder->members[finder->member_count++] = found;
 	finder->file_first = finder->extent_count;
 }
@@ -208,8 +235,9 @@ static uint32_t claims_of(const struct ota_finder *finder, struct claim *claims)
 			const struct ota_extent *e =
 				&finder->extents[m->extent_first + k];
 
-			claims[count++] =
-				(struct claim){ e->offset, e->offset + e->len, i };
+			if (e->offset != OTA_HOLE)
+				claims[count++] = (struct claim){ e->offset,
+					e->offset + e->len, i };
 		}
 	}
 	return count;

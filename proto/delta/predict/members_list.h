@@ -33,6 +33,7 @@ struct ota_finder {
 	uint64_t work;       /* steps left */
 	enum ota_packing packing;
 	uint64_t packed_len; /* bytes */
+	bool takes_holes;
 	bool nomem;
 };
 
@@ -58,6 +59,9 @@ void ota_finder_begin(struct ota_finder *finder);
 
 /** Add bytes of a volume to the file. False if they are not all there. */
 bool ota_finder_extent(const struct ota_volume *volume, uint64_t offset, uint64_t len);
+
+/** Add zeros to the file that lie nowhere. False if such files are not wanted. */
+bool ota_finder_hole(const struct ota_volume *volume, uint64_t len);
 
 /** The extents of the file, which is forgotten: an owned copy, or NULL if it has none. */
 struct ota_extent *ota_finder_take(struct ota_finder *finder, uint32_t *count);

@@ -200,6 +200,15 @@ static bool map_tail(const struct squashfs *fs, const struct file *file, uint64_
 	return ota_finder_extent(fs->volume, ota_at_le64(row.at) + file->tail, len);
 }
 
+/* A block that is not compressed; 0 bytes are a hole. */
+static bool map_block(
+	const struct ota_volume *volume, uint64_t at, uint32_t len, uint32_t want)
+{
+	if (len == 0)
+		return ota_finder_hole(volume, want);
+	return len == (IS_PLAIN | want) && ota_finder_extent(volume, at, want);
+}
+
 /* Make a file's content the finder's, unless some of it is compressed or a hole; what is
  * compressed is counted. */
 static bool map_file(const struct squashfs *fs, const struct file *file)
@@ -221,8 +230,7 @@ static bool map_file(const struct squashfs *fs, const struct file *file)
 		len = ota_at_le32(lens.at);
 		if ((len & IS_PLAIN) == 0)
 			ota_finder_packed(fs->volume->finder, fs->packing, len);
-		is_whole = is_whole && len == (IS_PLAIN | want) &&
-			   ota_finder_extent(fs->volume, at, want);
+		is_whole = is_whole && map_block(fs->volume, at, len, want);
 		at += len & (IS_PLAIN - 1);
 		left -= want;
 	}
