@@ -82,15 +82,16 @@ enum { SAME = sizeof same / sizeof same[0] };
 
 Test(partners, names_tell_who_comes_from_whom)
 {
-	struct ota_candidate from[SAME], to[SAME];
+	struct ota_candidate from[SAME + 1], to[SAME];
 	int32_t partner[SAME];
 
+	from[SAME] = candidate("usr/lib/libcrypto.a", content(3400, 0, 40));
 	for (unsigned i = 0; i < SAME; i++) {
 		from[i] = candidate(same[i].from == NULL ? "x/other" : same[i].from,
-			content(3000 + 100 * i, 0, i));
+			content(4000 + 100 * i, 0, i));
 		to[i] = candidate(same[i].to, content(3000 + 100 * i, 0, 50 + i));
 	}
-	cr_assert_eq(ota_partners(from, SAME, to, SAME, partner), OTA_OK);
+	cr_assert_eq(ota_partners(from, SAME + 1, to, SAME, partner), OTA_OK);
 	for (int32_t i = 0; i < SAME; i++)
 		cr_expect_eq(partner[i], same[i].from == NULL ? OTA_NO_PARTNER : i, "%s",
 			same[i].to);

@@ -169,7 +169,7 @@ void ota_runs_tidy(struct ota_runs *runs, const struct ota_pair_of_bytes *pair,
 {
 	size_t done = 0, i = 0;
 
-	for (size_t k = 0; k < todo->count; k++) {
+	for (size_t k = 0; k < todo->count && runs->count > 0; k++) {
 		struct ota_run *first = runs->at + done;
 		size_t end = todo->at[k].to + todo->at[k].len, count = 0;
 
