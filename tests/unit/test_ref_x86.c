@@ -49,9 +49,10 @@ static const struct kit_ref_case cases[] = {
 			{ "x86 rel32, imm8", 33, 0x3026 }, { "x86 rel32", 43, 0x302f },
 			{ "x86 rel32, imm8", 52, 0x3039 } } },
 	{ "an opcode inside of a number is none", OTA_REGION_X64,
-		"48b8 e8000100 00e80001 ; movabs rax, 0x0100e80000010\n"
-		"48690d 00100000 e8000100 ; imul rcx, [rip + 0x1000], 0x100e8\n",
-		0x2000, 0, { { "x86 rel32, imm32", 13, 0x3015 } } },
+		"48b810000000e8000100 ; movabs rax, 0x100e800000010\n"
+		"0000 ; add [rax], al\n"
+		"48690d00100000e8000100 ; imul rcx, [rip + 0x1000], 0x100e8\n",
+		0x2000, 0, { { "x86 rel32, imm32", 15, 0x3017 } } },
 	{ "nothing that leaves the object", OTA_REGION_X64,
 		"e800000300 ; call 0x32005: not code\n"
 		"488d0500001000 ; lea rax, [rip + 0x100000]\n",

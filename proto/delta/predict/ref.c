@@ -10,6 +10,9 @@ static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 	[OTA_REGION_A64] = &ota_kind_a64,
 	[OTA_REGION_X64] = &ota_kind_x64,
 	[OTA_REGION_X86] = &ota_kind_x86,
+	[OTA_REGION_T32] = &ota_kind_t32,
+	[OTA_REGION_A32] = &ota_kind_a32,
+	[OTA_REGION_ARM_PLT] = &ota_kind_arm_plt,
 	[OTA_REGION_RELA64] = &ota_kind_rela64,
 	[OTA_REGION_RELA32] = &ota_kind_rela32,
 	[OTA_REGION_REL32] = &ota_kind_rel32,
@@ -30,6 +33,8 @@ static const struct ota_ref_form *const families[] = {
 	[OTA_FORMS_WORD / OTA_FAMILY_FORMS] = ota_forms_word,
 	[OTA_FORMS_A64 / OTA_FAMILY_FORMS] = ota_forms_a64,
 	[OTA_FORMS_X86 / OTA_FAMILY_FORMS] = ota_forms_x86,
+	[OTA_FORMS_T32 / OTA_FAMILY_FORMS] = ota_forms_t32,
+	[OTA_FORMS_A32 / OTA_FAMILY_FORMS] = ota_forms_a32,
 	[OTA_FORMS_A64_FRAME / OTA_FAMILY_FORMS] = ota_forms_a64_frame,
 };
 
@@ -41,9 +46,7 @@ static const char *const texts[OTA_REGION_KIND_COUNT] = {
 
 const struct ota_ref_kind *ota_ref_kind(uint8_t number)
 {
-	if (number >= OTA_REGION_KIND_COUNT)
-		return NULL;
-	return kinds[number] != NULL ? kinds[number] : &plain;
+	return number < OTA_REGION_KIND_COUNT ? kinds[number] : NULL;
 }
 
 const char *ota_ref_kind_text(uint8_t number)

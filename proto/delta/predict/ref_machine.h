@@ -13,8 +13,9 @@ enum {
 	OTA_FORMS_WORD = 0 * OTA_FAMILY_FORMS,
 	OTA_FORMS_A64 = 1 * OTA_FAMILY_FORMS,
 	OTA_FORMS_X86 = 2 * OTA_FAMILY_FORMS,
-	OTA_FORMS_ARM = 3 * OTA_FAMILY_FORMS,
-	OTA_FORMS_A64_FRAME = 4 * OTA_FAMILY_FORMS,
+	OTA_FORMS_T32 = 3 * OTA_FAMILY_FORMS,
+	OTA_FORMS_A32 = 4 * OTA_FAMILY_FORMS,
+	OTA_FORMS_A64_FRAME = 5 * OTA_FAMILY_FORMS,
 };
 
 /** Whole words that hold an address: forms that any machine may use. */
@@ -37,11 +38,16 @@ enum { OTA_KERNEL64_BITS = 27 };
 extern const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_x86[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_t32[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_a32[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a64_frame[OTA_FAMILY_FORMS];
 
 extern const struct ota_ref_kind ota_kind_a64;
 extern const struct ota_ref_kind ota_kind_x64;
 extern const struct ota_ref_kind ota_kind_x86;
+extern const struct ota_ref_kind ota_kind_t32;
+extern const struct ota_ref_kind ota_kind_a32;
+extern const struct ota_ref_kind ota_kind_arm_plt;
 extern const struct ota_ref_kind ota_kind_rela64;
 extern const struct ota_ref_kind ota_kind_rela32;
 extern const struct ota_ref_kind ota_kind_rel32;
@@ -128,6 +134,13 @@ static inline bool ota_in_object(const struct ota_scan *scan, int64_t address)
 static inline bool ota_in_text(const struct ota_scan *scan, int64_t address)
 {
 	return address >= scan->bounds.text_low && address < scan->bounds.text_high;
+}
+
+/** True if the object is linked where it runs, so that its code may hold absolute
+ *  addresses. Objects that can be loaded anywhere lie from 0 on. */
+static inline bool ota_is_fixed(const struct ota_scan *scan)
+{
+	return scan->bounds.low < 0 || scan->bounds.low >= 0x8000;
 }
 
 /** The first position of a scan, from `before` bytes before the page on, whose address is

@@ -8,7 +8,6 @@ enum {
 	WARM_UP = 64,  /* bytes before a page, to get into step */
 	INSN_MAX = 15, /* bytes of the longest instruction */
 	UNLINKED = -5, /* a relocatable object has distances from here to 0 */
-	POINTER_MIN = 0x10000,
 };
 
 /* Distances count from the end of the instruction; a form for each number of bytes that
@@ -360,16 +359,9 @@ static void add_all(struct sweep *sweep, int32_t at, const struct insn *insn)
 		add_absolute(sweep, at + (int32_t)insn->imm);
 }
 
-/* Objects that can be loaded anywhere have no absolute addresses in code; they lie from 0
- * on. */
-static bool is_fixed(const struct ota_bounds *bounds)
-{
-	return bounds->low < 0 || bounds->low >= POINTER_MIN;
-}
-
 static void scan_code(const struct ota_scan *scan, struct ota_refs *refs, bool is_64)
 {
-	struct sweep sweep = { scan, refs, is_64, is_fixed(&scan->bounds) };
+	struct sweep sweep = { scan, refs, is_64, ota_is_fixed(scan) };
 	int32_t at = -(int32_t)scan->before, end = ota_scan_end(scan);
 
 	while (at < (int32_t)scan->len) {
