@@ -17,7 +17,7 @@ struct kit_program {
 	uint64_t new_address; /* of the new program less that of the old one */
 };
 
-enum { KIT_NO_STRAY = UINT32_MAX, KIT_PAIRS_MAX = 4, KIT_COVERS_MAX = 512 };
+enum { KIT_NO_STRAY = INT32_MAX, KIT_PAIRS_MAX = 4, KIT_COVERS_MAX = 512 };
 
 /** Tables with room to be filled. */
 struct kit_tables {
