@@ -112,6 +112,25 @@ Test(members, bytes_that_two_files_claim_belong_to_the_first)
 	cr_expect_null(member(&again, "/numbers"));
 }
 
+/* In a folder of ext2 the number of an inode stands before the length and name. */
+Test(members, a_folder_that_is_in_itself_adds_nothing)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf image = { 0 };
+	OTA_AUTO(ota_members_fini) struct ota_members found = { 0 };
+	unsigned changed = 0;
+
+	load("ext2", &image);
+	for (size_t at = 8; at + 5 <= image.len; at++)
+		if (memcmp(image.at + at, "hello", 5) == 0 && image.at[at - 2] == 5) {
+			image.at[at - 8] = 2; /* the root */
+			changed++;
+		}
+	cr_assert_eq(changed, 1);
+	cr_assert(ota_members_find(ota_buf_bytes(&image), &found) == OTA_OK);
+	cr_expect_null(member(&found, "/hello"));
+	cr_expect_eq(found.member_count, 2, "%u", found.member_count);
+}
+
 Test(members, an_image_without_structure_is_raw)
 {
 	static const char *const images[] = { "", "x",
