@@ -168,24 +168,24 @@ LO12(4)
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS] = {
-	A64(FORM_B) = { "a64 b", 4, false, { 0xff, 0xff, 0xff, 0x03 }, read_b, write_b },
+	A64(FORM_B) = { "a64 b", 4, false, { 0xff, 0xff, 0xff, 0x03 }, read_b, write_b, OTA_SCOPE_OBJECT },
 	A64(FORM_IMM19) = { "a64 b.cond", 4, false, { 0xe0, 0xff, 0xff },
-		read_imm19, write_imm19 },
-	A64(FORM_TBZ) = { "a64 tbz", 4, false, { 0xe0, 0xff, 0x07 }, read_tbz, write_tbz },
+		read_imm19, write_imm19, OTA_SCOPE_OBJECT },
+	A64(FORM_TBZ) = { "a64 tbz", 4, false, { 0xe0, 0xff, 0x07 }, read_tbz, write_tbz, OTA_SCOPE_OBJECT },
 	A64(FORM_ADR) = { "a64 adr", 4, false, { 0xe0, 0xff, 0xff, 0x60 },
-		read_adr, write_adr },
+		read_adr, write_adr, OTA_SCOPE_OBJECT },
 	A64(FORM_ADRP) = { "a64 adrp", 4, false, { 0xe0, 0xff, 0xff, 0x60 },
-		read_adrp, write_adrp },
+		read_adrp, write_adrp, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12 + 0) = { "a64 lo12", 4, false, { 0x00, 0xfc, 0x3f },
-		read_lo12_0, write_lo12_0 },
+		read_lo12_0, write_lo12_0, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12 + 1) = { "a64 lo12 / 2", 4, false, { 0x00, 0xfc, 0x1f },
-		read_lo12_1, write_lo12_1 },
+		read_lo12_1, write_lo12_1, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12 + 2) = { "a64 lo12 / 4", 4, false, { 0x00, 0xfc, 0x0f },
-		read_lo12_2, write_lo12_2 },
+		read_lo12_2, write_lo12_2, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12 + 3) = { "a64 lo12 / 8", 4, false, { 0x00, 0xfc, 0x07 },
-		read_lo12_3, write_lo12_3 },
+		read_lo12_3, write_lo12_3, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12_LAST) = { "a64 lo12 / 16", 4, false, { 0x00, 0xfc, 0x03 },
-		read_lo12_4, write_lo12_4 },
+		read_lo12_4, write_lo12_4, OTA_SCOPE_OBJECT },
 };
 
 /* Instructions that hold an address alone. */

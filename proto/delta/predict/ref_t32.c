@@ -173,15 +173,15 @@ static bool write_movt(uint8_t *field, const struct ota_spot *spot, int64_t targ
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_t32[OTA_FAMILY_FORMS] = {
-	T32(FORM_BL) = { "t32 bl", 4, false, { 0xff, 0x07, 0xff, 0x2f }, read_bl, write_bl },
+	T32(FORM_BL) = { "t32 bl", 4, false, { 0xff, 0x07, 0xff, 0x2f }, read_bl, write_bl, OTA_SCOPE_OBJECT },
 	T32(FORM_BLX) = { "t32 blx", 4, false, { 0xff, 0x07, 0xfe, 0x2f },
-		read_blx, write_blx },
+		read_blx, write_blx, OTA_SCOPE_OBJECT },
 	T32(FORM_B_COND) = { "t32 b.cond", 4, false, { 0x3f, 0x04, 0xff, 0x2f },
-		read_b_cond, write_b_cond },
+		read_b_cond, write_b_cond, OTA_SCOPE_OBJECT },
 	T32(FORM_MOVW) = { "t32 movw", 4, false, { 0x0f, 0x04, 0xff, 0x70 },
-		read_movw, write_movw },
+		read_movw, write_movw, OTA_SCOPE_OBJECT },
 	T32(FORM_MOVT) = { "t32 movt", 4, false, { 0x0f, 0x04, 0xff, 0x70 },
-		read_movt, write_movt },
+		read_movt, write_movt, OTA_SCOPE_OBJECT },
 };
 
 /* By the bits of the second half that tell the branches apart; conditions 14 and 15 are

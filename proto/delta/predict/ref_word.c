@@ -207,20 +207,20 @@ static bool write_index24(uint8_t *field, const struct ota_spot *spot, int64_t t
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS] = {
-	WORD(OTA_WORD_ABS64) = { "abs64", 8, false, ALL8, read_abs64, write_abs64 },
-	WORD(OTA_WORD_SIGNED32) = { "signed32", 4, false, ALL4, read_signed32, write_signed32 },
-	WORD(OTA_WORD_ABS32) = { "abs32", 4, false, ALL4, read_abs32, write_abs32 },
+	WORD(OTA_WORD_ABS64) = { "abs64", 8, false, ALL8, read_abs64, write_abs64, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_SIGNED32) = { "signed32", 4, false, ALL4, read_signed32, write_signed32, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_ABS32) = { "abs32", 4, false, ALL4, read_abs32, write_abs32, OTA_SCOPE_OBJECT },
 	WORD(OTA_WORD_CODE32) = { "code32", 4, false, { 0xfe, 0xff, 0xff, 0xff },
-		read_code32, write_code32 },
-	WORD(OTA_WORD_SELF32) = { "self32", 4, false, ALL4, read_self32, write_self32 },
-	WORD(OTA_WORD_BACK32) = { "back32", 4, false, ALL4, read_back32, write_back32 },
-	WORD(OTA_WORD_BASE32) = { "base32", 4, true, ALL4, read_base32, write_base32 },
+		read_code32, write_code32, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_SELF32) = { "self32", 4, false, ALL4, read_self32, write_self32, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_BACK32) = { "back32", 4, false, ALL4, read_back32, write_back32, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_BASE32) = { "base32", 4, true, ALL4, read_base32, write_base32, OTA_SCOPE_OBJECT },
 	WORD(OTA_WORD_SELF31) = { "self31", 4, false, { 0xff, 0xff, 0xff, 0x7f },
-		read_self31, write_self31 },
+		read_self31, write_self31, OTA_SCOPE_OBJECT },
 	WORD(OTA_WORD_KERNEL64) = { "kernel64", 8, false, { 0xff, 0xff, 0xff, 0x07 },
-		read_kernel64, write_kernel64 },
-	WORD(OTA_WORD_INDEX32) = { "index32", 4, true, ALL4, read_index32, write_index32 },
+		read_kernel64, write_kernel64, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_INDEX32) = { "index32", 4, true, ALL4, read_index32, write_index32, OTA_SCOPE_OBJECT },
 	WORD(OTA_WORD_INDEX24) = { "index24", 3, true, { 0xff, 0xff, 0xff },
-		read_index24, write_index24 },
+		read_index24, write_index24, OTA_SCOPE_OBJECT },
 };
 /* clang-format on */

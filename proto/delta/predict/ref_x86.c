@@ -61,10 +61,10 @@ REL(4)
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_x86[OTA_FAMILY_FORMS] = {
-	X86(FORM_REL) = { "x86 rel32", 4, false, ALL4, read_rel_0, write_rel_0 },
-	X86(FORM_REL_1) = { "x86 rel32, imm8", 4, false, ALL4, read_rel_1, write_rel_1 },
-	X86(FORM_REL_2) = { "x86 rel32, imm16", 4, false, ALL4, read_rel_2, write_rel_2 },
-	X86(FORM_REL_4) = { "x86 rel32, imm32", 4, false, ALL4, read_rel_4, write_rel_4 },
+	X86(FORM_REL) = { "x86 rel32", 4, false, ALL4, read_rel_0, write_rel_0, OTA_SCOPE_OBJECT },
+	X86(FORM_REL_1) = { "x86 rel32, imm8", 4, false, ALL4, read_rel_1, write_rel_1, OTA_SCOPE_OBJECT },
+	X86(FORM_REL_2) = { "x86 rel32, imm16", 4, false, ALL4, read_rel_2, write_rel_2, OTA_SCOPE_OBJECT },
+	X86(FORM_REL_4) = { "x86 rel32, imm32", 4, false, ALL4, read_rel_4, write_rel_4, OTA_SCOPE_OBJECT },
 };
 
 /* What follows an opcode, one letter for each of a map of 256:
