@@ -105,13 +105,13 @@ static bool write_plt(uint8_t *field, const struct ota_spot *spot, int64_t targe
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_a32[OTA_FAMILY_FORMS] = {
-	A32(FORM_B) = { "a32 b", 4, false, { 0xff, 0xff, 0xff, 0x00 }, read_b, write_b },
+	A32(FORM_B) = { "a32 b", 4, false, { 0xff, 0xff, 0xff, 0x00 }, read_b, write_b, OTA_SCOPE_OBJECT },
 	A32(FORM_MOVW) = { "a32 movw", 4, false, { 0xff, 0x0f, 0x0f, 0x00 },
-		read_movw, write_movw },
+		read_movw, write_movw, OTA_SCOPE_OBJECT },
 	A32(FORM_MOVT) = { "a32 movt", 4, false, { 0xff, 0x0f, 0x0f, 0x00 },
-		read_movt, write_movt },
+		read_movt, write_movt, OTA_SCOPE_OBJECT },
 	A32(FORM_PLT) = { "arm plt", PLT_LEN, false, { 0xff, 0, 0, 0, 0xff, 0, 0, 0, 0xff, 0x0f },
-		read_plt, write_plt },
+		read_plt, write_plt, OTA_SCOPE_OBJECT },
 };
 /* clang-format on */
 
@@ -119,8 +119,8 @@ struct sweep {
 	const struct ota_scan *scan; /* borrowed */
 	struct ota_refs *refs;       /* borrowed */
 	bool has_absolute;           /* words may be addresses */
-	int64_t pair[REGISTERS];     /* what a MOVW began */
-	int32_t until[REGISTERS];    /* positions; a MOVT before may end it */
+	int64_t pair[REGISTERS];     /* what a MOVW began .. */
+	int32_t pair_at[REGISTERS];  /* .. and where its MOVT ends it */
 };
 
 static void add(struct sweep *sweep, int32_t at, unsigned form, int64_t target)
@@ -145,8 +145,8 @@ static bool is_branch(uint32_t insn)
 	return (insn & 0x0e000000) == 0x0a000000 && insn >> 28 != CONDITION_NONE;
 }
 
-/* What the MOVT after a MOVW makes of it; -1 if there is none. */
-static int64_t find_pair(const struct ota_scan *scan, int32_t at)
+/* Where the MOVT after a MOVW is; INT32_MAX if there is none. */
+static int32_t find_movt(const struct ota_scan *scan, int32_t at)
 {
 	uint32_t movw = ota_word32(scan->at + at);
 
@@ -158,30 +158,35 @@ static int64_t find_pair(const struct ota_scan *scan, int32_t at)
 			break;
 		insn = ota_word32(scan->at + next);
 		if ((is_movw(insn) || is_movt(insn)) && ((insn ^ movw) & 0xf000) == 0)
-			return is_movt(insn)
-				       ? (int64_t)half_get(insn) << 16 | half_get(movw)
-				       : -1;
+			return is_movt(insn) ? next : INT32_MAX;
 	}
-	return -1;
+	return INT32_MAX;
 }
 
-static void step_movw(struct sweep *sweep, int32_t at, uint32_t reg)
+static void step_movw(struct sweep *sweep, int32_t at, uint32_t insn)
 {
-	int64_t target = find_pair(sweep->scan, at);
+	const struct ota_scan *scan = sweep->scan;
+	uint32_t reg = insn >> 12 & 15;
+	int32_t movt = find_movt(scan, at);
+	int64_t target;
 
-	sweep->until[reg] = INT32_MIN;
-	if (!ota_in_object(sweep->scan, target))
+	sweep->pair_at[reg] = INT32_MAX;
+	if (movt == INT32_MAX)
+		return;
+	target = (int64_t)half_get(ota_word32(scan->at + movt)) << 16 | half_get(insn);
+	if (!ota_in_object(scan, target))
 		return;
 	add(sweep, at, FORM_MOVW, target);
 	sweep->pair[reg] = target;
-	sweep->until[reg] = at + LOOK_AHEAD * INSN_LEN;
+	sweep->pair_at[reg] = movt;
 }
 
-static void step_movt(struct sweep *sweep, int32_t at, uint32_t reg)
+static void step_movt(struct sweep *sweep, int32_t at, uint32_t insn)
 {
-	if (at <= sweep->until[reg])
+	uint32_t reg = insn >> 12 & 15;
+
+	if (at == sweep->pair_at[reg])
 		add(sweep, at, FORM_MOVT, sweep->pair[reg]);
-	sweep->until[reg] = INT32_MIN;
 }
 
 /* A branch to itself is what the linker has still to fill in. */
@@ -203,9 +208,9 @@ static void step(struct sweep *sweep, int32_t at)
 	else if (is_branch(insn))
 		step_branch(sweep, at);
 	else if (sweep->has_absolute && is_movw(insn))
-		step_movw(sweep, at, insn >> 12 & 15);
+		step_movw(sweep, at, insn);
 	else if (sweep->has_absolute && is_movt(insn))
-		step_movt(sweep, at, insn >> 12 & 15);
+		step_movt(sweep, at, insn);
 }
 
 static void scan_a32(const struct ota_scan *scan, struct ota_refs *refs)
@@ -215,7 +220,7 @@ static void scan_a32(const struct ota_scan *scan, struct ota_refs *refs)
 	};
 
 	for (int i = 0; i < REGISTERS; i++)
-		sweep.until[i] = INT32_MIN;
+		sweep.pair_at[i] = INT32_MAX;
 	for (int32_t at = ota_first_aligned(scan, INSN_LEN);
 		at < (int32_t)scan->len && at + INSN_LEN <= ota_scan_end(scan);
 		at += INSN_LEN)
