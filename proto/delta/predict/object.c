@@ -23,6 +23,8 @@ static enum ota_code parse(struct ota_build *build)
 	if (ota_elf_open(build->in, &elf)) {
 		build->object.machine = elf.machine;
 		build->object.is_64 = elf.is_64;
+		if (elf.type == OTA_ET_REL)
+			return ota_object_rel(&elf, build);
 		return ota_object_elf(&elf, build);
 	}
 	rc = ota_object_kernel(build);

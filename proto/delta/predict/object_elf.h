@@ -11,6 +11,10 @@
 OTA_CHECKED enum ota_code ota_object_elf(
 	const struct ota_elf *elf, struct ota_build *build);
 
+/** Relocatable objects of 64 bit. */
+OTA_CHECKED enum ota_code ota_object_rel(
+	const struct ota_elf *elf, struct ota_build *build);
+
 /** Programs for EFI. */
 OTA_CHECKED enum ota_code ota_object_pe(struct ota_build *build);
 

@@ -26,6 +26,8 @@ static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 	[OTA_REGION_KERNEL64] = &ota_kind_kernel64,
 	[OTA_REGION_ABS32] = &ota_kind_abs32,
 	[OTA_REGION_EXIDX] = &ota_kind_exidx,
+	[OTA_REGION_REL_RELA64] = &ota_kind_rel_rela64,
+	[OTA_REGION_REL_SYM64] = &ota_kind_rel_sym64,
 };
 
 /* .. and one here for its forms. */
@@ -36,6 +38,7 @@ static const struct ota_ref_form *const families[] = {
 	[OTA_FORMS_T32 / OTA_FAMILY_FORMS] = ota_forms_t32,
 	[OTA_FORMS_A32 / OTA_FAMILY_FORMS] = ota_forms_a32,
 	[OTA_FORMS_A64_FRAME / OTA_FAMILY_FORMS] = ota_forms_a64_frame,
+	[OTA_FORMS_REL / OTA_FAMILY_FORMS] = ota_forms_rel,
 };
 
 static const char *const texts[OTA_REGION_KIND_COUNT] = {

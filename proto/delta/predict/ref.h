@@ -39,13 +39,24 @@ enum {
 	X(JUMP32, 16, "jump table")    /* base: what its entries count from      */  \
 	X(KERNEL64, 17, "kernel data") /* base: what absolute pointers count from */ \
 	X(ABS32, 18, "kernel relocs")  /* 32 bit words, sign extended            */  \
-	X(EXIDX, 19, "arm unwind")     /* .ARM.exidx: begins with an entry       */
+	X(EXIDX, 19, "arm unwind")     /* .ARM.exidx: begins with an entry       */  \
+	X(REL_RELA64, 20, "rela64 to link")   /* base: bits, see enum ota_rel    */  \
+	X(REL_SYM64, 21, "symbols64 to link") /* base: string table, as above    */
 
 enum ota_region_kind {
 #define OTA_REGION_KIND_(name, number, text) OTA_REGION_##name = number,
 	OTA_REGION_KINDS(OTA_REGION_KIND_)
 #undef OTA_REGION_KIND_
 		OTA_REGION_KIND_COUNT,
+};
+
+/** Addresses of relocatable objects, which have none. Section i has a slot of its own and
+ *  begins at i << OTA_REL_SLOT_BITS, the symbol table at 0; the relocations of a section
+ *  are in the upper half of its slot. */
+enum ota_rel {
+	OTA_REL_SLOT_BITS = 24,
+	/* Bit i of a base: section i has a symbol. Those come first in the table. */
+	OTA_REL_SECTIONS_MAX = 62,
 };
 
 /** What addresses of an object are plausible; both ranges half open. */
