@@ -333,8 +333,7 @@ static void forget(struct sweep *sweep, uint32_t registers)
 		sweep->until[__builtin_ctz(registers)] = INT32_MIN;
 }
 
-static void step_frame(
-	struct sweep *sweep, int32_t at, const struct ota_ref_form *form)
+static void step_frame(struct sweep *sweep, int32_t at, const struct ota_ref_form *form)
 {
 	const struct ota_spot nowhere = { 0 };
 
@@ -351,7 +350,6 @@ static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
 
 	if (frame != NULL)
 		step_frame(sweep, at, frame);
-
 	else if (scale >= 0 && at < sweep->until[reg]) {
 		int64_t offset = (int64_t)(insn >> 10 & 0xfff) << scale;
 		int64_t target = ota_plus(sweep->page[reg], offset);
