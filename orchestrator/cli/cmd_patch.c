@@ -12,7 +12,7 @@
 
 const struct cli_option diff_options[] = {
 	{ "out", 'o', "PATCH", "the patch file to write" },
-	{ "codec", 'c', "auto|full|vcdiff",
+	{ "codec", 'c', "auto|full|vcdiff|predict",
 		"how to make it (default auto: the smallest)" },
 	{ 0 },
 };

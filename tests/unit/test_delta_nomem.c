@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "proto/base/own.h"
-#include "tests/unit/patch_kit.h"
+#include "tests/unit/predict_kit.h"
 
 /* Allocations until one fails; negative: none does. */
 static long countdown = -1;
@@ -114,4 +114,23 @@ Test(delta_nomem, a_decoder_survives_every_allocation_that_fails)
 		cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
 		cr_assert_gt(nth, 4);
 	}
+}
+
+Test(delta_nomem, a_decoder_of_predict_survives_every_allocation_that_fails)
+{
+	static const struct kit_program program = {
+		.functions = 700, .cut = 300, .moved = 444, .stray = KIT_NO_STRAY
+	};
+	OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+	OTA_AUTO(kit_making_fini) struct kit_making making = { .segment_len = 9000 };
+	struct kit_tables tables = { 0 };
+	enum ota_code rc = OTA_E_NOMEM;
+	long nth = 0;
+
+	kit_program_add(&kit, &tables, &program);
+	cr_assert(kit_predict(&kit, &tables, &making, NULL) == OTA_OK);
+	for (; rc == OTA_E_NOMEM; nth++)
+		rc = decode(&kit, nth);
+	cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
+	cr_assert_gt(nth, 15);
 }
