@@ -11,6 +11,7 @@ enum {
 	PLAIN_MAX = 65536,   /* bytes copied at once */
 	LEARNT_COUNT = 4096, /* a power of two */
 	MAP_COUNT = 2,
+	NEAR_LEN = 2048, /* bytes of code that are mostly of one function */
 };
 
 /* Where an old address went in spite of the map. */
@@ -47,6 +48,7 @@ struct stretch {
 	const struct ota_region *region; /* holds `from` */
 	struct ota_page_name page;       /* holds `from` */
 	const struct ota_map *map;
+	bool strays; /* the cover does not say where addresses went */
 };
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -174,7 +176,31 @@ static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
 	return ota_frame_guess(&lay->frame, from);
 }
 
-/* In frames, that an offset stayed is news too. */
+/* A stretch that came from some other function has that function's surroundings in mind:
+ * what is near stays as near as it was, and there is nothing to learn. */
+static bool is_stray(const struct stretch *stretch, const struct ota_guess *guess)
+{
+	uint64_t page = stretch->page.number * OTA_REF_PAGE;
+	uint64_t spot = (uint64_t)stretch->region->address + page + guess->ref->at;
+	uint64_t far = (uint64_t)guess->ref->target - spot;
+
+	return stretch->strays &&
+	       (guess->form->scope != OTA_SCOPE_OBJECT || far + NEAR_LEN < 2 * NEAR_LEN);
+}
+
+static int64_t stray_target(const struct stretch *stretch, const struct ota_guess *guess)
+{
+	uint64_t page = stretch->page.number * OTA_REF_PAGE;
+	uint64_t spot = (uint64_t)stretch->region->address + page + guess->ref->at;
+	uint64_t target = (uint64_t)guess->ref->target;
+
+	return guess->form->scope != OTA_SCOPE_OBJECT
+		       ? guess->ref->target
+		       : (int64_t)(target + ((uint64_t)guess->spot.address - spot));
+}
+
+/* A field that stayed as it was says that the last lesson was wrong. In frames, that an
+ * offset stayed is news too. */
 static void learn(struct ota_lay *lay, const struct stretch *stretch,
 	const struct ota_guess *answer, int64_t guessed)
 {
@@ -184,6 +210,8 @@ static void learn(struct ota_lay *lay, const struct stretch *stretch,
 		ota_frame_learn(&lay->frame, from, answer->plain ? from : answer->target);
 		return;
 	}
+	if (answer->plain)
+		learnt_at(lay, stretch->page.pair, from)->generation = 0;
 	if (answer->plain || answer->target == guessed)
 		return;
 	*learnt_at(lay, stretch->page.pair, from) = (struct learnt){ from, answer->target,
@@ -202,17 +230,21 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 		.field = field,
 		.to = to,
 		.spot.address = (int64_t)((uint64_t)stretch->span->address +
-					  (to - stretch->span->offset)),
-		.target = guess_target(lay, stretch, form, ref->target) };
-	int64_t guessed = guess.target;
+					  (to - stretch->span->offset)) };
+	bool stray = is_stray(stretch, &guess);
+	int64_t guessed;
 	enum ota_code rc;
+
+	guess.target = guessed = stray ? stray_target(stretch, &guess)
+				       : guess_target(lay, stretch, form, ref->target);
 
 	if (form->has_base)
 		(void)ota_map_get(stretch->map, ref->base, &guess.spot.base);
 	rc = lay->fix->fix(lay->fix->ctx, &guess, err);
 	if (rc != OTA_OK)
 		return rc;
-	learn(lay, stretch, &guess, guessed);
+	if (!stray)
+		learn(lay, stretch, &guess, guessed);
 	if (!guess.plain)
 		(void)form->write(field, &guess.spot, guess.target); /* else it stays */
 	return OTA_OK;
@@ -267,7 +299,8 @@ enum ota_code ota_lay_next(struct ota_lay *lay, const struct ota_lay_part *part,
 	const struct ota_cover *cover = part->cover;
 	struct stretch stretch = { .to = cover->to + part->done,
 		.from = cover->from + part->done,
-		.limit = cover->len - part->done };
+		.limit = cover->len - part->done,
+		.strays = !cover->maps };
 	bool refs = find_span(lay, &stretch) && find_region(&stretch);
 	uint64_t n = least(stretch.limit, part->max), more;
 	enum ota_code rc;
