@@ -11,6 +11,7 @@
 #include "proto/base/own.h"
 #include "proto/delta/decode.h"
 #include "proto/delta/encode.h"
+#include "proto/io/crew.h"
 #include "proto/io/files.h"
 
 enum { APPLY_RAM_MAX = 256 << 20 }; /* bytes; a workstation, not a gateway */
@@ -69,12 +70,13 @@ static void images_fini(struct images *images)
 static enum ota_code encode(const struct images *images, uint8_t codec,
 	struct share *share, struct attempt *attempt, struct ota_error *err)
 {
-	long workers = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t workers = ota_crew_size();
 	struct ota_encode_job job = { .codec = codec,
 		.from = &images->old.source,
 		.to = &images->new.source,
-		.options.workers = workers > 0 && workers < 64 ? (uint32_t)workers : 1,
-		.progress = { share, share_tick } };
+		.options.workers = workers,
+		.progress = { share, share_tick },
+		.crew = { &workers, ota_crew_run } };
 	struct ota_sink sink = { attempt, attempt_write };
 
 	if (share->progress->tick == NULL)

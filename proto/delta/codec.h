@@ -38,6 +38,15 @@ struct ota_progress {
 	bool (*tick)(void *ctx, uint64_t done, uint64_t total);
 };
 
+/** Lets independent tasks run side by side. A port; may be { 0 }: one after the other. */
+struct ota_crew {
+	void *ctx;
+	/** Run task(arg, worker, i) once for each i < count, and return when all are
+	 * done. Tasks are begun in order. Worker 0 is the calling thread. */
+	void (*run)(void *ctx, uint32_t count,
+		void (*task)(void *arg, uint32_t worker, uint32_t i), void *arg);
+};
+
 /** Text of a codec id ("full", "vcdiff"); "unknown" otherwise. */
 const char *ota_codec_text(uint8_t codec);
 
