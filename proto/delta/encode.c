@@ -21,6 +21,7 @@ enum {
 static const struct ota_encoder_row *const rows[] = {
 	&ota_encoder_full,
 	&ota_encoder_vcdiff,
+	&ota_encoder_predict,
 };
 
 static const struct ota_encoder_row *row_of(uint8_t codec)
@@ -133,7 +134,8 @@ static enum ota_code encode(const struct ota_encode_job *job,
 	const struct ota_sink check = { .write = nowhere };
 	struct ota_image_in to;
 	struct ota_encoder_job part = { job->from, &to, job->options.level,
-		manifest->window_log, job->options.workers, { &patch, patch_take } };
+		manifest->window_log, job->options.workers, job->crew,
+		{ &patch, patch_take } };
 	enum ota_code rc;
 
 	manifest->raw_len = UINT64_MAX;

@@ -16,7 +16,8 @@ struct ota_encode_job {
 	const struct ota_source *from; /* read at random; not used by OTA_CODEC_FULL */
 	const struct ota_source *to;
 	struct ota_encode_options options; /* may be { 0 } */
-	struct ota_progress progress;      /* may be { 0 } */
+	struct ota_progress progress;      /* may be { 0 }; called on one thread only */
+	struct ota_crew crew;              /* may be { 0 }; used by OTA_CODEC_PREDICT */
 };
 
 /**

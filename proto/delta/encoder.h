@@ -14,6 +14,7 @@ struct ota_encoder_job {
 	int level;                     /* of zstd */
 	int window_log;                /* of zstd */
 	uint32_t workers;              /* threads beside the caller's */
+	struct ota_crew crew;          /* may be { 0 } */
 	struct ota_stage next;         /* takes the patch */
 };
 
@@ -32,5 +33,9 @@ extern const struct ota_encoder_row ota_encoder_full;
 
 /** A zstd frame that holds a VCDIFF stream (RFC 3284). encode_vcdiff.c */
 extern const struct ota_encoder_row ota_encoder_vcdiff;
+
+/** A zstd frame that holds a prediction and what turns it into the image.
+ *  encode_predict.c */
+extern const struct ota_encoder_row ota_encoder_predict;
 
 #endif
