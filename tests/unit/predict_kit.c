@@ -177,10 +177,13 @@ static enum ota_code add_cover(
 /* Bytes of the new image up to `end` that no cover has. */
 static enum ota_code add_gap(struct maker *maker, uint64_t at, uint64_t end)
 {
-	struct ota_bytes gap = { maker->kit->to.at + at, (size_t)(end - at) };
-	enum ota_code rc =
-		gap.len == 0 ? OTA_OK : ota_segment_out_extra(&maker->segment, gap);
+	struct ota_bytes gap = { maker->kit->to.at, (size_t)(end - at) };
+	enum ota_code rc;
 
+	if (gap.len == 0)
+		return OTA_OK;
+	gap.at += at;
+	rc = ota_segment_out_extra(&maker->segment, gap);
 	if (rc == OTA_OK && maker->segment.to_len >= maker->making->segment_len)
 		rc = end_segment(maker);
 	return rc;

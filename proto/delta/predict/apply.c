@@ -118,17 +118,18 @@ static enum ota_code add_part(struct ota_apply *apply, uint64_t at, uint32_t max
 	uint32_t *len, struct ota_error *err)
 {
 	uint32_t index = ota_tables_cover_at(apply->tables, at);
-	const struct ota_cover *cover = apply->tables->covers + index;
+	const struct ota_cover *cover;
 	uint8_t *out = apply->piece + apply->piece_len;
-	struct ota_lay_part part = { .cover = cover };
+	struct ota_lay_part part;
 	enum ota_code rc;
 
 	if (index == apply->tables->cover_count)
 		return add_extra(apply, max, len, err);
+	cover = &apply->tables->covers[index];
 	if (cover->to > at)
 		return add_extra(apply, least(max, cover->to - at), len, err);
-	part.done = (uint32_t)(at - cover->to);
-	part.max = least(max, OTA_APPLY_PIECE_LEN - OTA_REF_FIELD_MAX - apply->piece_len);
+	part = (struct ota_lay_part){ cover, (uint32_t)(at - cover->to),
+		least(max, OTA_APPLY_PIECE_LEN - OTA_REF_FIELD_MAX - apply->piece_len) };
 	rc = ota_lay_next(apply->lay, &part, out, len, err);
 	if (rc != OTA_OK)
 		return rc;

@@ -77,14 +77,15 @@ static uint32_t region_at(const struct ota_pair *pair, uint64_t offset)
 static bool find_span(const struct ota_lay *lay, struct stretch *stretch)
 {
 	uint32_t behind = ota_to_order_behind(&lay->order, stretch->to);
-	const struct ota_to_place *place = lay->order.at + behind;
+	const struct ota_to_place *place;
 	const struct ota_span *span;
 
 	if (behind < lay->order.count)
-		stretch->limit = least(stretch->limit, place->offset - stretch->to);
+		stretch->limit =
+			least(stretch->limit, lay->order.at[behind].offset - stretch->to);
 	if (behind == 0)
 		return false;
-	place--;
+	place = &lay->order.at[behind - 1];
 	span = &lay->tables->pairs[place->pair].to[place->span];
 	if (stretch->to - span->offset >= span->len)
 		return false;
@@ -100,12 +101,13 @@ static bool find_span(const struct ota_lay *lay, struct stretch *stretch)
 static bool find_region(struct stretch *stretch)
 {
 	uint32_t at = region_at(stretch->pair, stretch->from);
-	const struct ota_region *region = stretch->pair->regions + at;
+	const struct ota_region *region;
 	const struct ota_ref_kind *kind;
 	uint64_t done;
 
 	if (at == stretch->pair->region_count)
 		return false;
+	region = &stretch->pair->regions[at];
 	if (stretch->from < region->offset) {
 		stretch->limit = least(stretch->limit, region->offset - stretch->from);
 		return false;
