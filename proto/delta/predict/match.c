@@ -9,6 +9,7 @@
 enum {
 	BATCH = 32,         /* places of the new bytes that are hashed together */
 	LOOK = 4096,        /* bytes compared to choose among places */
+	MISSES = 9,         /* of the last diagonal that another must make good */
 	TICK_LEN = 1 << 20, /* bytes between two ticks */
 };
 
@@ -72,6 +73,21 @@ static bool continues(const struct matcher *m, size_t to, struct ota_place *foun
 	return true;
 }
 
+/* Whether the last run's diagonal is nearly as good for `len` bytes as one without a
+ * miss. */
+static bool is_nearly_right(const struct matcher *m, size_t to, size_t len)
+{
+	size_t from = to + m->diagonal, end = to + len;
+	unsigned misses = 0;
+
+	if (from >= m->pair.from.len || m->pair.from.len - from < len)
+		return false;
+	for (; to < end && misses < MISSES; to++, misses++)
+		to += ota_equal_len(m->pair.to.at + to,
+			m->pair.from.at + (to + m->diagonal), end - to);
+	return misses - (to > end) < MISSES;
+}
+
 /* The place of a block's hash where most is equal, if anything is. */
 static bool choose(
 	const struct matcher *m, size_t to, uint64_t hash, struct ota_place *found)
@@ -83,7 +99,7 @@ static bool choose(
 		struct ota_place at = { to, place[i] };
 		size_t len = after(m, at, LOOK);
 
-		if (len < OTA_BLOCK_LEN)
+		if (len < OTA_BLOCK_LEN || is_nearly_right(m, to, len))
 			continue;
 		len += before(m, at, LOOK);
 		if (len <= best)
