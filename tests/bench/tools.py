@@ -2,6 +2,7 @@
 
 Times are seconds of processor time: they say the same on a busy machine. Memory is the
 peak of the process; what our decoder declares in the patch is kept beside it."""
+import functools
 import json
 import os
 import pathlib
@@ -65,6 +66,7 @@ class Tool:
     def is_here(self):
         return all(self.programs)
 
+    @functools.cache
     def key(self):
         """Changes with the programs and with how they are called."""
         called = str(self.encode('old', 'new', 'patch', 'part')
