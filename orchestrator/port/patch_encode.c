@@ -5,6 +5,7 @@
 #include "orchestrator/port/cache_dir.h"
 #include "proto/base/own.h"
 #include "proto/delta/encode.h"
+#include "proto/io/crew.h"
 #include "proto/io/files.h"
 #include "proto/io/loop.h"
 
@@ -89,12 +90,14 @@ static enum ota_code encode_into(const struct patch_encode *encode, struct outpu
 {
 	OTA_AUTO(images_source_fini) struct ota_source from = { 0 };
 	OTA_AUTO(images_source_fini) struct ota_source to = { 0 };
+	uint32_t workers = ota_crew_size();
 	struct ota_encode_job job = {
 		.codec = encode->recipe.codec,
 		.from = &from,
 		.to = &to,
 		.options = { .level = encode->level },
 		.progress = encode->progress,
+		.crew = { &workers, ota_crew_run },
 	};
 	struct ota_sink sink = { output, take_bytes };
 	enum ota_code rc = images_source(encode->images, &encode->recipe.to, &to, err);

@@ -25,7 +25,8 @@ struct patch_encode {
 OTA_CHECKED enum ota_code patch_encode_cached(const char *dir,
 	const struct patch_recipe *recipe, struct patch_made *out, struct ota_error *err);
 
-/** Make it; blocks for as long as that takes. Any thread. Returns what
+/** Make it; blocks for as long as that takes. Any thread; a codec that can share its work
+ *  out uses all processors, also when others encode beside it. Returns what
  *  ota_patch_encode() returns, OTA_E_NOTFOUND for an image that is not there, or
  *  OTA_E_DIGEST if a stored image is not what its name says. */
 OTA_CHECKED enum ota_code patch_encode_run(

@@ -211,18 +211,30 @@ static void answer(struct patches *patches, const struct request *r,
 	patches->events.made(patches->events.ctx, &patch);
 }
 
+/* The delta of a question: vcdiff, which needs little memory, once predict has failed.
+ * NULL when memory is short. */
+static const struct encode *delta_of(struct patches *patches, const struct request *r)
+{
+	struct patch_recipe recipe = { OTA_CODEC_PREDICT, r->from, r->to };
+	const struct encode *delta = encode_of(patches, &recipe);
+
+	if (!delta || delta->state != ENCODE_FAILED)
+		return delta;
+	recipe.codec = OTA_CODEC_VCDIFF;
+	return encode_of(patches, &recipe);
+}
+
 /* True if the question at *at was answered and is gone. The core may ask the next one
  * from within the answer. */
 static bool settle_one(struct patches *patches, struct request **at)
 {
 	struct request *r = *at;
 	struct patch_recipe full_recipe = { .codec = OTA_CODEC_FULL, .to = r->to };
-	struct patch_recipe delta_recipe = { OTA_CODEC_VCDIFF, r->from, r->to };
 	const struct encode *full = encode_of(patches, &full_recipe);
 	const struct encode *delta = NULL;
 
 	if (!ota_digest_is_zero(&r->from))
-		delta = encode_of(patches, &delta_recipe);
+		delta = delta_of(patches, r);
 	if (!full || (!ota_digest_is_zero(&r->from) && !delta))
 		return false;
 	if (!is_settled(full) || (delta && !is_settled(delta)))

@@ -2,8 +2,9 @@
 #define ORCHESTRATOR_PORT_PATCHES_H
 
 /* The patch maker: answers "what takes a device from this image to that one?" with the
- * smaller of the delta and the full patch, both made on worker threads and kept. What is
- * in the cache is answered from there, so asking again after a restart costs nothing. */
+ * smaller of the delta and the full patch, both made on worker threads and kept. The
+ * delta is of codec predict, or vcdiff if that one cannot be made. What is in the cache
+ * is answered from there, so asking again after a restart costs nothing. */
 
 #include <uv.h>
 

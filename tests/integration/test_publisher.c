@@ -129,7 +129,7 @@ Test(patches, the_smaller_of_delta_and_full_wins)
 	patches_make(patches, &names[0], &names[1]);
 	cr_assert_eq(made_count, 0, "never from within the question");
 	cr_assert(peer_wait(&made_count, 1));
-	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
+	cr_expect_eq(made[0].codec, OTA_CODEC_PREDICT);
 	cr_expect_lt(made[0].patch_len, made[0].full_len);
 	cr_expect_gt(made[0].full_len, IMAGE_LEN / 2);
 	patches_make(patches, &names[0], &names[2]);
@@ -158,6 +158,40 @@ Test(patches, what_is_in_the_cache_is_not_made_again)
 	cJSON_Delete(list);
 	cr_expect(ota_digest_equal(&made[0].patch, &made[1].patch));
 	cr_expect_eq(made[0].took_ms, made[1].took_ms, "it was made once");
+	close_maker();
+}
+
+/* The note of what was made, kept as a folder: nothing can be written in its place. */
+static void spoil_recipe(const char *codec)
+{
+	char from[OTA_DIGEST_HEX_CAP], to[OTA_DIGEST_HEX_CAP], path[256];
+
+	ota_digest_hex(&names[0], from);
+	ota_digest_hex(&names[1], to);
+	(void)snprintf(
+		path, sizeof path, "%s/patches/%s-%s-%s", dir, codec, from, to);
+	cr_assert_eq(mkdir(path, 0700), 0);
+}
+
+Test(patches, vcdiff_stands_in_where_predict_fails)
+{
+	spoil_recipe("predict");
+	patches_make(patches, &names[0], &names[1]);
+	cr_assert(peer_wait(&made_count, 1));
+	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
+	cr_expect_lt(made[0].patch_len, made[0].full_len);
+	cr_expect_eq(failed_count, 0);
+	close_maker();
+}
+
+Test(patches, the_full_image_stands_in_where_both_deltas_fail)
+{
+	spoil_recipe("predict");
+	spoil_recipe("vcdiff");
+	patches_make(patches, &names[0], &names[1]);
+	cr_assert(peer_wait(&made_count, 1));
+	cr_expect_eq(made[0].codec, OTA_CODEC_FULL);
+	cr_expect_eq(failed_count, 0);
 	close_maker();
 }
 
