@@ -1,9 +1,15 @@
 #include "proto/delta/deflate.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { PIECE_LEN = 65536 }; /* bytes */
+enum {
+	PIECE_LEN = 65536, /* bytes */
+	/* Levels above have tables of 640 MiB, for windows of 128. zstd makes them fit a
+	 * smaller window only if it knows how long the content is. */
+	LEVEL_MODEST = 19,
+};
 
 static enum ota_code refuse(size_t status, struct ota_error *err)
 {
@@ -14,6 +20,8 @@ static enum ota_code refuse(size_t status, struct ota_error *err)
 static enum ota_code set_parameters(
 	ZSTD_CCtx *zstd, const struct ota_deflate_options *options, struct ota_error *err)
 {
+	bool modest = options->level <= LEVEL_MODEST;
+	int table_log = modest ? 0 : options->window_log + 1; /* 0: the level's own */
 	const struct {
 		ZSTD_cParameter key;
 		int value;
@@ -21,6 +29,8 @@ static enum ota_code set_parameters(
 	} parameters[] = {
 		{ ZSTD_c_compressionLevel, options->level, "level" },
 		{ ZSTD_c_windowLog, options->window_log, "window log" },
+		{ ZSTD_c_hashLog, table_log, "hash log" },
+		{ ZSTD_c_chainLog, table_log, "chain log" },
 		{ ZSTD_c_nbWorkers, (int)options->workers, "workers" },
 	};
 
