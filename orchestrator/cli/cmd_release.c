@@ -9,6 +9,7 @@
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/document.h"
+#include "orchestrator/cli/image_advice.h"
 #include "orchestrator/cli/output.h"
 #include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
@@ -277,10 +278,13 @@ static OTA_CHECKED enum ota_code publish(
 	return rc;
 }
 
-static void print_release(const struct cli_call *call, const struct work *work)
+static void print_release(
+	const struct cli_call *call, const struct work *work, const char *image_path)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
-	char hex[OTA_DIGEST_HEX_CAP], size[24];
+	cJSON *warnings = cJSON_CreateArray();
+	char hex[OTA_DIGEST_HEX_CAP], size[24], advice[IMAGE_ADVICE_CAP];
+	bool is_advised = image_advice(image_path, advice);
 
 	ota_digest_hex(&work->digest, hex);
 	cJSON_AddStringToObject(tree, "release", hex);
@@ -290,6 +294,9 @@ static void print_release(const struct cli_call *call, const struct work *work)
 	ota_json_add_digest(tree, "image", &work->release.image);
 	ota_json_add_u64(tree, "image_len", work->release.image_len);
 	cJSON_AddBoolToObject(tree, "published", !cli_has(call, "offline"));
+	if (is_advised)
+		cJSON_AddItemToArray(warnings, cJSON_CreateString(advice));
+	cJSON_AddItemToObject(tree, "warnings", warnings);
 	if (call->json) {
 		output_json(tree);
 		return;
@@ -298,6 +305,8 @@ static void print_release(const struct cli_call *call, const struct work *work)
 		work->release.version, (unsigned long long)work->release.counter,
 		output_bytes(work->release.image_len, size),
 		cli_has(call, "offline") ? "" : ", published", hex);
+	if (is_advised)
+		printf("warning: %s\n", advice);
 }
 
 static OTA_CHECKED enum ota_code sign_release(
@@ -355,7 +364,7 @@ enum ota_code cmd_release_create(
 	if (rc == OTA_OK && !offline)
 		rc = publish(&work, call->operands[0], err);
 	if (rc == OTA_OK)
-		print_release(call, &work);
+		print_release(call, &work, call->operands[0]);
 	return rc;
 }
 
@@ -385,7 +394,7 @@ enum ota_code cmd_release_publish(
 	work.digest = ota_envelope_digest(&view);
 	rc = publish(&work, call->operands[1], err);
 	if (rc == OTA_OK)
-		print_release(call, &work);
+		print_release(call, &work, call->operands[1]);
 	return rc;
 }
 

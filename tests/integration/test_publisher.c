@@ -168,8 +168,7 @@ static void spoil_recipe(const char *codec)
 
 	ota_digest_hex(&names[0], from);
 	ota_digest_hex(&names[1], to);
-	(void)snprintf(
-		path, sizeof path, "%s/patches/%s-%s-%s", dir, codec, from, to);
+	(void)snprintf(path, sizeof path, "%s/patches/%s-%s-%s", dir, codec, from, to);
 	cr_assert_eq(mkdir(path, 0700), 0);
 }
 
