@@ -136,13 +136,13 @@ enum ota_code patch_encode_run(
 enum ota_code patch_encode_cached(const char *dir, const struct patch_recipe *recipe,
 	struct patch_made *out, struct ota_error *err)
 {
-	OTA_AUTO(patch_file_fini) struct patch_file file = { 0 };
+	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
 	struct ota_digest patch;
 	uint64_t took_ms = 0;
 	enum ota_code rc = patch_recipe_find(dir, recipe, &patch, &took_ms, err);
 
 	if (rc == OTA_OK)
-		rc = patch_file_open(dir, &patch, &file, err);
+		rc = cached_patch_open(dir, &patch, &file, err);
 	if (rc != OTA_OK)
 		return rc;
 	*out = (struct patch_made){ patch, file.manifest.patch_len,

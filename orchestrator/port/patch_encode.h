@@ -3,8 +3,8 @@
 
 /* One patch, made into the cache. */
 
+#include "orchestrator/port/cached_patch.h"
 #include "orchestrator/port/images.h"
-#include "orchestrator/port/patch_file.h"
 
 /** A patch in the cache. */
 struct patch_made {

@@ -41,7 +41,7 @@ static void note_patch(struct publisher *p)
 
 static void end_patch(struct publisher *p)
 {
-	patch_file_fini(&p->patch);
+	cached_patch_fini(&p->patch);
 	p->stage = STAGE_ROWS;
 }
 
@@ -53,7 +53,7 @@ void publish_patch_begin(struct publisher *p, const struct ledger_retained *row)
 	if (row->payload.len == OTA_DIGEST_LEN)
 		memcpy(name.at, row->payload.at, OTA_DIGEST_LEN);
 	chunk_set_drop(&p->clearing, &name);
-	if (patch_file_open(p->dir, &name, &p->patch, &err) != OTA_OK) {
+	if (cached_patch_open(p->dir, &name, &p->patch, &err) != OTA_OK) {
 		log_failed("patch.unpublishable", &name, &err);
 		return; /* what stands behind it is not held up */
 	}
@@ -64,14 +64,14 @@ void publish_patch_begin(struct publisher *p, const struct ledger_retained *row)
 	p->stage = STAGE_CHUNKS;
 }
 
-static bool send_chunk(struct publisher *p, const struct patch_file *file, uint32_t index,
-	enum flight_kind kind, struct ota_error *err)
+static bool send_chunk(struct publisher *p, const struct cached_patch *file,
+	uint32_t index, enum flight_kind kind, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf chunk = { 0 };
 	struct flight flight = { .kind = kind };
 	char topic[OTA_TOPIC_CAP];
 
-	err->code = patch_file_chunk(file, index, &chunk, err);
+	err->code = cached_patch_chunk(file, index, &chunk, err);
 	if (err->code != OTA_OK)
 		return false;
 	publish_topic(p, OTA_TOPIC_CHUNK, &file->name, index, topic);
@@ -147,14 +147,14 @@ void publish_patch_landed(
 
 bool publish_clear_begin(struct publisher *p, const struct ledger_retained *row)
 {
-	OTA_AUTO(patch_file_fini) struct patch_file file = { 0 };
+	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
 	struct ota_error err = { 0 };
 	struct ota_digest name = { 0 };
 	struct chunk_set *set;
 
 	if (row->payload.len == OTA_DIGEST_LEN)
 		memcpy(name.at, row->payload.at, OTA_DIGEST_LEN);
-	if (patch_file_open(p->dir, &name, &file, &err) != OTA_OK)
+	if (cached_patch_open(p->dir, &name, &file, &err) != OTA_OK)
 		log_failed("patch.unclearable", &name, &err); /* clears its manifest */
 	chunk_set_drop(&p->clearing, &name);
 	set = chunk_set_of(&p->clearing, &name, file.manifest.chunk_count);
@@ -196,7 +196,7 @@ bool publish_clear_one(struct publisher *p)
 
 static void pop_resend(struct publisher *p)
 {
-	patch_file_fini(&p->resend_file);
+	cached_patch_fini(&p->resend_file);
 	chunk_set_pop(&p->resending);
 }
 
@@ -206,7 +206,7 @@ static bool open_resend(struct publisher *p)
 
 	if (p->resend_file.bytes.len > 0)
 		return true;
-	if (patch_file_open(p->dir, &p->resending->patch, &p->resend_file, &err) ==
+	if (cached_patch_open(p->dir, &p->resending->patch, &p->resend_file, &err) ==
 		OTA_OK)
 		return true;
 	log_failed("patch.unpublishable", &p->resending->patch, &err);
@@ -255,13 +255,13 @@ void publish_resend_pump(struct publisher *p)
 
 void publisher_need(struct publisher *p, const struct ota_need *need)
 {
-	OTA_AUTO(patch_file_fini) struct patch_file file = { 0 };
+	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
 	struct chunk_set *set;
 	char topic[OTA_TOPIC_CAP];
 
 	publish_topic(p, OTA_TOPIC_MANIFEST, &need->patch, 0, topic);
 	if (!ledger_patch_is_out(p->ledger, topic) ||
-		patch_file_open(p->dir, &need->patch, &file, NULL) != OTA_OK)
+		cached_patch_open(p->dir, &need->patch, &file, NULL) != OTA_OK)
 		return;
 	if (need->chunk_count != 0 && need->chunk_count != file.manifest.chunk_count)
 		return;

@@ -247,8 +247,8 @@ void publisher_down(struct publisher *p)
 	if (p->stage == STAGE_CHUNKS || p->stage == STAGE_MANIFEST)
 		p->again_bytes += p->patch_bytes;
 	(void)uv_timer_stop(&p->probe);
-	patch_file_fini(&p->patch);
-	patch_file_fini(&p->resend_file);
+	cached_patch_fini(&p->patch);
+	cached_patch_fini(&p->resend_file);
 	/* after the next connect all rows are walked again */
 	chunk_set_clear(&p->wanted);
 	chunk_set_clear(&p->resending);

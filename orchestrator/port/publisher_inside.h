@@ -5,8 +5,8 @@
  * session, rows, acknowledgements), publish_patch.c (chunks: first, again, cleared) and
  * publish_probe.c (is the broker fit?). */
 
+#include "orchestrator/port/cached_patch.h"
 #include "orchestrator/port/chunk_set.h"
-#include "orchestrator/port/patch_file.h"
 #include "orchestrator/port/publisher.h"
 
 enum {
@@ -56,15 +56,15 @@ struct publisher {
 	char fleet[OTA_NAME_CAP];
 	char *dir; /* owned */
 	enum stage stage;
-	uint64_t session;        /* counts connects, so that late answers are known */
-	uint64_t cursor;         /* rows up to this seq were sent in this session */
-	uint32_t out;            /* rows, or chunks of the patch, not acknowledged */
-	struct patch_file patch; /* being sent in CHUNKS and MANIFEST */
+	uint64_t session;          /* counts connects, so that late answers are known */
+	uint64_t cursor;           /* rows up to this seq were sent in this session */
+	uint32_t out;              /* rows, or chunks of the patch, not acknowledged */
+	struct cached_patch patch; /* being sent in CHUNKS and MANIFEST */
 	uint64_t patch_seq, patch_bytes;
 	uint32_t patch_next; /* chunk */
 	bool patch_failed;
 	struct chunk_set *wanted, *resending, *clearing; /* owned */
-	struct patch_file resend_file;
+	struct cached_patch resend_file;
 	uint32_t resend_out;
 	uint64_t wanted_at_ms; /* when what devices want is sent */
 	uint64_t acks[ACKS_MAX];

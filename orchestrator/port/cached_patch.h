@@ -1,5 +1,5 @@
-#ifndef ORCHESTRATOR_PORT_PATCH_FILE_H
-#define ORCHESTRATOR_PORT_PATCH_FILE_H
+#ifndef ORCHESTRATOR_PORT_CACHED_PATCH_H
+#define ORCHESTRATOR_PORT_CACHED_PATCH_H
 
 /* Patches in the cache directory, each two files named by the digest of its manifest:
  *
@@ -12,7 +12,7 @@
 #include "proto/wire/manifest.h"
 
 /** A patch, open for reading. `= { 0 }` is closed. */
-struct patch_file {
+struct cached_patch {
 	struct ota_digest name;
 	struct ota_manifest manifest; /* owned */
 	struct ota_buf bytes;         /* of the manifest; owned */
@@ -21,16 +21,16 @@ struct patch_file {
 
 /** Open a patch; its manifest is checked against its name, each chunk when it is read.
  *  OTA_OK, OTA_E_NOTFOUND, OTA_E_DIGEST, OTA_E_IO or OTA_E_NOMEM. */
-OTA_CHECKED enum ota_code patch_file_open(const char *dir, const struct ota_digest *patch,
-	struct patch_file *out, struct ota_error *err);
+OTA_CHECKED enum ota_code cached_patch_open(const char *dir,
+	const struct ota_digest *patch, struct cached_patch *out, struct ota_error *err);
 
 /** Close it. Accepts a zeroed struct; leaves one behind. */
-void patch_file_fini(struct patch_file *file);
+void cached_patch_fini(struct cached_patch *file);
 
 /** Append the chunk message of index. OTA_OK, OTA_E_DIGEST if the cache is damaged,
  *  OTA_E_IO or OTA_E_NOMEM. */
-OTA_CHECKED enum ota_code patch_file_chunk(const struct patch_file *file, uint32_t index,
-	struct ota_buf *out, struct ota_error *err);
+OTA_CHECKED enum ota_code cached_patch_chunk(const struct cached_patch *file,
+	uint32_t index, struct ota_buf *out, struct ota_error *err);
 
 /** What a patch is made of. */
 struct patch_recipe {

@@ -1,4 +1,4 @@
-#include "orchestrator/port/patch_file.h"
+#include "orchestrator/port/cached_patch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,17 +14,17 @@
 
 enum { RECIPE_CAP = 160 }; /* bytes of a recipe's file name or text */
 
-void patch_file_fini(struct patch_file *file)
+void cached_patch_fini(struct cached_patch *file)
 {
 	if (file->bytes.len > 0 && file->fd >= 0)
 		(void)close(file->fd);
 	ota_buf_fini(&file->bytes);
 	ota_manifest_fini(&file->manifest);
-	*file = (struct patch_file){ 0 };
+	*file = (struct cached_patch){ 0 };
 }
 
 static enum ota_code read_manifest(
-	const char *dir, struct patch_file *file, struct ota_error *err)
+	const char *dir, struct cached_patch *file, struct ota_error *err)
 {
 	char hex[OTA_DIGEST_HEX_CAP], path[CACHE_PATH_CAP];
 	struct ota_digest got;
@@ -42,7 +42,7 @@ static enum ota_code read_manifest(
 }
 
 static enum ota_code open_bytes(
-	const char *dir, struct patch_file *file, struct ota_error *err)
+	const char *dir, struct cached_patch *file, struct ota_error *err)
 {
 	char hex[OTA_DIGEST_HEX_CAP], path[CACHE_PATH_CAP];
 	struct stat st;
@@ -58,10 +58,11 @@ static enum ota_code open_bytes(
 	return OTA_OK;
 }
 
-enum ota_code patch_file_open(const char *dir, const struct ota_digest *patch,
-	struct patch_file *out, struct ota_error *err)
+enum ota_code cached_patch_open(const char *dir, const struct ota_digest *patch,
+	struct cached_patch *out, struct ota_error *err)
 {
-	OTA_AUTO(patch_file_fini) struct patch_file file = { .name = *patch, .fd = -1 };
+	OTA_AUTO(cached_patch_fini)
+	struct cached_patch file = { .name = *patch, .fd = -1 };
 	enum ota_code rc = read_manifest(dir, &file, err);
 
 	if (rc == OTA_OK)
@@ -69,11 +70,11 @@ enum ota_code patch_file_open(const char *dir, const struct ota_digest *patch,
 	if (rc != OTA_OK)
 		return rc;
 	*out = file;
-	file = (struct patch_file){ 0 };
+	file = (struct cached_patch){ 0 };
 	return OTA_OK;
 }
 
-enum ota_code patch_file_chunk(const struct patch_file *file, uint32_t index,
+enum ota_code cached_patch_chunk(const struct cached_patch *file, uint32_t index,
 	struct ota_buf *out, struct ota_error *err)
 {
 	const struct ota_manifest *m = &file->manifest;
