@@ -13,7 +13,7 @@
 const struct cli_option diff_options[] = {
 	{ "out", 'o', "PATCH", "the patch file to write" },
 	{ "codec", 'c', "auto|full|vcdiff|predict",
-		"how to make it (default auto: the smallest)" },
+		"how to make it (default auto: the smallest of all)" },
 	{ 0 },
 };
 

@@ -46,14 +46,19 @@ static enum ota_code attempt_write(void *ctx, struct ota_bytes data)
 struct share {
 	const struct ota_progress *progress;
 	unsigned number, count;
+	uint64_t reached; /* what was told last */
 };
 
+/* Encoders may begin a stretch anew; who watches never sees less than before. */
 static bool share_tick(void *ctx, uint64_t done, uint64_t total)
 {
-	const struct share *share = ctx;
+	struct share *share = ctx;
+	uint64_t now = share->number * total + done;
 
+	if (now > share->reached)
+		share->reached = now;
 	return share->progress->tick(
-		share->progress->ctx, share->number * total + done, share->count * total);
+		share->progress->ctx, share->reached, share->count * total);
 }
 
 /* The images of a job, open. */
@@ -67,60 +72,82 @@ static void images_fini(struct images *images)
 	image_file_fini(&images->new);
 }
 
-static enum ota_code encode(const struct images *images, uint8_t codec,
-	struct share *share, struct attempt *attempt, struct ota_error *err)
+/* A patch file being made, by as many codecs as may win. */
+struct making {
+	const struct patch_file_job *job; /* borrowed */
+	struct images images;
+	struct share share;
+	struct attempt best; /* of no codec before one has succeeded */
+};
+
+static void making_fini(struct making *making)
 {
-	uint32_t workers = ota_crew_size();
+	attempt_fini(&making->best);
+	images_fini(&making->images);
+}
+
+/* What may lose early is compressed on one thread: its bytes come as it goes, where
+ * threads hold theirs back until each has done many MiB. */
+static enum ota_code encode(struct making *making, uint8_t codec, struct attempt *attempt,
+	struct ota_error *err)
+{
+	uint32_t crew = ota_crew_size();
 	struct ota_encode_job job = { .codec = codec,
-		.from = &images->old.source,
-		.to = &images->new.source,
-		.options.workers = workers,
-		.progress = { share, share_tick },
-		.crew = { &workers, ota_crew_run } };
+		.from = &making->images.old.source,
+		.to = &making->images.new.source,
+		.options.workers = attempt->give_up_len == 0 ? crew : 0,
+		.progress = { &making->share, share_tick },
+		.crew = { &crew, ota_crew_run } };
 	struct ota_sink sink = { attempt, attempt_write };
 
-	if (share->progress->tick == NULL)
+	if (making->share.progress->tick == NULL)
 		job.progress = (struct ota_progress){ 0 };
 	return ota_patch_encode(&job, &sink, &attempt->manifest, err);
 }
 
-/* The delta first; then the full image, until it is the longer one. */
-static enum ota_code encode_smallest(const struct patch_file_job *job,
-	const struct images *images, struct attempt *best, struct ota_error *err)
+/* Make a patch that may become the best one, and give up once it cannot. */
+static enum ota_code try_codec(
+	struct making *making, uint8_t codec, struct ota_error *err)
 {
-	OTA_AUTO(attempt_fini) struct attempt full = { .patch.fd = -1 };
-	struct share share = { &job->progress, 0, 2 };
-	enum ota_code rc = encode(images, OTA_CODEC_VCDIFF, &share, best, err);
+	OTA_AUTO(attempt_fini)
+	struct attempt attempt = { .patch.fd = -1,
+		.give_up_len = making->best.patch.len };
+	enum ota_code rc = file_out_begin(&attempt.patch, making->job->patch_path, err);
+	struct attempt was;
 
-	if (rc != OTA_OK)
-		return rc;
-	rc = file_out_begin(&full.patch, job->patch_path, err);
-	if (rc != OTA_OK)
-		return rc;
-	full.give_up_len = best->patch.len;
-	share.number = 1;
-	rc = encode(images, OTA_CODEC_FULL, &share, &full, err);
-	if (full.lost)
+	if (rc == OTA_OK)
+		rc = encode(making, codec, &attempt, err);
+	if (attempt.lost)
 		return OTA_OK;
 	if (rc != OTA_OK)
 		return rc;
-	attempt_fini(best);
-	*best = full;
-	full = (struct attempt){ .patch.fd = -1 };
+	was = making->best;
+	making->best = attempt;
+	attempt = was;
 	return OTA_OK;
 }
 
-static enum ota_code encode_job(const struct patch_file_job *job,
-	const struct images *images, struct attempt *best, struct ota_error *err)
+/* Some images are too much for codec predict, and others do without. */
+static bool is_excused(uint8_t codec, enum ota_code rc)
 {
-	struct share share = { &job->progress, 0, 1 };
-	enum ota_code rc = file_out_begin(&best->patch, job->patch_path, err);
+	return codec == OTA_CODEC_PREDICT && (rc == OTA_E_LIMIT || rc == OTA_E_NOMEM);
+}
 
-	if (rc != OTA_OK)
-		return rc;
-	if (job->codec == PATCH_FILE_AUTO)
-		return encode_smallest(job, images, best, err);
-	return encode(images, job->codec, &share, best, err);
+/* The codec that mostly wins comes first, so that the others stop early. */
+static enum ota_code try_all(struct making *making, struct ota_error *err)
+{
+	static const uint8_t codecs[] = { OTA_CODEC_PREDICT, OTA_CODEC_VCDIFF,
+		OTA_CODEC_FULL };
+	enum ota_code rc = OTA_OK;
+
+	making->share.count = sizeof codecs;
+	for (unsigned i = 0; i < sizeof codecs && rc == OTA_OK; i++) {
+		making->share.number = i;
+		rc = try_codec(making, codecs[i], err);
+		if (is_excused(codecs[i], rc))
+			rc = OTA_OK;
+	}
+	return rc;
 }
 
 static enum ota_code add_head(
@@ -189,18 +216,22 @@ static void give(struct ota_manifest *from, struct ota_manifest *to)
 enum ota_code patch_file_make(const struct patch_file_job *job,
 	struct ota_manifest *manifest, struct ota_error *err)
 {
-	OTA_AUTO(images_fini) struct images images = { .old.fd = -1, .new.fd = -1 };
-	OTA_AUTO(attempt_fini) struct attempt best = { .patch.fd = -1 };
-	enum ota_code rc = image_file_open(&images.old, job->old_path, err);
+	OTA_AUTO(making_fini)
+	struct making making = { .job = job,
+		.images = { .old.fd = -1, .new.fd = -1 },
+		.share = { &job->progress, 0, 1, 0 },
+		.best.patch.fd = -1 };
+	enum ota_code rc = image_file_open(&making.images.old, job->old_path, err);
 
 	if (rc == OTA_OK)
-		rc = image_file_open(&images.new, job->new_path, err);
+		rc = image_file_open(&making.images.new, job->new_path, err);
 	if (rc == OTA_OK)
-		rc = encode_job(job, &images, &best, err);
+		rc = job->codec == PATCH_FILE_AUTO ? try_all(&making, err)
+						   : try_codec(&making, job->codec, err);
 	if (rc == OTA_OK)
-		rc = write_patch_file(job->patch_path, &best, err);
+		rc = write_patch_file(job->patch_path, &making.best, err);
 	if (rc == OTA_OK)
-		give(&best.manifest, manifest);
+		give(&making.best.manifest, manifest);
 	return rc;
 }
 

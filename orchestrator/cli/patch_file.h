@@ -11,13 +11,18 @@
  *        .     .  patch         manifest.patch_len bytes: one zstd frame
  *
  * Nothing follows. Cut out, the frame is read by the zstd program; what it holds is the
- * image, or, with codec vcdiff, a delta that the xdelta3 program decodes. */
+ * image, or, with codec vcdiff, a delta that the xdelta3 program decodes; what it holds
+ * with codec predict is described in proto/delta/README.md. */
 
 #include "proto/delta/codec.h"
 
 enum {
 	PATCH_FILE_HEAD_LEN = 8, /* bytes before the manifest */
-	PATCH_FILE_AUTO = 0, /* in place of a codec: the one whose patch is smallest */
+	/* In place of a codec: the one whose patch is smallest. Codecs predict, vcdiff
+	 * and full are tried in this order, each until it has as many bytes as the best
+	 * one before. Images that are too much for predict (OTA_E_LIMIT, OTA_E_NOMEM)
+	 * are left to the others. */
+	PATCH_FILE_AUTO = 0,
 };
 
 struct patch_file_job {

@@ -48,7 +48,7 @@ class Diff(unittest.TestCase):
                  'one byte from nothing': (b'', b'x'), 'one byte': (b'x', b'y'),
                  'identical': (some, some), 'unrelated': (some, other),
                  'something from nothing': (b'', some), 'nothing from something': (some, b'')}
-        for codec in ('auto', 'full', 'vcdiff'):
+        for codec in ('auto', 'full', 'vcdiff', 'predict'):
             for why, (old, new) in pairs.items():
                 with self.subTest(codec=codec, why=why):
                     made = self.round_trip(old, new, codec)
@@ -64,8 +64,21 @@ class Diff(unittest.TestCase):
             at = rng.randrange(len(new) - 32)
             new[at:at + 32] = rng.randbytes(32)
         made = self.round_trip(bytes(old), bytes(new))
-        self.assertEqual(made['codec'], 'vcdiff')
+        self.assertEqual(made['codec'], 'predict')
         self.assertLess(made['patch_len'], 300_000)
+
+    def test_auto_does_without_predict_where_memory_is_short(self):
+        rng = random.Random(4)
+        old = rng.randbytes(120 * MIB)
+        new = old[:MIB] + rng.randbytes(1000) + old[MIB:]
+        old, new = self.file('old', old), self.file('new', new)
+        limit = 'ulimit -v 700000; exec "$@"'
+        for codec, code in (('predict', 1), ('auto', 0)):
+            done = subprocess.run(['sh', '-c', limit, 'sh', SLUICE, 'diff', old, new, '-o',
+                                   self.dir / 'p', '--codec', codec, '--output=json'],
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(json.loads(done.stdout)['codec'], 'vcdiff')
 
     def test_the_stock_programs_decode_a_vcdiff_patch(self):
         rng = random.Random(3)
