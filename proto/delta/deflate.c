@@ -74,6 +74,7 @@ static enum ota_code step(struct ota_deflate *deflate, ZSTD_inBuffer *in,
 		return refuse(*left, err);
 	if (out.pos == 0)
 		return OTA_OK;
+	deflate->given += out.pos;
 	return deflate->next.take(
 		deflate->next.ctx, (struct ota_bytes){ deflate->piece, out.pos }, err);
 }

@@ -22,6 +22,7 @@ struct ota_deflate {
 	struct ZSTD_CCtx_s *zstd; /* owned */
 	uint8_t *piece;           /* owned, what zstd writes to */
 	uint64_t taken;           /* bytes of content so far */
+	uint64_t given;           /* bytes of the frame so far */
 	struct ota_stage next;
 };
 

@@ -134,7 +134,7 @@ static enum ota_code encode(const struct ota_encode_job *job,
 	const struct ota_sink check = { .write = nowhere };
 	struct ota_image_in to;
 	struct ota_encoder_job part = { job->from, &to, job->options.level,
-		manifest->window_log, job->options.workers, job->crew,
+		manifest->window_log, job->options.workers, job->crew, job->explain,
 		{ &patch, patch_take } };
 	enum ota_code rc;
 

@@ -2,6 +2,7 @@
 #define PROTO_DELTA_ENCODE_H
 
 #include "proto/delta/codec.h"
+#include "proto/delta/explain.h"
 
 struct ota_encode_options {
 	int level;          /* zstd, 1 .. 19; 0: the codec's default */
@@ -18,6 +19,7 @@ struct ota_encode_job {
 	struct ota_encode_options options; /* may be { 0 } */
 	struct ota_progress progress;      /* may be { 0 }; called on one thread only */
 	struct ota_crew crew;              /* may be { 0 }; used by OTA_CODEC_PREDICT */
+	struct ota_explain explain;        /* may be { 0 }; called by OTA_CODEC_PREDICT */
 };
 
 /**
@@ -33,6 +35,9 @@ struct ota_encode_job {
  * the decoder would need more than ram_max, or an option out of range), OTA_E_CANCELLED,
  * OTA_E_NOMEM, or what a port returned. Memory is bounded independently of the sizes of
  * the images: about 100 MiB for OTA_CODEC_FULL, 500 MiB for OTA_CODEC_VCDIFF.
+ * OTA_CODEC_PREDICT holds both images in memory, and a multiple of what it compares at
+ * once; to explain its patch takes as much as that holds uncompressed, and changes no byte
+ * of it.
  */
 OTA_CHECKED enum ota_code ota_patch_encode(const struct ota_encode_job *job,
 	const struct ota_sink *out, struct ota_manifest *manifest, struct ota_error *err);

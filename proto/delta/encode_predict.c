@@ -5,6 +5,7 @@
 #include "proto/delta/encoder.h"
 #include "proto/delta/predict/judge.h"
 #include "proto/delta/predict/plan.h"
+#include "proto/delta/predict/tally.h"
 
 enum {
 	LAY_MAX = 64 << 10,       /* bytes laid out at once */
@@ -74,13 +75,15 @@ struct writer {
 	struct ota_heap heap;
 	struct ota_judge judge;
 	struct ota_fix fix;
-	struct ota_lay *lay; /* owned */
+	struct ota_lay *lay;     /* owned */
+	struct ota_tally *tally; /* owned; NULL: nobody asks */
 	struct ota_buf block;
 };
 
 static void writer_fini(struct writer *writer)
 {
 	ota_lay_free(writer->lay);
+	ota_tally_free(writer->tally);
 	ota_segment_out_fini(&writer->judge.segment);
 	ota_buf_fini(&writer->block);
 	ota_heap_fini(&writer->heap);
@@ -94,6 +97,16 @@ static enum ota_code flush(struct writer *writer, struct ota_error *err)
 	rc = ota_deflate_feed(&writer->deflate, ota_buf_bytes(&writer->block), err);
 	writer->block.len = 0;
 	return rc;
+}
+
+/* The port of ota_lay. */
+static enum ota_code answer(void *ctx, struct ota_guess *guess, struct ota_error *err)
+{
+	struct writer *writer = ctx;
+	const struct ota_guess asked = *guess;
+	enum ota_code rc = ota_judge_fix(&writer->judge, guess, err);
+
+	return rc == OTA_OK ? ota_tally_guess(writer->tally, &asked, guess) : rc;
 }
 
 static enum ota_code end_segment(struct writer *writer, struct ota_error *err)
@@ -130,6 +143,8 @@ static enum ota_code write_extra(
 			left < LAY_MAX ? (size_t)left : LAY_MAX };
 
 		rc = ota_segment_out_extra(&writer->judge.segment, piece);
+		if (rc == OTA_OK)
+			rc = ota_tally_extra(writer->tally, offset, piece.len);
 		if (rc != OTA_OK)
 			return ota_fail(err, rc, "no memory for a segment");
 		offset += piece.len;
@@ -146,12 +161,16 @@ static enum ota_code write_cover(
 	enum ota_code rc = OTA_OK;
 	uint32_t len;
 
+	ota_tally_cover(writer->tally, cover);
 	while (rc == OTA_OK && part.done < cover->len) {
 		rc = ota_lay_next(writer->lay, &part, laid, &len, err);
 		if (rc != OTA_OK)
 			return rc;
 		rc = ota_segment_out_covered(&writer->judge.segment, laid,
 			writer->judge.to.at + cover->to + part.done, len);
+		if (rc == OTA_OK)
+			rc = ota_tally_covered(
+				writer->tally, cover->to + part.done, laid, len);
 		if (rc != OTA_OK)
 			return ota_fail(err, rc, "no memory for a segment");
 		part.done += len;
@@ -166,6 +185,8 @@ static enum ota_code write_tables(
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
 	enum ota_code rc = ota_tables_write(tables, &bytes);
 
+	if (rc == OTA_OK)
+		rc = ota_tally_tables(writer->tally, ota_buf_bytes(&bytes));
 	if (rc == OTA_OK)
 		rc = ota_block_write(ota_buf_bytes(&bytes), &writer->block);
 	return rc == OTA_OK ? flush(writer, err)
@@ -191,8 +212,21 @@ static enum ota_code write_all(
 	return rc == OTA_OK ? end_segment(writer, err) : rc;
 }
 
+/* Prepare what needs more than a zero. */
+static enum ota_code writer_open(struct writer *writer, const struct ota_plan *plan,
+	const struct ota_source *from, bool explains)
+{
+	enum ota_code rc;
+
+	writer->fix = (struct ota_fix){ writer, answer };
+	rc = ota_lay_new(&plan->tables, from, &writer->fix, &writer->heap, &writer->lay);
+	if (rc == OTA_OK && explains)
+		rc = ota_tally_new(&plan->to, &writer->tally);
+	return rc;
+}
+
 static enum ota_code write_stream(const struct ota_encoder_job *job,
-	const struct images *images, const struct ota_tables *tables, uint64_t *raw_len,
+	const struct images *images, const struct ota_plan *plan, uint64_t *raw_len,
 	struct ota_error *err)
 {
 	OTA_AUTO(writer_fini)
@@ -208,13 +242,17 @@ static enum ota_code write_stream(const struct ota_encoder_job *job,
 
 	if (rc != OTA_OK)
 		return rc;
-	writer.fix = (struct ota_fix){ &writer.judge, ota_judge_fix };
-	rc = ota_lay_new(tables, &source, &writer.fix, &writer.heap, &writer.lay);
+	rc = writer_open(&writer, plan, &source, job->explain.item != NULL);
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "no memory to lay out the image");
-	rc = write_all(&writer, tables, err);
+	rc = write_all(&writer, &plan->tables, err);
 	*raw_len = writer.deflate.taken;
-	return rc == OTA_OK ? ota_deflate_finish(&writer.deflate, err) : rc;
+	if (rc == OTA_OK)
+		rc = ota_deflate_finish(&writer.deflate, err);
+	if (rc == OTA_OK)
+		rc = ota_tally_report(
+			writer.tally, writer.deflate.given, &job->explain, err);
+	return rc;
 }
 
 static enum ota_code predict_encode(
@@ -235,7 +273,7 @@ static enum ota_code predict_encode(
 	rc = ota_plan_make(&plan_job, &plan, err);
 	if (rc != OTA_OK)
 		return rc;
-	return write_stream(job, &images, &plan.tables, raw_len, err);
+	return write_stream(job, &images, &plan, raw_len, err);
 }
 
 const struct ota_encoder_row ota_encoder_predict = {

@@ -5,6 +5,7 @@
  * encode.c: it reads the new image in order, may read the old one at random, and hands
  * the patch on as it comes. */
 
+#include "proto/delta/explain.h"
 #include "proto/delta/image_in.h"
 #include "proto/delta/stage.h"
 
@@ -15,6 +16,7 @@ struct ota_encoder_job {
 	int window_log;                /* of zstd */
 	uint32_t workers;              /* threads beside the caller's */
 	struct ota_crew crew;          /* may be { 0 } */
+	struct ota_explain explain;    /* may be { 0 } */
 	struct ota_stage next;         /* takes the patch */
 };
 

@@ -43,13 +43,30 @@ static enum ota_code ignore(void *ctx, struct ota_bytes data)
 	return OTA_OK;
 }
 
+static enum ota_code ignore_item(void *ctx, const struct ota_explain_item *item)
+{
+	(void)ctx;
+	(void)item;
+	return OTA_OK;
+}
+
+static void ignore_parts(void *ctx, const struct ota_explain_parts *parts)
+{
+	(void)ctx;
+	(void)parts;
+}
+
 /* Encode with the nth allocation failing. */
 static enum ota_code encode(struct kit_patch *kit, uint8_t codec, long nth)
 {
 	struct ota_bytes from = ota_buf_bytes(&kit->from), to = ota_buf_bytes(&kit->to);
 	struct ota_source from_port = ota_source_of(&from), to_port = ota_source_of(&to);
 	struct ota_encode_job job = {
-		.codec = codec, .from = &from_port, .to = &to_port, .options.level = 1
+		.codec = codec,
+		.from = &from_port,
+		.to = &to_port,
+		.options.level = 1,
+		.explain = { NULL, ignore_item, ignore_parts },
 	};
 	struct ota_sink out = { .write = ignore };
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
@@ -97,6 +114,20 @@ Test(delta_nomem, an_encoder_survives_every_allocation_that_fails, .timeout = 60
 		cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
 		cr_assert_gt(nth, 8);
 	}
+}
+
+Test(delta_nomem, an_encoder_that_explains_survives_every_allocation_that_fails)
+{
+	OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+	enum ota_code rc = OTA_E_NOMEM;
+	long nth = 0;
+
+	kit_images(&kit, 4000, 4000, true);
+	kit_noise(&kit.to, 1000, 7);
+	for (; rc == OTA_E_NOMEM; nth++)
+		rc = encode(&kit, OTA_CODEC_PREDICT, nth);
+	cr_assert_eq(rc, OTA_OK, "allocation %ld: %s", nth, ota_code_text(rc));
+	cr_assert_gt(nth, 40);
 }
 
 Test(delta_nomem, a_decoder_survives_every_allocation_that_fails)
