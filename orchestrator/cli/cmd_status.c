@@ -9,6 +9,7 @@
 #include "orchestrator/cli/output.h"
 #include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
+#include "proto/delta/codec.h"
 
 const struct cli_option status_options[] = {
 	{ "watch", 'w', NULL, "look again every second until the rollout has ended" },
@@ -63,6 +64,22 @@ static void print_stage(struct table *table, const cJSON *stage)
 		soak_s > 0 ? output_duration(soak_s, soak) : "");
 }
 
+static void print_patch(const cJSON *patch)
+{
+	const char *from = tree_text(patch, "from");
+	bool is_from_any = from[strspn(from, "0")] == '\0';
+	uint64_t codec = tree_number(patch, "codec");
+	char bytes[24];
+
+	if (strcmp(tree_text(patch, "state"), "made") != 0)
+		return;
+	printf("Patch from %s%.12s: %s, %s, for %llu devices\n",
+		is_from_any ? "any image" : "image ", is_from_any ? "" : from,
+		output_bytes(tree_number(patch, "bytes"), bytes),
+		ota_codec_text(codec <= UINT8_MAX ? (uint8_t)codec : 0),
+		(unsigned long long)tree_number(patch, "devices"));
+}
+
 static void print_bytes(const cJSON *rollout)
 {
 	const cJSON *bytes = tree_item(rollout, "bytes");
@@ -82,7 +99,7 @@ static void print_rollout(const cJSON *rollout)
 	static const char *const headings[] = { "STAGE", "COHORT", "STATE", "DEVICES",
 		"PENDING", "WORKING", "CONFIRMED", "FAILED", "REVERTED", "GATE", NULL };
 	struct table *table = table_new(headings);
-	const cJSON *stage;
+	const cJSON *stage, *patch;
 
 	printf("Rollout %s: %s\n", tree_text(rollout, "rollout"),
 		tree_text(rollout, "state"));
@@ -90,6 +107,7 @@ static void print_rollout(const cJSON *rollout)
 		printf("%s\n", tree_text(rollout, "reason"));
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_stage(table, stage);
 	table_print(table);
+	cJSON_ArrayForEach(patch, tree_item(rollout, "patches")) print_patch(patch);
 	print_bytes(rollout);
 }
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """One real update, end to end: staged, proven, and a bad one stopped and taken back."""
+import subprocess
 import unittest
 
 from common import FleetTest, wait_for
+
+PREDICT = 3  # the codec
 
 STAGES = ('name: lab, cohort: lab, share: 100%, soak: 1s',
           'name: canary, cohort: canary, share: 100%, soak: 1s',
@@ -51,6 +54,11 @@ class Update(FleetTest):
             self.assertTrue(device['confirmed'], device)
         bytes_ = end['bytes']
         self.assertLess(bytes_['published'], 0.25 * bytes_['full'], bytes_)
+        self.assertEqual([p['codec'] for p in end['patches']], [PREDICT])
+        told = subprocess.run([self.lab.programs['sluice'], 'status', 'good', '--server',
+                               f'http://{self.lab.address}'], cwd=self.lab.dir, text=True,
+                              capture_output=True, check=True).stdout
+        self.assertRegex(told, r'\nPatch from image [0-9a-f]{12}: [0-9.]+ kB, predict, for')
 
     def test_b_success_counts_only_after_confirm_from_the_new_image(self):
         release = self.publish()
