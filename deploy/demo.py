@@ -23,6 +23,7 @@ from lab import HERE, TOP, Lab, LabError, main_guard  # noqa: E402
 
 AGENTS_MIN, AGENTS_MAX = 12, 500
 BAR = 24
+CODECS = {1: 'full', 2: 'vcdiff', 3: 'predict'}
 STATE_ORDER = ('pending', 'working', 'confirmed', 'failed', 'reverted')
 
 FLEET = '''\
@@ -188,7 +189,9 @@ class Demo:
     def fact(end, seconds):
         return {'rollout': end['rollout'], 'state': end['state'],
                 'reason': end.get('reason', ''), 'seconds': round(seconds, 1),
-                'bytes': end['bytes'], 'stages': [
+                'bytes': end['bytes'], 'patches': [
+                    {'from': p['from'], 'codec': CODECS[p['codec']], 'bytes': p['bytes']}
+                    for p in end['patches'] if p['state'] == 'made'], 'stages': [
                     {'name': s['name'], 'state': s['state'], 'devices': s['devices'],
                      'counts': s['counts'],
                      'seconds': max(0, s['ended_s'] - s['started_s']) if s['ended_s'] else 0}
@@ -201,10 +204,15 @@ class Demo:
             if s['state'] != 'waiting':
                 say(f'  {s["name"]:<10} {s["state"]:<8} {s["devices"]:>3} devices '
                     f'{s["seconds"]:>4} s')
+        for p in self.facts['rollouts'][-1]['patches']:
+            say(f'  patch from image {p["from"][:12]}: {human(p["bytes"])}, codec {p["codec"]}; '
+                f'whole: {human(end["release"]["image_len"])}, '
+                f'compressed {human(b["full"])}')
         if b['full']:
             say(f'  chunks published once for all: {human(b["published"])}; '
                 f'one full compressed image: {human(b["full"])} '
-                f'({100 * b["published"] / b["full"]:.2g} %)')
+                f'({100 * b["published"] / b["full"]:.2g} %, '
+                f'{human(b["full"] - b["published"])} less)')
 
     def check_good(self, image):
         want = digest_of(image['path'])
