@@ -14,6 +14,8 @@ const struct cli_option diff_options[] = {
 	{ "out", 'o', "PATCH", "the patch file to write" },
 	{ "codec", 'c', "auto|full|vcdiff|predict",
 		"how to make it (default auto: the smallest of all)" },
+	{ "explain", 0, NULL,
+		"also tell where its bytes went; makes all codecs' patches" },
 	{ 0 },
 };
 
@@ -43,16 +45,20 @@ cJSON *patch_tree(const struct ota_manifest *manifest)
 	return tree;
 }
 
-static void print_manifest(const struct cli_call *call, const char *path,
-	const struct ota_manifest *manifest)
+/* explain may be NULL. */
+static void print_json(const struct ota_manifest *manifest, struct patch_explain *explain)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = patch_tree(manifest);
+
+	if (explain != NULL)
+		cJSON_AddItemToObject(tree, "explain", patch_explain_tree(explain));
+	output_json(tree);
+}
+
+static void print_text(const char *path, const struct ota_manifest *manifest)
+{
 	char patch[24], image[24], ram[24];
 
-	if (call->json) {
-		output_json(tree);
-		return;
-	}
 	printf("%s: %s patch of %s in %u chunk%s for an image of %s; decoding takes %s\n",
 		path, ota_codec_text(manifest->codec),
 		output_bytes(manifest->patch_len, patch), manifest->chunk_count,
@@ -61,9 +67,22 @@ static void print_manifest(const struct cli_call *call, const char *path,
 		output_bytes(manifest->decoder_ram, ram));
 }
 
+static void print_diff(const struct cli_call *call, const struct patch_file_job *job,
+	const struct ota_manifest *manifest)
+{
+	if (call->json) {
+		print_json(manifest, job->explain);
+		return;
+	}
+	print_text(job->patch_path, manifest);
+	if (job->explain != NULL)
+		patch_explain_print(job->explain);
+}
+
 enum ota_code cmd_diff(const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
+	OTA_AUTO(patch_explain_fini) struct patch_explain explain = { 0 };
 	const char *codec = cli_value(call, "codec", "auto");
 	struct progress_bar bar;
 	struct patch_file_job job = {
@@ -71,6 +90,7 @@ enum ota_code cmd_diff(const struct cli_call *call, int *exit_code, struct ota_e
 		.new_path = call->operands[1],
 		.codec = PATCH_FILE_AUTO,
 		.progress = { .ctx = &bar, .tick = progress_tick },
+		.explain = cli_has(call, "explain") ? &explain : NULL,
 	};
 	enum ota_code rc = cli_need(call, "out", &job.patch_path, err);
 
@@ -83,7 +103,7 @@ enum ota_code cmd_diff(const struct cli_call *call, int *exit_code, struct ota_e
 	rc = patch_file_make(&job, &manifest, err);
 	progress_end(&bar);
 	if (rc == OTA_OK)
-		print_manifest(call, job.patch_path, &manifest);
+		print_diff(call, &job, &manifest);
 	return rc;
 }
 
@@ -110,6 +130,6 @@ enum ota_code cmd_patch(
 	rc = patch_file_apply(&job, &manifest, err);
 	progress_end(&bar);
 	if (rc == OTA_OK && call->json)
-		print_manifest(call, job.new_path, &manifest);
+		print_json(&manifest, NULL);
 	return rc;
 }

@@ -100,20 +100,41 @@ static enum ota_code encode(struct making *making, uint8_t codec, struct attempt
 		.crew = { &crew, ota_crew_run } };
 	struct ota_sink sink = { attempt, attempt_write };
 
+	if (making->job->explain != NULL)
+		job.explain = patch_explain_port(making->job->explain);
 	if (making->share.progress->tick == NULL)
 		job.progress = (struct ota_progress){ 0 };
 	return ota_patch_encode(&job, &sink, &attempt->manifest, err);
 }
 
-/* Make a patch that may become the best one, and give up once it cannot. */
+/* Is a patch of that codec what was asked for? */
+static bool is_wanted(const struct making *making, uint8_t codec)
+{
+	return making->job->codec == codec || making->job->codec == PATCH_FILE_AUTO;
+}
+
+/* Keep a patch if it is the best one. */
+static void keep_best(struct making *making, struct attempt *attempt)
+{
+	const struct attempt *best = &making->best;
+	struct attempt was = making->best;
+
+	if (best->manifest.codec != 0 && best->patch.len <= attempt->patch.len)
+		return;
+	making->best = *attempt;
+	*attempt = was;
+}
+
+/* Make a patch that may become the best one. Give up once it cannot, unless it is to be
+ * told how long it would have been. */
 static enum ota_code try_codec(
 	struct making *making, uint8_t codec, struct ota_error *err)
 {
+	struct patch_explain *explain = making->job->explain;
 	OTA_AUTO(attempt_fini)
 	struct attempt attempt = { .patch.fd = -1,
-		.give_up_len = making->best.patch.len };
+		.give_up_len = explain == NULL ? making->best.patch.len : 0 };
 	enum ota_code rc = file_out_begin(&attempt.patch, making->job->patch_path, err);
-	struct attempt was;
 
 	if (rc == OTA_OK)
 		rc = encode(making, codec, &attempt, err);
@@ -121,16 +142,20 @@ static enum ota_code try_codec(
 		return OTA_OK;
 	if (rc != OTA_OK)
 		return rc;
-	was = making->best;
-	making->best = attempt;
-	attempt = was;
+	if (explain != NULL)
+		explain->patch_len[codec] = attempt.patch.len;
+	if (is_wanted(making, codec))
+		keep_best(making, &attempt);
 	return OTA_OK;
 }
 
 /* Some images are too much for codec predict, and others do without. */
-static bool is_excused(uint8_t codec, enum ota_code rc)
+static bool is_excused(const struct making *making, uint8_t codec, enum ota_code rc)
 {
-	return codec == OTA_CODEC_PREDICT && (rc == OTA_E_LIMIT || rc == OTA_E_NOMEM);
+	bool is_spare = codec == OTA_CODEC_PREDICT ? making->job->codec != codec
+						   : !is_wanted(making, codec);
+
+	return is_spare && (rc == OTA_E_LIMIT || rc == OTA_E_NOMEM);
 }
 
 /* The codec that mostly wins comes first, so that the others stop early. */
@@ -144,7 +169,7 @@ static enum ota_code try_all(struct making *making, struct ota_error *err)
 	for (unsigned i = 0; i < sizeof codecs && rc == OTA_OK; i++) {
 		making->share.number = i;
 		rc = try_codec(making, codecs[i], err);
-		if (is_excused(codecs[i], rc))
+		if (is_excused(making, codecs[i], rc))
 			rc = OTA_OK;
 	}
 	return rc;
@@ -226,8 +251,9 @@ enum ota_code patch_file_make(const struct patch_file_job *job,
 	if (rc == OTA_OK)
 		rc = image_file_open(&making.images.new, job->new_path, err);
 	if (rc == OTA_OK)
-		rc = job->codec == PATCH_FILE_AUTO ? try_all(&making, err)
-						   : try_codec(&making, job->codec, err);
+		rc = job->codec == PATCH_FILE_AUTO || job->explain != NULL
+			     ? try_all(&making, err)
+			     : try_codec(&making, job->codec, err);
 	if (rc == OTA_OK)
 		rc = write_patch_file(job->patch_path, &making.best, err);
 	if (rc == OTA_OK)

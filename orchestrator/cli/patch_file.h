@@ -14,6 +14,7 @@
  * image, or, with codec vcdiff, a delta that the xdelta3 program decodes; what it holds
  * with codec predict is described in proto/delta/README.md. */
 
+#include "orchestrator/cli/patch_explain.h"
 #include "proto/delta/codec.h"
 
 enum {
@@ -31,6 +32,9 @@ struct patch_file_job {
 	const char *new_path;         /* image to arrive at */
 	uint8_t codec;                /* enum ota_codec_id or PATCH_FILE_AUTO */
 	struct ota_progress progress; /* may be { 0 } */
+	/* Borrowed; NULL: nobody asks. Else patches of all codecs are made to their ends,
+	 * whichever is kept. */
+	struct patch_explain *explain;
 };
 
 /**

@@ -36,8 +36,8 @@ struct ota_encode_job {
  * OTA_E_NOMEM, or what a port returned. Memory is bounded independently of the sizes of
  * the images: about 100 MiB for OTA_CODEC_FULL, 500 MiB for OTA_CODEC_VCDIFF.
  * OTA_CODEC_PREDICT holds both images in memory, and a multiple of what it compares at
- * once; to explain its patch takes as much as that holds uncompressed, and changes no byte
- * of it.
+ * once; to explain its patch takes as much as that holds uncompressed, and changes no
+ * byte of it.
  */
 OTA_CHECKED enum ota_code ota_patch_encode(const struct ota_encode_job *job,
 	const struct ota_sink *out, struct ota_manifest *manifest, struct ota_error *err);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """`sluice diff` and `sluice patch` on files of every kind, and the stock programs beside."""
+import io
 import json
 import pathlib
 import random
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
@@ -79,6 +81,41 @@ class Diff(unittest.TestCase):
                                   capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, code, done.stderr)
         self.assertEqual(json.loads(done.stdout)['codec'], 'vcdiff')
+
+    def archive(self, name, seed):
+        """A tar archive of 25 files: file number i has i bytes at its end by the seed."""
+        with tarfile.open(self.dir / name, 'w') as tar:
+            for number in range(25):
+                rng = random.Random(number)
+                content = rng.randbytes(3000) + random.Random(seed).randbytes(100 * number)
+                entry = tarfile.TarInfo(f'dir/file\x1b{number}')
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        return self.dir / name
+
+    def test_explain_tells_which_file_took_how_much(self):
+        old, new = self.archive('old', 100), self.archive('new', 200)
+        told = sluice('diff', old, new, '-o', self.dir / 'p', '--explain')
+        explain = told['explain']
+        self.assertEqual(explain['codecs'][told['codec']], told['patch_len'])
+        self.assertEqual(set(explain['codecs']), {'full', 'vcdiff', 'predict'})
+        self.assertEqual(sum(explain['parts'].values()), explain['codecs']['predict'])
+        first = explain['items'][0]
+        self.assertEqual(first['item'], r'dir/file\x1b24')
+        self.assertEqual((first['len'], first['extra_len']), (5400, 2400))
+        self.assertGreater(explain['peak_memory'], MIB)
+
+    def test_explain_shows_people_twenty_items(self):
+        old, new = self.archive('old', 100), self.archive('new', 200)
+        text = subprocess.run([SLUICE, 'diff', old, new, '-o', self.dir / 'p', '--explain'],
+                              capture_output=True, text=True, check=True).stdout
+        rows = text.split('  ITEM\n')[1].split('... and ')[0].splitlines()
+        self.assertEqual(len(rows), 20)
+        self.assertIn(r'dir/file\x1b24', rows[0])
+        self.assertIn('(what belongs to no file)\n', text)
+        self.assertRegex(text, r'\n\.\.\. and [1-9]\d* more\n')
+        self.assertRegex(text, r'\ncodecs would take: predict .*, vcdiff .*, full .*\n')
+        self.assertRegex(text, r'\npeak memory: \d+\.\d [MG]B\n')
 
     def test_the_stock_programs_decode_a_vcdiff_patch(self):
         rng = random.Random(3)

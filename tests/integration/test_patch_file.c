@@ -270,7 +270,9 @@ Test(patch_file, files_that_are_not_there_are_named)
 	cr_assert_eq(patch_file_make(&place.job, NULL, &err), OTA_E_USAGE);
 	cr_assert_str_eq(err.text, "/dev/null: is no file or block device");
 	write_noise(place.old, 10, 1, false);
-	place.job = (struct patch_file_job){ place.old, place.dir, place.old, 0, { 0 } };
+	place.job = (struct patch_file_job){
+		.old_path = place.old, .patch_path = place.dir, .new_path = place.old
+	};
 	cr_assert_eq(patch_file_make(&place.job, NULL, &err), OTA_E_USAGE);
 	cr_assert(strstr(err.text, ": is not a regular file"), "%s", err.text);
 }
@@ -327,6 +329,25 @@ Test(patch_file, progress_over_all_codecs_only_rises_and_reaches_the_last)
 	place.job.progress = (struct ota_progress){ &last, never_less };
 	cr_assert(patch_file_make(&place.job, NULL, NULL) == OTA_OK);
 	cr_assert_geq(last, 2 * 2900000);
+}
+
+Test(patch_file, to_explain_measures_every_codec_and_keeps_the_one_asked_for)
+{
+	OTA_AUTO(place_fini) struct place place;
+	OTA_AUTO(patch_explain_fini) struct patch_explain explain = { 0 };
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
+
+	place_init(&place);
+	write_noise(place.old, 300000, 1, false);
+	write_noise(place.new, 300000, 1, true);
+	place.job.codec = OTA_CODEC_VCDIFF;
+	place.job.explain = &explain;
+	cr_assert(patch_file_make(&place.job, &manifest, NULL) == OTA_OK);
+	cr_assert_eq(manifest.codec, OTA_CODEC_VCDIFF);
+	cr_assert_eq(explain.patch_len[OTA_CODEC_VCDIFF], manifest.patch_len);
+	cr_assert_gt(explain.patch_len[OTA_CODEC_FULL], 300000);
+	cr_assert_eq(explain.count, 1);
+	cr_assert_eq(explain.items[0].patch_len, explain.patch_len[OTA_CODEC_PREDICT]);
 }
 
 Test(patch_file, a_patch_file_tells_what_it_is)
