@@ -100,7 +100,7 @@ static void make_patch(struct agent_install *in)
 	struct ota_bytes from = ota_buf_bytes(&in->from), to = ota_buf_bytes(&in->to);
 	struct ota_source from_source = ota_source_of(&from),
 			  to_source = ota_source_of(&to);
-	const struct ota_encode_job job = { .codec = OTA_CODEC_VCDIFF,
+	const struct ota_encode_job job = { .codec = OTA_CODEC_PREDICT,
 		.from = &from_source,
 		.to = &to_source,
 		.options = { .level = 3, .chunk_len = 16384 } };
