@@ -141,6 +141,16 @@ static void tick(uv_timer_t *timer)
 
 /* ---- starting */
 
+/* Of the memory there is, half is for what a codec has beside both images. */
+static uint64_t images_max(uint32_t workers)
+{
+	uint64_t memory = uv_get_total_memory(), limit = uv_get_constrained_memory();
+
+	if (limit > 0 && limit < memory)
+		memory = limit;
+	return memory / 2 / workers;
+}
+
 static enum ota_code open_parts(struct daemon *d, struct ota_error *err)
 {
 	const struct sluiced_config *c = d->config;
@@ -148,7 +158,8 @@ static enum ota_code open_parts(struct daemon *d, struct ota_error *err)
 	struct publisher_config publisher = { c->fleet, c->patches.dir, NULL };
 	struct patches_config patches = { .dir = c->patches.dir,
 		.workers = c->patches.workers,
-		.level = c->patches.level };
+		.level = c->patches.level,
+		.images_max = images_max(c->patches.workers) };
 	char path[CONFIG_PATH_CAP + 16];
 	enum ota_code rc = ledger_open(c->database, &d->ledger, err);
 

@@ -1,5 +1,6 @@
 #include "orchestrator/port/patch_encode.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "orchestrator/port/cache_dir.h"
@@ -85,6 +86,22 @@ static enum ota_code keep(const struct patch_encode *encode, struct output *outp
 	return ota_file_replace(path, ota_buf_bytes(&bytes), 0600, err);
 }
 
+/* Where memory is short, asking for it may well succeed, and the process be killed for
+ * using it; so what a codec will need is compared beforehand. */
+static enum ota_code check_lengths(const struct patch_encode *encode,
+	const struct ota_encode_job *job, struct ota_error *err)
+{
+	uint64_t max = encode->images_max;
+
+	if (encode->recipe.codec != OTA_CODEC_PREDICT ||
+		(job->from->len <= max && job->to->len <= max - job->from->len))
+		return OTA_OK;
+	return ota_fail(err, OTA_E_LIMIT,
+		"images of %" PRIu64 " and %" PRIu64
+		" bytes; this machine's memory does for %" PRIu64,
+		job->from->len, job->to->len, max);
+}
+
 static enum ota_code encode_into(const struct patch_encode *encode, struct output *output,
 	struct ota_manifest *manifest, struct ota_error *err)
 {
@@ -104,6 +121,8 @@ static enum ota_code encode_into(const struct patch_encode *encode, struct outpu
 
 	if (rc == OTA_OK && encode->recipe.codec != OTA_CODEC_FULL)
 		rc = images_source(encode->images, &encode->recipe.from, &from, err);
+	if (rc == OTA_OK)
+		rc = check_lengths(encode, &job, err);
 	if (rc == OTA_OK)
 		rc = ota_patch_encode(&job, &sink, manifest, err);
 	return rc == OTA_OK ? flush(output, err) : rc;

@@ -18,6 +18,7 @@ struct patch_encode {
 	const struct images *images; /* borrowed */
 	struct patch_recipe recipe;
 	int level;
+	uint64_t images_max; /* bytes of both images, for OTA_CODEC_PREDICT */
 	struct ota_progress progress;
 };
 
@@ -27,8 +28,9 @@ OTA_CHECKED enum ota_code patch_encode_cached(const char *dir,
 
 /** Make it; blocks for as long as that takes. Any thread; a codec that can share its work
  *  out uses all processors, also when others encode beside it. Returns what
- *  ota_patch_encode() returns, OTA_E_NOTFOUND for an image that is not there, or
- *  OTA_E_DIGEST if a stored image is not what its name says. */
+ *  ota_patch_encode() returns, OTA_E_LIMIT for images too long, OTA_E_NOTFOUND for an
+ * image that is not there, or OTA_E_DIGEST if a stored image is not what its name says.
+ */
 OTA_CHECKED enum ota_code patch_encode_run(
 	const struct patch_encode *encode, struct patch_made *out, struct ota_error *err);
 

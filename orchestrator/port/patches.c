@@ -77,6 +77,7 @@ static void work(uv_work_t *handle)
 		.images = patches->config.images,
 		.recipe = encode->recipe,
 		.level = patches->config.level,
+		.images_max = patches->config.images_max,
 		.progress = { encode, note_progress },
 	};
 	enum ota_code rc;

@@ -16,6 +16,8 @@ struct patches_config {
 	const struct images *images; /* borrowed for the maker's life */
 	uint32_t workers;            /* patches made at a time */
 	int level;                   /* zstd; 0: the codec's default */
+	uint64_t images_max; /* bytes that both images of a delta of codec predict may
+			      * have, as it holds them; longer ones get vcdiff */
 };
 
 /** Answers, on the loop thread, never from within patches_make(). */

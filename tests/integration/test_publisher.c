@@ -75,16 +75,21 @@ static void count_closed(void *ctx)
 	closed_count++;
 }
 
-static void open_maker(void)
+static void open_maker_for(uint64_t images_max)
 {
 	static const struct patches_events events = { NULL, on_made, on_failed };
 	char path[64];
-	struct patches_config config = { path, images, 1, 1 };
+	struct patches_config config = { path, images, 1, 1, images_max };
 	struct ota_error err = { 0 };
 
 	path_in_dir("patches", path);
 	cr_assert_eq(patches_new(peer_loop(), &config, &events, &patches, &err), OTA_OK,
 		"%s", err.text);
+}
+
+static void open_maker(void)
+{
+	open_maker_for(2 * IMAGE_LEN);
 }
 
 static void close_maker(void)
@@ -180,6 +185,16 @@ Test(patches, vcdiff_stands_in_where_predict_fails)
 	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
 	cr_expect_lt(made[0].patch_len, made[0].full_len);
 	cr_expect_eq(failed_count, 0);
+	close_maker();
+}
+
+Test(patches, images_too_long_for_the_memory_are_not_predicted)
+{
+	close_maker();
+	open_maker_for(2 * IMAGE_LEN - 1);
+	patches_make(patches, &names[0], &names[1]);
+	cr_assert(peer_wait(&made_count, 1));
+	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
 	close_maker();
 }
 
