@@ -19,7 +19,7 @@ struct ota_walk {
  *
  * left  bytes from there that lie together in the image
  *
- * Returns the offset in the image, or OTA_HOLE. The offset lies inside the item; any order
+ * Returns the offset in the image, or OTA_HOLE. offset lies inside the item; any order
  * is right, rising is fast.
  */
 uint64_t ota_walk_to(struct ota_walk *walk, uint64_t offset, uint64_t *left);
