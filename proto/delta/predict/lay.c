@@ -168,11 +168,25 @@ static int64_t guess_address(
 	return to;
 }
 
+/* Members of structures and addresses do not meet: an object has no such address. */
+static int64_t guess_field(
+	struct ota_lay *lay, const struct stretch *stretch, int64_t from)
+{
+	const struct learnt *learnt = learnt_at(lay, stretch->page.pair, ~from);
+
+	return learnt->generation == lay->generation && learnt->from == ~from &&
+			       learnt->pair == stretch->page.pair
+		       ? learnt->to
+		       : from;
+}
+
 static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
 	const struct ota_ref_form *form, int64_t from)
 {
 	if (form->scope == OTA_SCOPE_OBJECT)
 		return guess_address(lay, stretch, from);
+	if (form->scope == OTA_SCOPE_FIELD)
+		return guess_field(lay, stretch, from);
 	if (form->scope == OTA_SCOPE_PUSH)
 		lay->frame = (struct ota_frame){ 0 };
 	return ota_frame_guess(&lay->frame, from);
@@ -186,7 +200,7 @@ static bool is_stray(const struct stretch *stretch, const struct ota_guess *gues
 	uint64_t spot = (uint64_t)stretch->region->address + page + guess->ref->at;
 	uint64_t far = (uint64_t)guess->ref->target - spot;
 
-	return stretch->strays &&
+	return stretch->strays && guess->form->scope != OTA_SCOPE_FIELD &&
 	       (guess->form->scope != OTA_SCOPE_OBJECT || far + NEAR_LEN < 2 * NEAR_LEN);
 }
 
@@ -208,7 +222,9 @@ static void learn(struct ota_lay *lay, const struct stretch *stretch,
 {
 	int64_t from = answer->ref->target;
 
-	if (answer->form->scope != OTA_SCOPE_OBJECT) {
+	if (answer->form->scope == OTA_SCOPE_FIELD) {
+		from = ~from;
+	} else if (answer->form->scope != OTA_SCOPE_OBJECT) {
 		ota_frame_learn(&lay->frame, from, answer->plain ? from : answer->target);
 		return;
 	}

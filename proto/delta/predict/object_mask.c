@@ -183,9 +183,11 @@ static void tell_region(struct masker *m, const struct ota_region *region)
 			return;
 		for (uint32_t i = 0; i < m->refs->count; i++) {
 			const struct ota_ref *ref = &m->refs->at[i];
+			const struct ota_ref_form *form = ota_ref_form(ref->form);
 
-			put_field(m->out + region->offset + at + ref->at,
-				look(m, ref->target) & shown, ota_ref_form(ref->form));
+			if (form->scope == OTA_SCOPE_OBJECT)
+				put_field(m->out + region->offset + at + ref->at,
+					look(m, ref->target) & shown, form);
 		}
 	}
 }

@@ -98,7 +98,7 @@ void ota_refs_mask(const struct ota_refs *refs, uint8_t *out)
 		const struct ota_ref *ref = &refs->at[i];
 		const struct ota_ref_form *form = ota_ref_form(ref->form);
 
-		for (uint32_t k = 0; k < form->len; k++)
+		for (uint32_t k = 0; k < form->len && form->scope != OTA_SCOPE_FIELD; k++)
 			out[ref->at + k] &= (uint8_t)~form->mask[k];
 	}
 }

@@ -112,6 +112,8 @@ enum ota_ref_scope {
 	OTA_SCOPE_FRAME,  /* an offset in a function's stack frame: where compilers lay
 			   * frames out anew, all of a function's offsets move alike */
 	OTA_SCOPE_PUSH,   /* the same, at the begin of a function */
+	OTA_SCOPE_FIELD,  /* a member's offset in a structure: stays, until it was seen to
+			   * change. It tells what code does, and is not masked. */
 };
 
 /** How an address is held by a field. */

@@ -6,7 +6,7 @@
 
 enum {
 	INSN_LEN = 4,    /* bytes */
-	LIFE = 64,       /* instructions after which an ADRP is forgotten */
+	LIFE = 256,      /* instructions after which an ADRP is forgotten */
 	LOOK_AHEAD = 24, /* instructions after an ADRP in which its user is sought */
 	REGISTERS = 32,
 	PAGE_LEN = 4096, /* what ADRP counts in */
@@ -20,6 +20,8 @@ enum {
 	FORM_ADRP,
 	FORM_LO12, /* and four more: a form for each scale */
 	FORM_LO12_LAST = FORM_LO12 + 4,
+	FORM_FIELD, /* the same */
+	FORM_FIELD_LAST = FORM_FIELD + 4,
 };
 
 /* A branch with so many bits for a distance in instructions, from bit `shift` on. */
@@ -164,6 +166,48 @@ LO12(2)
 LO12(3)
 LO12(4)
 
+/* The offset of a structure's member from a register, which is of the name: offsets from
+ * different registers have nothing to do with each other. */
+static int64_t read_field(const uint8_t *field, unsigned scale)
+{
+	uint32_t insn = ota_word32(field);
+
+	return (int64_t)(insn >> 5 & 31) << 32 | (int64_t)(insn >> 10 & 0xfff) << scale;
+}
+
+static bool write_field(uint8_t *field, int64_t target, unsigned scale)
+{
+	int64_t offset = ota_minus(target, read_field(field, scale) >> 32 << 32);
+
+	if (offset < 0 || offset % (1 << scale) != 0 || offset >> scale > 0xfff)
+		return false;
+	ota_word32_set(field, (ota_word32(field) & ~(0xfffu << 10)) |
+				      (uint32_t)(offset >> scale) << 10);
+	return true;
+}
+
+#define FIELD(scale)                                                             \
+	static int64_t read_field_##scale(                                       \
+		const uint8_t *field, const struct ota_spot *spot, int64_t like) \
+	{                                                                        \
+		(void)spot;                                                      \
+		(void)like;                                                      \
+		return read_field(field, scale);                                 \
+	}                                                                        \
+                                                                                 \
+	static bool write_field_##scale(                                         \
+		uint8_t *field, const struct ota_spot *spot, int64_t target)     \
+	{                                                                        \
+		(void)spot;                                                      \
+		return write_field(field, target, scale);                        \
+	}
+
+FIELD(0)
+FIELD(1)
+FIELD(2)
+FIELD(3)
+FIELD(4)
+
 #define A64(form) [(form)-OTA_FORMS_A64]
 
 /* clang-format off */
@@ -186,6 +230,16 @@ const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS] = {
 		read_lo12_3, write_lo12_3, OTA_SCOPE_OBJECT },
 	A64(FORM_LO12_LAST) = { "a64 lo12 / 16", 4, false, { 0x00, 0xfc, 0x03 },
 		read_lo12_4, write_lo12_4, OTA_SCOPE_OBJECT },
+	A64(FORM_FIELD + 0) = { "a64 field / 1", 4, false, { 0x00, 0xfc, 0x3f },
+		read_field_0, write_field_0, OTA_SCOPE_FIELD },
+	A64(FORM_FIELD + 1) = { "a64 field / 2", 4, false, { 0x00, 0xfc, 0x3f },
+		read_field_1, write_field_1, OTA_SCOPE_FIELD },
+	A64(FORM_FIELD + 2) = { "a64 field / 4", 4, false, { 0x00, 0xfc, 0x3f },
+		read_field_2, write_field_2, OTA_SCOPE_FIELD },
+	A64(FORM_FIELD + 3) = { "a64 field / 8", 4, false, { 0x00, 0xfc, 0x3f },
+		read_field_3, write_field_3, OTA_SCOPE_FIELD },
+	A64(FORM_FIELD + 4) = { "a64 field / 16", 4, false, { 0x00, 0xfc, 0x3f },
+		read_field_4, write_field_4, OTA_SCOPE_FIELD },
 };
 
 /* Instructions that hold an address alone. */
@@ -341,7 +395,8 @@ static void step_frame(struct sweep *sweep, int32_t at, const struct ota_ref_for
 		form->read(sweep->scan->at + at, &nowhere, 0));
 }
 
-/* Neither alone nor an ADRP: maybe its user. */
+/* Neither alone nor an ADRP: maybe its user, maybe of a structure's member; the first
+ * member stays the first. */
 static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
 {
 	const struct ota_ref_form *frame = ota_a64_frame_form(insn);
@@ -356,6 +411,9 @@ static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
 
 		if (ota_in_object(sweep->scan, target))
 			add(sweep, at, FORM_LO12 + (unsigned)scale, target);
+	} else if (scale >= 0 && (insn >> 10 & 0xfff) != 0) {
+		add(sweep, at, FORM_FIELD + (unsigned)scale,
+			read_field(sweep->scan->at + at, (unsigned)scale));
 	}
 	forget(sweep, written_by(insn));
 }
