@@ -175,8 +175,7 @@ Test(predict, a_map_without_parts_copies)
 	OTA_AUTO(made_fini) struct made made = { 0 };
 
 	kit_program_add(&made.kit, &made.tables, &moved);
-	for (unsigned i = 0; i < made.tables.tables.cover_count; i++)
-		made.tables.covers[i].maps = false;
+	made.tables.tables.pairs[0].from_count = 0; /* nothing lies in the old object */
 	expect_round_trip(&made);
 	cr_expect_eq(made.making.guesses, 0);
 	cr_expect_gt(made.making.wrong, 0);

@@ -5,6 +5,7 @@
 
 #include "proto/base/own.h"
 #include "proto/delta/predict/map.h"
+#include "proto/delta/predict/ways.h"
 
 void ota_pairs_fini(struct ota_pairs *pairs)
 {
@@ -351,113 +352,6 @@ enum ota_code ota_pairs_take(struct ota_pairs *pairs, struct ota_pairs *more)
 	return OTA_OK;
 }
 
-/* A part of a cover that may tell where addresses of a pair went. */
-struct claim {
-	uint32_t cover;
-	uint64_t from; /* in the old image */
-	uint64_t len;
-};
-
-struct claims {
-	struct claim *at; /* owned */
-	uint32_t count;
-};
-
-static int longest_first(const void *a, const void *b)
-{
-	const struct claim *x = a, *y = b;
-
-	if (x->len != y->len)
-		return x->len < y->len ? 1 : -1;
-	return (x->cover > y->cover) - (x->cover < y->cover);
-}
-
-/* How far two covers are from moving the same way. */
-static uint64_t apart(const struct ota_cover *a, const struct ota_cover *b)
-{
-	uint64_t moved = (a->to - a->from) - (b->to - b->from);
-
-	return moved >> 63 != 0 ? -moved : moved;
-}
-
-/* A short cover that moved unlike what is around it came from somewhere else by chance:
- * say so of all such covers of a pair. */
-static void doubt(struct ota_tables *tables, uint32_t first, uint32_t behind)
-{
-	enum { LONG = 128, FAR = 16384 /* bytes */ };
-	const struct ota_cover *before = NULL;
-	uint32_t next = first;
-
-	for (uint32_t i = first; i < behind; i++) {
-		struct ota_cover *cover = &tables->covers[i];
-
-		if (cover->len >= LONG) {
-			before = cover;
-			continue;
-		}
-		while (next < behind && (next <= i || tables->covers[next].len < LONG))
-			next++;
-		cover->maps =
-			(before != NULL && apart(cover, before) < FAR) ||
-			(next < behind && apart(cover, &tables->covers[next]) < FAR);
-	}
-}
-
-static enum ota_code find_claims(
-	struct ota_tables *tables, const struct ota_pair *pair, struct claims *claims)
-{
-	for (uint32_t i = 0; i < pair->to_count; i++) {
-		const struct ota_span *span = &pair->to[i];
-		uint64_t behind = span->offset + span->len;
-
-		doubt(tables, ota_tables_cover_at(tables, span->offset),
-			ota_tables_cover_at(tables, behind));
-		for (uint32_t c = ota_tables_cover_at(tables, span->offset);
-			c < tables->cover_count && tables->covers[c].to < behind; c++) {
-			const struct ota_cover *cover = &tables->covers[c];
-			struct claim *next =
-				room((void **)&claims->at, claims->count, sizeof *next);
-
-			if (next == NULL)
-				return OTA_E_NOMEM;
-			*next = (struct claim){ c, cover->from, cover->len };
-			claims->count++;
-		}
-	}
-	if (claims->count > 1)
-		qsort(claims->at, claims->count, sizeof *claims->at, longest_first);
-	return OTA_OK;
-}
-
-/* The longest covers first: one tells, unless half of it was told before. */
-static enum ota_code choose(struct ota_tables *tables, const struct ota_pair *pair,
-	const struct claims *claims)
-{
-	const struct ota_span *last = &pair->from[pair->from_count - 1];
-	uint64_t low = pair->from[0].offset, high = last->offset + last->len;
-	ota_autofree uint8_t *told = calloc((size_t)(high - low), 1);
-
-	if (told == NULL)
-		return OTA_E_NOMEM;
-	for (uint32_t i = 0; i < claims->count; i++) {
-		const struct claim *claim = &claims->at[i];
-		struct ota_cover *cover = &tables->covers[claim->cover];
-		uint64_t begin = claim->from > low ? claim->from : low;
-		uint64_t end = claim->from + claim->len;
-		uint64_t count = 0;
-
-		end = end < high ? end : high;
-		if (!cover->maps || end <= begin)
-			continue;
-		for (uint64_t k = begin; k < end; k++)
-			count += told[k - low];
-		cover->maps = 2 * count <= end - begin;
-		if (cover->maps)
-			memset(told + (begin - low), 1, (size_t)(end - begin));
-	}
-	return OTA_OK;
-}
-
 static enum ota_code add_pin(
 	struct ota_pair *pair, const struct ota_rename *rename, uint64_t len)
 {
@@ -475,6 +369,15 @@ static enum ota_code add_pin(
 	return OTA_OK;
 }
 
+/* Does some field count from that address? */
+static bool is_base(const struct ota_pair *pair, int64_t address)
+{
+	for (uint32_t i = 0; i < pair->region_count; i++)
+		if (pair->regions[i].base == address)
+			return true;
+	return false;
+}
+
 static enum ota_code pin_sections(const struct ota_tables *tables, struct ota_pair *pair,
 	const struct ota_renames *renames)
 {
@@ -487,34 +390,22 @@ static enum ota_code pin_sections(const struct ota_tables *tables, struct ota_pa
 
 		if (!rename->has_bytes)
 			rc = add_pin(pair, rename, rename->len);
-		else if (!ota_map_get(&map, rename->from, &to) || to != rename->to)
+		else if (is_base(pair, rename->from) &&
+			 (!ota_map_get(&map, rename->from, &to) || to != rename->to))
 			rc = add_pin(pair, rename, 1);
 	}
 	return rc;
-}
-
-static enum ota_code settle_pair(struct ota_tables *tables, struct ota_pair *pair,
-	const struct ota_renames *renames)
-{
-	struct claims claims = { 0 };
-	enum ota_code rc = find_claims(tables, pair, &claims);
-
-	if (rc == OTA_OK && pair->from_count > 0)
-		rc = choose(tables, pair, &claims);
-	free(claims.at);
-	return rc == OTA_OK ? pin_sections(tables, pair, renames) : rc;
 }
 
 enum ota_code ota_pairs_settle(struct ota_pairs *pairs, struct ota_tables *tables)
 {
 	enum ota_code rc = OTA_OK;
 
-	for (uint32_t i = 0; i < tables->cover_count; i++)
-		tables->covers[i].maps = true;
+	ota_covers_doubt(tables->covers, tables->cover_count);
 	tables->pairs = pairs->at;
 	tables->pair_count = pairs->count;
 	for (uint32_t i = 0; i < pairs->count && rc == OTA_OK; i++)
-		rc = settle_pair(tables, &tables->pairs[i], &pairs->renames[i]);
+		rc = pin_sections(tables, &tables->pairs[i], &pairs->renames[i]);
 	for (uint32_t i = 0; i < pairs->count; i++)
 		free(pairs->renames[i].at);
 	free(pairs->renames);

@@ -5,6 +5,7 @@
 #include "proto/delta/predict/tables_list.h"
 #include "proto/delta/predict/to_order.h"
 #include "proto/delta/predict/varint.h"
+#include "proto/delta/predict/ways.h"
 
 /* The fewest bytes of input behind an entry: what counts are checked against. */
 enum { PAIR_LEN_MIN = 8, SPAN_LEN_MIN = 3, REGION_LEN_MIN = 5, PIN_LEN_MIN = 3 };
@@ -351,6 +352,28 @@ static enum ota_code read_pairs(struct reading *in, struct ota_error *err)
 	return rc != OTA_OK ? rc : read_pins(in, err);
 }
 
+/* What moved alike has a number; what moved anew follows in a column of its own. Until
+ * both were read, `from` holds the number. */
+static enum ota_code read_ways(struct reading *in, struct ota_error *err)
+{
+	struct ota_cover *covers = in->tables->covers;
+	struct ota_ways ways = { 0 };
+
+	for (uint32_t i = 0; i < in->tables->cover_count; i++) {
+		covers[i].from = ota_varint_read(&in->r);
+		if (covers[i].from > OTA_WAYS)
+			return refuse_cover(i, "moved in no known way", err);
+	}
+	for (uint32_t i = 0; i < in->tables->cover_count; i++) {
+		uint32_t number = (uint32_t)covers[i].from;
+
+		covers[i].from =
+			number > 0 ? ota_ways_take(&ways, number - 1)
+				   : ota_ways_add(&ways, ota_varint_read_signed(&in->r));
+	}
+	return check_numbers(in, "cover", err);
+}
+
 static enum ota_code read_cover_columns(struct reading *in, struct ota_error *err)
 {
 	struct ota_cover *covers = in->tables->covers;
@@ -364,23 +387,22 @@ static enum ota_code read_cover_columns(struct reading *in, struct ota_error *er
 			return refuse_cover(i, "is too long", err);
 		covers[i].len = (uint32_t)len;
 	}
-	for (uint32_t i = 0; i < in->tables->cover_count; i++)
-		covers[i].from = (uint64_t)ota_varint_read_signed(&in->r);
-	return check_numbers(in, "cover", err);
+	return read_ways(in, err);
 }
 
-/* What was read of a cover as `to`, given where the one before ended in both images. */
-static const char *settle_cover(struct ota_cover *cover, const struct ota_ends *before,
-	const struct ota_ends *ends)
+/* What was read of a cover as `to` and how it moved, given where the one before ended in
+ * the new image. */
+static const char *settle_cover(
+	struct ota_cover *cover, uint64_t before, const struct ota_ends *ends)
 {
-	uint64_t left = ends->to_len - before->to_len;
+	uint64_t left = ends->to_len - before;
 
 	if (cover->len == 0)
 		return "is empty";
 	if (cover->to > left || cover->len > left - cover->to)
 		return "ends behind the new image";
-	cover->to += before->to_len;
-	cover->from += before->from_len;
+	cover->to += before;
+	cover->from += cover->to;
 	if (cover->from > ends->from_len || cover->len > ends->from_len - cover->from)
 		return "is not inside the old image";
 	return NULL;
@@ -388,34 +410,17 @@ static const char *settle_cover(struct ota_cover *cover, const struct ota_ends *
 
 static enum ota_code settle_covers(const struct reading *in, struct ota_error *err)
 {
-	struct ota_ends before = { 0, 0 };
+	uint64_t before = 0;
 
 	for (uint32_t i = 0; i < in->tables->cover_count; i++) {
 		struct ota_cover *cover = &in->tables->covers[i];
-		const char *text = settle_cover(cover, &before, in->ends);
+		const char *text = settle_cover(cover, before, in->ends);
 
 		if (text != NULL)
 			return refuse_cover(i, text, err);
-		before = (struct ota_ends){ cover->from + cover->len,
-			cover->to + cover->len };
+		before = cover->to + cover->len;
 	}
-	return OTA_OK;
-}
-
-static enum ota_code read_maps(struct reading *in, struct ota_error *err)
-{
-	uint32_t count = in->tables->cover_count;
-	bool maps = true;
-
-	for (uint32_t at = 0; at < count; maps = !maps) {
-		uint64_t run = ota_varint_read(&in->r);
-
-		if (in->r.bad || run > count - at || (run == 0 && at > 0) ||
-			(run == 0 && !maps))
-			return refuse_cover(at, "no run tells whether it maps", err);
-		while (run-- > 0)
-			in->tables->covers[at++].maps = maps;
-	}
+	ota_covers_doubt(in->tables->covers, in->tables->cover_count);
 	return OTA_OK;
 }
 
@@ -434,9 +439,7 @@ static enum ota_code read_covers(struct reading *in, struct ota_error *err)
 		return ota_fail(err, OTA_E_NOMEM, "tables: no memory for covers");
 	tables->cover_count = (uint32_t)count;
 	rc = read_cover_columns(in, err);
-	if (rc == OTA_OK)
-		rc = settle_covers(in, err);
-	return rc != OTA_OK ? rc : read_maps(in, err);
+	return rc != OTA_OK ? rc : settle_covers(in, err);
 }
 
 enum ota_code ota_tables_read(struct ota_bytes in, const struct ota_ends *ends,

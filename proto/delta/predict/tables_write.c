@@ -1,5 +1,6 @@
 #include "proto/delta/predict/tables_list.h"
 #include "proto/delta/predict/varint.h"
+#include "proto/delta/predict/ways.h"
 
 /* A writer stays failed, so a table is written without a check after each number. */
 struct writer {
@@ -145,27 +146,29 @@ static void write_pairs(struct writer *w, const struct ota_tables *tables)
 			write_pins(w, &tables->pairs[i], (enum pin_column)column);
 }
 
-static void write_maps(struct writer *w, const struct ota_tables *tables)
+static void write_ways(struct writer *w, const struct ota_tables *tables)
 {
-	uint32_t run = 0;
-	bool maps = true;
+	struct ota_ways ways = { 0 };
 
 	for (uint32_t i = 0; i < tables->cover_count; i++) {
-		if (tables->covers[i].maps != maps) {
-			put(w, run);
-			run = 0;
-			maps = !maps;
-		}
-		run++;
+		const struct ota_cover *cover = &tables->covers[i];
+
+		put(w, ota_ways_put(&ways, cover->from - cover->to, NULL));
 	}
-	if (tables->cover_count > 0)
-		put(w, run);
+	ways = (struct ota_ways){ 0 };
+	for (uint32_t i = 0; i < tables->cover_count; i++) {
+		const struct ota_cover *cover = &tables->covers[i];
+		int64_t step;
+
+		if (ota_ways_put(&ways, cover->from - cover->to, &step) == 0)
+			put_signed(w, (uint64_t)step);
+	}
 }
 
 static void write_covers(struct writer *w, const struct ota_tables *tables)
 {
 	const struct ota_cover *covers = tables->covers;
-	uint64_t to = 0, from = 0;
+	uint64_t to = 0;
 
 	put(w, tables->cover_count);
 	for (uint32_t i = 0; i < tables->cover_count; i++) {
@@ -174,11 +177,7 @@ static void write_covers(struct writer *w, const struct ota_tables *tables)
 	}
 	for (uint32_t i = 0; i < tables->cover_count; i++)
 		put(w, covers[i].len);
-	for (uint32_t i = 0; i < tables->cover_count; i++) {
-		put_signed(w, covers[i].from - from);
-		from = covers[i].from + covers[i].len;
-	}
-	write_maps(w, tables);
+	write_ways(w, tables);
 }
 
 enum ota_code ota_tables_write(const struct ota_tables *tables, struct ota_buf *out)
