@@ -64,8 +64,8 @@ Test(ref, what_a_form_has_written_it_reads)
 			struct trial other = trial_of(&seed);
 			int64_t target = t.spot.address + t.like % 0x1000;
 
-			if (form->scope != OTA_SCOPE_OBJECT)
-				target = form->read(other.field, &t.spot, 0);
+			if (form->scope != OTA_SCOPE_OBJECT || i % 2 != 0)
+				target = form->read(other.field, &t.spot, t.like);
 			if (form->write(t.field, &t.spot, target)) {
 				written++;
 				target -= form->read(t.field, &t.spot, target);

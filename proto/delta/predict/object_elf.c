@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/delta/predict/object_cut.h"
+#include "proto/delta/predict/object_go.h"
 
 enum {
 	ASIDE_GAP = 1 << 20, /* bytes between what is loaded and what is not */
@@ -308,6 +309,8 @@ enum ota_code ota_object_elf(const struct ota_elf *elf, struct ota_build *build)
 		rc = add_parts(&plan, build);
 	if (rc == OTA_OK && elf->machine == OTA_MACHINE_X64 && !plan.is_kernel)
 		rc = ota_cut_jump_tables(build);
+	if (rc == OTA_OK)
+		rc = ota_object_go(elf, build);
 	if (rc == OTA_OK && plan.is_kernel)
 		rc = add_kernel_relocs(&plan, build);
 	return rc;

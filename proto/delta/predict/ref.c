@@ -28,6 +28,9 @@ static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 	[OTA_REGION_EXIDX] = &ota_kind_exidx,
 	[OTA_REGION_REL_RELA64] = &ota_kind_rel_rela64,
 	[OTA_REGION_REL_SYM64] = &ota_kind_rel_sym64,
+	[OTA_REGION_GO_RECORDS] = &ota_kind_go_records,
+	[OTA_REGION_GO_TABLE] = &ota_kind_go_table,
+	[OTA_REGION_GO_LINKS] = &ota_kind_go_links,
 };
 
 /* .. and one here for its forms. */
@@ -39,6 +42,7 @@ static const struct ota_ref_form *const families[] = {
 	[OTA_FORMS_A32 / OTA_FAMILY_FORMS] = ota_forms_a32,
 	[OTA_FORMS_A64_FRAME / OTA_FAMILY_FORMS] = ota_forms_a64_frame,
 	[OTA_FORMS_REL / OTA_FAMILY_FORMS] = ota_forms_rel,
+	[OTA_FORMS_GO / OTA_FAMILY_FORMS] = ota_forms_go,
 };
 
 static const char *const texts[OTA_REGION_KIND_COUNT] = {

@@ -41,7 +41,10 @@ enum {
 	X(ABS32, 18, "kernel relocs")  /* 32 bit words, sign extended            */  \
 	X(EXIDX, 19, "arm unwind")     /* .ARM.exidx: begins with an entry       */  \
 	X(REL_RELA64, 20, "rela64 to link")   /* base: bits, see enum ota_rel    */  \
-	X(REL_SYM64, 21, "symbols64 to link") /* base: string table, as above    */
+	X(REL_SYM64, 21, "symbols64 to link") /* base: string table, as above    */  \
+	X(GO_RECORDS, 22, "go functions")     /* base: see enum ota_go; one page */  \
+	X(GO_TABLE, 23, "go function table")  /* base: address of the code       */  \
+	X(GO_LINKS, 24, "go type links")      /* base: address of the types      */
 
 enum ota_region_kind {
 #define OTA_REGION_KIND_(name, number, text) OTA_REGION_##name = number,
@@ -58,6 +61,15 @@ enum ota_rel {
 	/* Bit i of a base: section i has a symbol. Those come first in the table. */
 	OTA_REL_SECTIONS_MAX = 62,
 };
+
+/** Tables of Go's runtime are seen at addresses of their own, so that an offset tells by
+ *  itself what it names. The base of a region of its functions: the address of the code
+ *  (32 bits), how far from it what functions' data count from (31), lined or not. */
+#define OTA_GO_NAMES   ((int64_t)1 << 48)
+#define OTA_GO_FILES   ((int64_t)2 << 48)
+#define OTA_GO_TABLES  ((int64_t)3 << 48)
+#define OTA_GO_RECORDS ((int64_t)4 << 48)
+#define OTA_GO_LINED   INT64_MIN /* records say in which line a function begins */
 
 /** What addresses of an object are plausible; both ranges half open. */
 struct ota_bounds {

@@ -17,6 +17,7 @@ enum {
 	OTA_FORMS_A32 = 4 * OTA_FAMILY_FORMS,
 	OTA_FORMS_A64_FRAME = 5 * OTA_FAMILY_FORMS,
 	OTA_FORMS_REL = 6 * OTA_FAMILY_FORMS,
+	OTA_FORMS_GO = 7 * OTA_FAMILY_FORMS,
 };
 
 /** Whole words that hold an address: forms that any machine may use. */
@@ -43,6 +44,7 @@ extern const struct ota_ref_form ota_forms_t32[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a32[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_a64_frame[OTA_FAMILY_FORMS];
 extern const struct ota_ref_form ota_forms_rel[OTA_FAMILY_FORMS];
+extern const struct ota_ref_form ota_forms_go[OTA_FAMILY_FORMS];
 
 extern const struct ota_ref_kind ota_kind_a64;
 extern const struct ota_ref_kind ota_kind_x64;
@@ -65,6 +67,9 @@ extern const struct ota_ref_kind ota_kind_abs32;
 extern const struct ota_ref_kind ota_kind_exidx;
 extern const struct ota_ref_kind ota_kind_rel_rela64;
 extern const struct ota_ref_kind ota_kind_rel_sym64;
+extern const struct ota_ref_kind ota_kind_go_records;
+extern const struct ota_ref_kind ota_kind_go_table;
+extern const struct ota_ref_kind ota_kind_go_links;
 
 /** The form of an AArch64 instruction that counts from the stack pointer; NULL if it does
  *  not. ref_a64_frame.c */
