@@ -235,6 +235,17 @@ static enum ota_code read_kinds(struct reading *in, struct ota_error *err)
 	return check_numbers(in, parts[REGIONS].name, err);
 }
 
+/* 0: the region's own address; else what the last other base is away. */
+static int64_t read_base(struct reading *in, int64_t own, int64_t *before)
+{
+	uint64_t code = ota_varint_read(&in->r);
+
+	if (code == 0)
+		return own;
+	*before = (int64_t)((uint64_t)*before + (uint64_t)ota_unzigzag(code - 1));
+	return *before;
+}
+
 static enum ota_code read_bases(struct reading *in, struct ota_error *err)
 {
 	for (uint32_t i = 0; i < in->tables->pair_count; i++) {
@@ -242,7 +253,8 @@ static enum ota_code read_bases(struct reading *in, struct ota_error *err)
 		int64_t base = 0;
 
 		for (uint32_t j = 0; j < pair->region_count; j++)
-			pair->regions[j].base = base = read_less(in, base);
+			pair->regions[j].base =
+				read_base(in, pair->regions[j].address, &base);
 	}
 	return check_numbers(in, parts[REGIONS].name, err);
 }

@@ -101,8 +101,15 @@ static void write_bases(struct writer *w, const struct ota_tables *tables)
 		uint64_t before = 0;
 
 		for (uint32_t j = 0; j < pair->region_count; j++) {
-			put_signed(w, (uint64_t)pair->regions[j].base - before);
-			before = (uint64_t)pair->regions[j].base;
+			const struct ota_region *region = &pair->regions[j];
+			uint64_t step = (uint64_t)region->base - before;
+
+			if (region->base == region->address) {
+				put(w, 0);
+				continue;
+			}
+			put(w, ota_zigzag((int64_t)step) + 1);
+			before = (uint64_t)region->base;
 		}
 	}
 }
