@@ -5,6 +5,7 @@
 #include "proto/delta/encoder.h"
 #include "proto/delta/predict/judge.h"
 #include "proto/delta/predict/plan.h"
+#include "proto/delta/predict/prune.h"
 #include "proto/delta/predict/tally.h"
 
 enum {
@@ -255,6 +256,15 @@ static enum ota_code write_stream(const struct ota_encoder_job *job,
 	return rc;
 }
 
+static enum ota_code prune(
+	const struct images *images, struct ota_tables *tables, struct ota_error *err)
+{
+	struct ota_bytes from = ota_buf_bytes(&images->from);
+	struct ota_source source = ota_source_of(&from);
+
+	return ota_regions_prune(tables, &source, ota_buf_bytes(&images->to), err);
+}
+
 static enum ota_code predict_encode(
 	const struct ota_encoder_job *job, uint64_t *raw_len, struct ota_error *err)
 {
@@ -271,6 +281,8 @@ static enum ota_code predict_encode(
 	plan_job.from = ota_buf_bytes(&images.from);
 	plan_job.to = ota_buf_bytes(&images.to);
 	rc = ota_plan_make(&plan_job, &plan, err);
+	if (rc == OTA_OK)
+		rc = prune(&images, &plan.tables, err);
 	if (rc != OTA_OK)
 		return rc;
 	return write_stream(job, &images, &plan, raw_len, err);

@@ -247,6 +247,8 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 		.form = form,
 		.field = field,
 		.to = to,
+		.pair = stretch->page.pair,
+		.region = stretch->page.region,
 		.spot.address = (int64_t)((uint64_t)stretch->span->address +
 					  (to - stretch->span->offset)) };
 	bool stray = is_stray(stretch, &guess);

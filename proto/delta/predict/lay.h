@@ -14,11 +14,12 @@
 struct ota_guess {
 	const struct ota_ref *ref; /* borrowed: what the old image has */
 	const struct ota_ref_form *form;
-	const uint8_t *field; /* borrowed: the old bytes of the field */
-	uint64_t to;          /* offset of the field in the new image */
-	struct ota_spot spot; /* where it stands in the new object */
-	int64_t target;       /* the new address guessed; may be changed */
-	bool plain;           /* set: leave the field as it was */
+	const uint8_t *field;  /* borrowed: the old bytes of the field */
+	uint64_t to;           /* offset of the field in the new image */
+	uint32_t pair, region; /* indices: where the reference was found */
+	struct ota_spot spot;  /* where it stands in the new object */
+	int64_t target;        /* the new address guessed; may be changed */
+	bool plain;            /* set: leave the field as it was */
 };
 
 /** Asked once for each reference, in the order of the new image. */
