@@ -119,15 +119,15 @@ static bool write_place(uint8_t *field, const struct ota_spot *spot, int64_t tar
 /* clang-format off */
 const struct ota_ref_form ota_forms_rel[OTA_FAMILY_FORMS] = {
 	[FORM_OFFSET - OTA_FORMS_REL] = { "rel offset", 3, false, { 0xff, 0xff, 0xff },
-		read_offset, write_offset },
+		read_offset, write_offset, OTA_SCOPE_OBJECT },
 	[FORM_SYMBOL - OTA_FORMS_REL] = { "rel symbol", 4, false, { 0xff, 0xff, 0xff, 0xff },
-		read_symbol, write_symbol },
+		read_symbol, write_symbol, OTA_SCOPE_OBJECT },
 	[FORM_ADDEND - OTA_FORMS_REL] = { "rel addend", 3, false, { 0xff, 0xff, 0xff },
-		read_addend, write_addend },
+		read_addend, write_addend, OTA_SCOPE_OBJECT },
 	[FORM_ADDEND_X64 - OTA_FORMS_REL] = { "rel addend x64", 3, false, { 0xff, 0xff, 0xff },
-		read_addend_x64, write_addend_x64 },
+		read_addend_x64, write_addend_x64, OTA_SCOPE_OBJECT },
 	[FORM_PLACE - OTA_FORMS_REL] = { "rel place", 5, false, { 0xff, 0xff, 0xff, 0xff, 0xff },
-		read_place, write_place },
+		read_place, write_place, OTA_SCOPE_OBJECT },
 };
 /* clang-format on */
 
