@@ -236,13 +236,21 @@ static OTA_CHECKED enum ota_code merge(struct ota_runs *runs, const struct ota_r
 	return rc;
 }
 
+/* The progress of the whole, which stands at its end. */
+struct waiting {
+	const struct ota_progress *progress; /* borrowed */
+	uint64_t total;                      /* bytes of the whole */
+};
+
 /* All was matched once; only whether to go on is asked. */
 static bool still(void *ctx, uint64_t done, uint64_t total)
 {
-	const struct ota_progress *progress = ctx;
+	const struct waiting *waiting = ctx;
 
 	(void)done;
-	return progress->tick(progress->ctx, total, total);
+	(void)total; /* of the piece at hand */
+	return waiting->progress->tick(
+		waiting->progress->ctx, waiting->total, waiting->total);
 }
 
 enum ota_code ota_match_rest(struct ota_runs *runs, const struct ota_pair_of_bytes *pair,
@@ -251,7 +259,8 @@ enum ota_code ota_match_rest(struct ota_runs *runs, const struct ota_pair_of_byt
 	OTA_AUTO(supply_fini) struct supply to = { .content = pair->to };
 	OTA_AUTO(supply_fini) struct supply from = { .content = pair->from };
 	OTA_AUTO(ota_runs_fini) struct ota_runs found = { 0 };
-	struct ota_progress wait = { (void *)(uintptr_t)progress, still };
+	struct waiting waiting = { progress, pair->to.len };
+	struct ota_progress wait = { &waiting, still };
 	enum ota_code rc = find_open(runs, todo, &to.pieces);
 
 	if (progress == NULL || progress->tick == NULL)
