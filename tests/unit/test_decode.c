@@ -7,7 +7,7 @@
 #include "proto/base/own.h"
 #include "tests/unit/patch_kit.h"
 
-static const uint8_t codecs[] = { OTA_CODEC_FULL, OTA_CODEC_VCDIFF };
+static const uint8_t codecs[] = { OTA_CODEC_FULL, OTA_CODEC_VCDIFF, OTA_CODEC_PREDICT };
 
 enum { N_CODECS = sizeof codecs / sizeof codecs[0] };
 
