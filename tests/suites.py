@@ -16,6 +16,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM_SECONDS = 900  # one program of tests in Python
+FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
+FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 SHIPPED = ('proto', 'agent', 'orchestrator')
 
@@ -278,14 +280,21 @@ def fuzz_one(target, seconds):
     return name, True, f'{runs[1]} inputs'
 
 
+def fuzz_seconds(target):
+    """How long a fuzzer runs."""
+    if target.name.removeprefix('fuzz_') in FUZZ_LONG:
+        return int(os.environ.get('FUZZ_SECONDS_LONG', FUZZ_SECONDS_LONG))
+    return int(os.environ.get('FUZZ_SECONDS', FUZZ_SECONDS))
+
+
 def fuzz():
     if not build('build-fuzz'):
         return [('build-fuzz', False)]
-    seconds = int(os.environ.get('FUZZ_SECONDS', '30'))
-    targets = sorted(t for t in (ROOT / 'build-fuzz/tests/fuzz').glob('fuzz_*') if t.is_file())
+    targets = sorted((t for t in (ROOT / 'build-fuzz/tests/fuzz').glob('fuzz_*')
+                      if t.is_file()), key=lambda t: (-fuzz_seconds(t), t))
     results = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        jobs = [pool.submit(fuzz_one, t, seconds) for t in targets]
+        jobs = [pool.submit(fuzz_one, t, fuzz_seconds(t)) for t in targets]
         for job in concurrent.futures.as_completed(jobs):
             name, passed, text = job.result()
             say(f'  fuzz {name}: {text}')
@@ -293,8 +302,21 @@ def fuzz():
     return results
 
 
+def cross():
+    """The decoder on other processors. What cannot be fetched or built fails."""
+    status, _ = run([ROOT / 'deploy/setup', '--cross', '--packages-only'])
+    if status:
+        return [('deploy/setup --cross', False)]
+    status, output = run([ROOT / 'tests/cross/run'], {'SLUICE_BUILD': str(ROOT / 'build')})
+    results = [(m[2], not m[1])
+               for m in re.finditer(r'^(not )?ok (.+?)(?:, \d+ bytes of heap)?$', output, re.M)]
+    if status and all(passed for _, passed in results):
+        results.append((f'tests/cross/run ended with status {status}', False))
+    return results
+
+
 SUITES = {f.__name__: f for f in (
-    unit, sim, integration, e2e, coverage, lint, compilers, sanitizers, fuzz)}
+    unit, sim, integration, e2e, coverage, lint, compilers, sanitizers, cross, fuzz)}
 
 
 def closing_line(results):
