@@ -31,7 +31,8 @@ struct ota_sink {
 	enum ota_code (*write)(void *ctx, struct ota_bytes data);
 };
 
-/** Watches long work; called at least every 1 MiB of the new image. May be { 0 }. */
+/** Watches long work; called at least every 1 MiB of the new image, but codec predict
+ *  passes over what is as it was at once. May be { 0 }. */
 struct ota_progress {
 	void *ctx;
 	/** done and total in bytes. False cancels the work with OTA_E_CANCELLED. */

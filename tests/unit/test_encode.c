@@ -166,7 +166,7 @@ static bool watch_tick(void *ctx, uint64_t done, uint64_t total)
 	return ++watch->calls != watch->cancel_at;
 }
 
-static enum ota_code encode_watched(uint8_t codec, struct watch *watch)
+static enum ota_code encode_watched(uint8_t codec, bool related, struct watch *watch)
 {
 	OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
 	struct ota_encode_job job = {
@@ -175,7 +175,7 @@ static enum ota_code encode_watched(uint8_t codec, struct watch *watch)
 	struct kit_sink sink = { 0 };
 	enum ota_code rc;
 
-	kit_images(&kit, 3 << 20, 3500000, true);
+	kit_images(&kit, 3 << 20, 3500000, related);
 	rc = encode(&kit, &job, &sink, NULL);
 	ota_buf_fini(&sink.bytes);
 	return rc;
@@ -186,7 +186,7 @@ Test(encode, progress_rises_to_the_end_in_steps_of_a_mebibyte_at_most)
 	for (uint8_t codec = OTA_CODEC_FULL; codec <= OTA_CODEC_PREDICT; codec++) {
 		struct watch watch = { 0 };
 
-		cr_assert(encode_watched(codec, &watch) == OTA_OK);
+		cr_assert(encode_watched(codec, false, &watch) == OTA_OK);
 		cr_assert(!watch.fell);
 		cr_assert_eq(watch.total, 3500000);
 		cr_assert_eq(watch.done, 3500000);
@@ -203,7 +203,7 @@ Test(encode, it_can_be_cancelled_at_every_tick)
 		while (rc == OTA_E_CANCELLED) {
 			struct watch watch = { .cancel_at = ++at };
 
-			rc = encode_watched(codec, &watch);
+			rc = encode_watched(codec, true, &watch);
 			cr_assert_eq(rc == OTA_OK, watch.calls < at, "tick %u", at);
 		}
 		cr_assert_eq(rc, OTA_OK);
