@@ -163,8 +163,10 @@ static void fill(struct ota_items *items, size_t objects, size_t extents)
 	for (size_t i = 0; i < objects; i++)
 		*item++ = (struct ota_item){ "", items->extents + i, 1,
 			items->extents[i].len };
-	*item = (struct ota_item){ "", items->extents + objects,
-		(uint32_t)(extents - objects), 0 };
+	*item = (struct ota_item){ .path = "",
+		.extent_count = (uint32_t)(extents - objects) };
+	if (item->extent_count > 0)
+		item->extents = items->extents + objects;
 	item->len = len_of(item->extents, item->extent_count);
 	items->count = (uint32_t)(item - items->at) + 1;
 }

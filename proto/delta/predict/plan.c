@@ -196,15 +196,17 @@ static enum ota_code find_gaps(const struct work *work, struct ota_runs *gaps)
 	uint64_t end = 0;
 	enum ota_code rc = OTA_OK;
 
-	for (size_t i = 0; i <= work->runs.count && rc == OTA_OK; i++) {
+	for (size_t i = 0; i < work->runs.count && rc == OTA_OK; i++) {
 		const struct ota_run *run = &work->runs.at[i];
-		uint64_t next = i < work->runs.count ? run->to : work->job->to.len;
 
-		if (next - end >= GAP_MIN)
-			rc = ota_runs_add(gaps, &(struct ota_run){ end, 0, next - end });
-		if (i < work->runs.count)
-			end = run->to + run->len;
+		if (run->to - end >= GAP_MIN)
+			rc = ota_runs_add(
+				gaps, &(struct ota_run){ end, 0, run->to - end });
+		end = run->to + run->len;
 	}
+	if (rc == OTA_OK && work->job->to.len - end >= GAP_MIN)
+		rc = ota_runs_add(
+			gaps, &(struct ota_run){ end, 0, work->job->to.len - end });
 	return rc;
 }
 
