@@ -12,11 +12,12 @@ static const struct seed {
 	uint32_t segment_len; /* bytes; 0: one segment */
 	uint32_t flip;        /* offset of a byte that is not as predicted */
 	bool cuts;            /* covers that cut references */
+	uint8_t kind;         /* of the region, instead of code; 0: as it is */
 } seeds[] = {
-	{ "one-segment", 0, 0, 0, 300, false },
-	{ "segments", 7, 0, 1000, 201, false },
-	{ "resumed", 200, 31, 700, 500, false },
-	{ "cuts", 3, 9, 1500, 4000, true },
+	{ "one-segment", 0, 0, 0, 300, false, 0 },
+	{ "segments", 7, 0, 1000, 201, false, 0 },
+	{ "resumed", 200, 31, 700, 500, false, 0 },
+	{ "cuts", 3, 9, 1500, 4000, true, 0 },
 };
 
 /* Short covers in place of the last one. */
@@ -54,6 +55,8 @@ static void write_seed(const char *corpus, const struct seed *seed)
 	kit.to.at[seed->flip] ^= 1;
 	if (seed->cuts)
 		cut_covers(&tables);
+	if (seed->kind != 0)
+		tables.regions[0].kind = seed->kind;
 	if (kit_predict(&kit, &tables, &making, NULL) != OTA_OK ||
 		ota_buf_add_u8(&file, seed->cut) != OTA_OK ||
 		ota_buf_add_u8(&file, seed->in_place) != OTA_OK ||
@@ -64,6 +67,22 @@ static void write_seed(const char *corpus, const struct seed *seed)
 	ota_buf_fini(&file);
 	kit_making_fini(&making);
 	kit_patch_fini(&kit);
+}
+
+/* The same bytes taken for each other kind of region, for a mutation seldom makes one of
+ * another that reads. */
+static void write_kinds(const char *corpus)
+{
+	char name[32];
+	struct seed seed = { .name = name, .segment_len = 2000, .flip = 300 };
+
+	for (seed.kind = OTA_REGION_PLAIN + 1; seed.kind < OTA_REGION_KIND_COUNT;
+		seed.kind++) {
+		if (seed.kind == OTA_REGION_A64)
+			continue;
+		(void)snprintf(name, sizeof name, "kind-%u", seed.kind);
+		write_seed(corpus, &seed);
+	}
 }
 
 /* Two pairs with pins, and covers that map and that do not. */
@@ -99,6 +118,7 @@ int main(int argc, char **argv)
 		return 2;
 	for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
 		write_seed(argv[1], &seeds[i]);
+	write_kinds(argv[1]);
 	write_tables(argv[1]);
 	return 0;
 }
