@@ -7,7 +7,10 @@
 #include "proto/delta/predict/compare.h"
 #include "proto/delta/predict/couples.h"
 
-enum { GAP_MIN = 32 /* bytes without a source that are worth a search */ };
+enum {
+	GAP_MIN = 32,         /* bytes without a source that are worth a search */
+	PROSE_MAX = 32 << 20, /* bytes of an image without executables that is one text */
+};
 
 /* A plan being made. */
 struct work {
@@ -165,6 +168,28 @@ static enum ota_code compare_all(struct work *work, struct ota_error *err)
 	return collect(work, &all, err);
 }
 
+/* Small files and what an image says of them are alike in their neighbourhood; nothing
+ * in them refers to anything. */
+static bool is_prose(struct ota_bytes image)
+{
+	uint64_t offset;
+
+	return image.len <= PROSE_MAX && !ota_object_find(image, 0, &offset);
+}
+
+static enum ota_code compare(struct work *work, struct ota_error *err)
+{
+	const struct ota_plan_job *job = work->job;
+	const struct ota_progress progress = { work, tick };
+	enum ota_code rc;
+
+	if (!is_prose(job->from) || !is_prose(job->to))
+		return compare_all(work, err);
+	rc = ota_align(job->from, job->to, &progress, &work->runs);
+	atomic_fetch_add(&work->done, job->to.len);
+	return rc;
+}
+
 static int by_to(const void *a, const void *b)
 {
 	const struct ota_run *x = a, *y = b;
@@ -283,7 +308,7 @@ enum ota_code ota_plan_make(
 	if (rc == OTA_OK)
 		rc = ota_items_find(job->to, &plan.to);
 	if (rc == OTA_OK)
-		rc = compare_all(&work, err);
+		rc = compare(&work, err);
 	if (rc == OTA_OK)
 		rc = fill_gaps(&work);
 	if (rc == OTA_OK)
