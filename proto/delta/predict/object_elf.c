@@ -81,6 +81,9 @@ static uint8_t kind_of(const struct plan *plan, const struct ota_elf_section *se
 	case OTA_SHT_DYNSYM:
 	case OTA_SHT_SYMTAB:
 		return is_64 ? OTA_REGION_SYM64 : OTA_REGION_SYM32;
+	case OTA_SHT_HASH:
+	case OTA_SHT_GNU_HASH:
+		return is_64 ? OTA_REGION_INDEX64 : OTA_REGION_PLAIN;
 	case OTA_SHT_ARM_EXIDX:
 		if (plan->elf->machine == OTA_MACHINE_ARM)
 			return OTA_REGION_EXIDX;
@@ -113,6 +116,7 @@ static int64_t base_of(
 	case OTA_REGION_REL32:
 	case OTA_REGION_SYM64:
 	case OTA_REGION_SYM32:
+	case OTA_REGION_INDEX64:
 		if (section->link == 0 ||
 			!ota_elf_section(plan->elf, section->link, &linked))
 			return 0;
@@ -142,6 +146,32 @@ static bool is_aside(const struct ota_elf_section *section)
 	       (section->type == OTA_SHT_STRTAB && strcmp(section->name, ".strtab") == 0);
 }
 
+/* What of a hash table is indices: of the System V one (ABI 5.12) all but two counts; of
+ * the GNU one (counts of buckets, first symbol, words of a filter, shift; filter;
+ * buckets; hashes) the buckets. */
+static void cut_hash(const struct plan *plan, const struct ota_elf_section *section,
+	struct ota_region *region)
+{
+	const uint8_t *head = plan->elf->in.at + section->offset;
+	uint64_t skipped = 8, len = section->len;
+
+	if (section->len < 16) {
+		region->kind = OTA_REGION_PLAIN;
+		return;
+	}
+	if (section->type == OTA_SHT_GNU_HASH) {
+		skipped = 16 + 8 * (uint64_t)ota_object_u32(head + 8);
+		len = skipped + 4 * (uint64_t)ota_object_u32(head);
+	}
+	if (len > section->len || skipped >= len) {
+		region->kind = OTA_REGION_PLAIN;
+		return;
+	}
+	region->offset += skipped;
+	region->address += (int64_t)skipped;
+	region->len = len - skipped;
+}
+
 static enum ota_code add_contents(const struct plan *plan,
 	const struct ota_elf_section *section, struct ota_build *build)
 {
@@ -155,6 +185,8 @@ static enum ota_code add_contents(const struct plan *plan,
 	enum ota_code rc = OTA_OK;
 
 	region.base = base_of(plan, section, region.kind);
+	if (region.kind == OTA_REGION_INDEX64)
+		cut_hash(plan, section, &region);
 	if (section->type == OTA_SHT_STRTAB)
 		region.kind = OTA_REGION_PLAIN;
 	if (is_aside(section))

@@ -26,6 +26,7 @@ static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 	[OTA_REGION_KERNEL64] = &ota_kind_kernel64,
 	[OTA_REGION_ABS32] = &ota_kind_abs32,
 	[OTA_REGION_EXIDX] = &ota_kind_exidx,
+	[OTA_REGION_INDEX64] = &ota_kind_index64,
 	[OTA_REGION_REL_RELA64] = &ota_kind_rel_rela64,
 	[OTA_REGION_REL_SYM64] = &ota_kind_rel_sym64,
 	[OTA_REGION_GO_RECORDS] = &ota_kind_go_records,

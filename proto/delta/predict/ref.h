@@ -44,7 +44,8 @@ enum {
 	X(REL_SYM64, 21, "symbols64 to link") /* base: string table, as above    */  \
 	X(GO_RECORDS, 22, "go functions")     /* base: see enum ota_go; one page */  \
 	X(GO_TABLE, 23, "go function table")  /* base: address of the code       */  \
-	X(GO_LINKS, 24, "go type links")      /* base: address of the types      */
+	X(GO_LINKS, 24, "go type links")      /* base: address of the types      */  \
+	X(INDEX64, 25, "symbol indices")      /* base: address of the symbols    */
 
 enum ota_region_kind {
 #define OTA_REGION_KIND_(name, number, text) OTA_REGION_##name = number,

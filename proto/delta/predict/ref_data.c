@@ -220,6 +220,17 @@ static void scan_eh_hdr(const struct ota_scan *scan, struct ota_refs *refs)
 	}
 }
 
+/* Buckets and chains of hash tables: words that are indices of symbols; 0 ends a chain.
+ */
+static void scan_index64(const struct ota_scan *scan, struct ota_refs *refs)
+{
+	struct sweep sweep = { scan, refs };
+
+	for (int32_t at = 0; at + 4 <= ota_scan_end(scan); at += 4)
+		if (ota_word32(scan->at + at) != 0)
+			(void)add_inside(&sweep, at, OTA_WORD_INDEX32);
+}
+
 static void scan_jump32(const struct ota_scan *scan, struct ota_refs *refs)
 {
 	struct sweep sweep = { scan, refs };
@@ -308,3 +319,4 @@ const struct ota_ref_kind ota_kind_jump32 = { 0, 4, scan_jump32 };
 const struct ota_ref_kind ota_kind_kernel64 = { 8, 8, scan_kernel64 };
 const struct ota_ref_kind ota_kind_abs32 = { 0, 4, scan_abs32 };
 const struct ota_ref_kind ota_kind_exidx = { 8, 8, scan_exidx };
+const struct ota_ref_kind ota_kind_index64 = { 0, 4, scan_index64 };

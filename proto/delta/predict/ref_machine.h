@@ -65,6 +65,7 @@ extern const struct ota_ref_kind ota_kind_jump32;
 extern const struct ota_ref_kind ota_kind_kernel64;
 extern const struct ota_ref_kind ota_kind_abs32;
 extern const struct ota_ref_kind ota_kind_exidx;
+extern const struct ota_ref_kind ota_kind_index64;
 extern const struct ota_ref_kind ota_kind_rel_rela64;
 extern const struct ota_ref_kind ota_kind_rel_sym64;
 extern const struct ota_ref_kind ota_kind_go_records;
