@@ -80,17 +80,31 @@ static enum ota_code lay_all(
 	return OTA_OK;
 }
 
+static void drop_regions(struct ota_pair *pair, const int32_t *scores)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < pair->region_count; i++)
+		if (scores[i] >= SCORE_MIN)
+			pair->regions[kept++] = pair->regions[i];
+	pair->region_count = kept;
+}
+
+/* A pair without regions says nothing. */
 static void drop(struct ota_tables *tables, const struct scores *scores)
 {
-	for (uint32_t i = 0; i < tables->pair_count; i++) {
-		struct ota_pair *pair = &tables->pairs[i];
-		uint32_t kept = 0;
+	uint32_t kept = 0;
 
-		for (uint32_t k = 0; k < pair->region_count; k++)
-			if (scores->at[scores->first[i] + k] >= SCORE_MIN)
-				pair->regions[kept++] = pair->regions[k];
-		pair->region_count = kept;
+	for (uint32_t i = 0; i < tables->pair_count; i++) {
+		struct ota_pair pair = tables->pairs[i];
+
+		drop_regions(&pair, scores->at + scores->first[i]);
+		if (pair.region_count > 0)
+			tables->pairs[kept++] = pair;
+		else
+			ota_pair_fini(tables->heap, &pair);
 	}
+	tables->pair_count = kept;
 }
 
 enum ota_code ota_regions_prune(struct ota_tables *tables, const struct ota_source *from,

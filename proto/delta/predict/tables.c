@@ -1,15 +1,18 @@
 #include "proto/delta/predict/tables.h"
 
+void ota_pair_fini(struct ota_heap *heap, struct ota_pair *pair)
+{
+	ota_heap_free(heap, pair->from);
+	ota_heap_free(heap, pair->to);
+	ota_heap_free(heap, pair->regions);
+	ota_heap_free(heap, pair->pins);
+	*pair = (struct ota_pair){ 0 };
+}
+
 void ota_tables_fini(struct ota_tables *tables)
 {
-	for (uint32_t i = 0; i < tables->pair_count; i++) {
-		struct ota_pair *pair = &tables->pairs[i];
-
-		ota_heap_free(tables->heap, pair->from);
-		ota_heap_free(tables->heap, pair->to);
-		ota_heap_free(tables->heap, pair->regions);
-		ota_heap_free(tables->heap, pair->pins);
-	}
+	for (uint32_t i = 0; i < tables->pair_count; i++)
+		ota_pair_fini(tables->heap, &tables->pairs[i]);
 	ota_heap_free(tables->heap, tables->pairs);
 	ota_heap_free(tables->heap, tables->covers);
 	*tables = (struct ota_tables){ 0 };

@@ -92,6 +92,9 @@ OTA_CHECKED enum ota_code ota_tables_read(struct ota_bytes in,
 OTA_CHECKED enum ota_code ota_tables_write(
 	const struct ota_tables *tables, struct ota_buf *out);
 
+/** Release what a pair owns. heap: see struct ota_tables. Accepts a zeroed pair. */
+void ota_pair_fini(struct ota_heap *heap, struct ota_pair *pair);
+
 /** Release. Accepts zeroed and half-built tables. */
 void ota_tables_fini(struct ota_tables *tables);
 
