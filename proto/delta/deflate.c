@@ -95,16 +95,28 @@ enum ota_code ota_deflate_feed(
 	return OTA_OK;
 }
 
-enum ota_code ota_deflate_finish(struct ota_deflate *deflate, struct ota_error *err)
+/* Have zstd hand out all that it was given. */
+static enum ota_code drain(
+	struct ota_deflate *deflate, ZSTD_EndDirective end, struct ota_error *err)
 {
 	ZSTD_inBuffer in = { NULL, 0, 0 };
 	size_t left;
 
 	do {
-		enum ota_code rc = step(deflate, &in, ZSTD_e_end, &left, err);
+		enum ota_code rc = step(deflate, &in, end, &left, err);
 
 		if (rc != OTA_OK)
 			return rc;
 	} while (left > 0);
 	return OTA_OK;
+}
+
+enum ota_code ota_deflate_divide(struct ota_deflate *deflate, struct ota_error *err)
+{
+	return drain(deflate, ZSTD_e_flush, err);
+}
+
+enum ota_code ota_deflate_finish(struct ota_deflate *deflate, struct ota_error *err)
+{
+	return drain(deflate, ZSTD_e_end, err);
 }

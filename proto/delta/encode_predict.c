@@ -11,6 +11,7 @@
 enum {
 	LAY_MAX = 64 << 10,       /* bytes laid out at once */
 	SEGMENT_LEN = 512 << 10,  /* bytes a segment may come to before it is closed */
+	DIVIDE_MIN = 1 << 11,     /* bytes that are worth statistics of their own */
 	SEGMENT_TO_LEN = 8 << 20, /* bytes of the new image, likewise */
 	LEVEL_MAX = 22,           /* of zstd: what is left is little and worth it */
 };
@@ -110,8 +111,47 @@ static enum ota_code answer(void *ctx, struct ota_guess *guess, struct ota_error
 	return rc == OTA_OK ? ota_tally_guess(writer->tally, &asked, guess) : rc;
 }
 
+/* Where the columns of the segment at hand will end in its block, counted from its end;
+ * near enough to divide by. */
+struct cuts {
+	size_t left[OTA_SEGMENT_COLUMN_COUNT]; /* bytes behind each column's begin */
+};
+
+static struct cuts cuts_of(const struct ota_segment_out *segment)
+{
+	struct cuts cuts;
+	size_t left = 0;
+
+	for (unsigned i = OTA_SEGMENT_COLUMN_COUNT; i-- > 0;)
+		cuts.left[i] = left += segment->columns[i].len;
+	return cuts;
+}
+
+/* Feed a segment's block, divided where a column of some length begins. */
+static enum ota_code feed_divided(
+	struct writer *writer, const struct cuts *cuts, struct ota_error *err)
+{
+	struct ota_bytes rest = ota_buf_bytes(&writer->block);
+	enum ota_code rc = OTA_OK;
+
+	for (unsigned i = 0; i < OTA_SEGMENT_COLUMN_COUNT && rc == OTA_OK; i++) {
+		struct ota_bytes before = { rest.at, 0 };
+
+		if (cuts->left[i] + DIVIDE_MIN > rest.len || cuts->left[i] < DIVIDE_MIN)
+			continue;
+		before.len = rest.len - cuts->left[i];
+		rc = ota_deflate_feed(&writer->deflate, before, err);
+		if (rc == OTA_OK)
+			rc = ota_deflate_divide(&writer->deflate, err);
+		rest = (struct ota_bytes){ rest.at + before.len, cuts->left[i] };
+	}
+	writer->block.len = 0;
+	return rc == OTA_OK ? ota_deflate_feed(&writer->deflate, rest, err) : rc;
+}
+
 static enum ota_code end_segment(struct writer *writer, struct ota_error *err)
 {
+	struct cuts cuts = cuts_of(&writer->judge.segment);
 	enum ota_code rc;
 
 	if (writer->judge.segment.to_len == 0)
@@ -120,7 +160,7 @@ static enum ota_code end_segment(struct writer *writer, struct ota_error *err)
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "no memory for a segment");
 	ota_lay_forget(writer->lay);
-	return flush(writer, err);
+	return feed_divided(writer, &cuts, err);
 }
 
 static enum ota_code end_segment_if_full(struct writer *writer, struct ota_error *err)
