@@ -2,6 +2,7 @@
 """`sluice diff` and `sluice patch` on files of every kind, and the stock programs beside."""
 import io
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -71,9 +72,11 @@ class Diff(unittest.TestCase):
 
     def test_auto_does_without_predict_where_memory_is_short(self):
         rng = random.Random(4)
-        old = rng.randbytes(120 * MIB)
+        old = rng.randbytes(4 * MIB)
         new = old[:MIB] + rng.randbytes(1000) + old[MIB:]
         old, new = self.file('old', old), self.file('new', new)
+        for image in old, new:
+            os.truncate(image, 400 * MIB)
         limit = 'ulimit -v 700000; exec "$@"'
         for codec, code in (('predict', 1), ('auto', 0)):
             done = subprocess.run(['sh', '-c', limit, 'sh', SLUICE, 'diff', old, new, '-o',
@@ -102,7 +105,8 @@ class Diff(unittest.TestCase):
         self.assertEqual(sum(explain['parts'].values()), explain['codecs']['predict'])
         first = explain['items'][0]
         self.assertEqual(first['item'], r'dir/file\x1b24')
-        self.assertEqual((first['len'], first['extra_len']), (5400, 2400))
+        self.assertEqual(first['len'], 5400)
+        self.assertAlmostEqual(first['extra_len'] + first['wrong_len'], 2400, delta=20)
         self.assertGreater(explain['peak_memory'], MIB)
 
     def test_explain_shows_people_twenty_items(self):
@@ -112,7 +116,6 @@ class Diff(unittest.TestCase):
         rows = text.split('  ITEM\n')[1].split('... and ')[0].splitlines()
         self.assertEqual(len(rows), 20)
         self.assertIn(r'dir/file\x1b24', rows[0])
-        self.assertIn('(what belongs to no file)\n', text)
         self.assertRegex(text, r'\n\.\.\. and [1-9]\d* more\n')
         self.assertRegex(text, r'\ncodecs would take: predict .*, vcdiff .*, full .*\n')
         self.assertRegex(text, r'\npeak memory: \d+\.\d [MG]B\n')
