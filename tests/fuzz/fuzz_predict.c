@@ -55,8 +55,10 @@ static void check_resume(const struct run *whole, const struct kit_patch *kit,
 	struct ota_bytes rest;
 
 	done.len = have < done.len ? have : done.len;
-	rest = (struct ota_bytes){ whole->sink.bytes.at + done.len,
-		whole->sink.bytes.len - done.len };
+	rest = ota_buf_bytes(&whole->sink.bytes); /* at NULL if it is empty */
+	if (done.len > 0)
+		rest.at += done.len;
+	rest.len -= done.len;
 	ota_image_init(&run.image, &out, kit->to.len);
 	if (done.len > 0 && ota_image_found(&run.image, done, NULL) != OTA_OK)
 		abort();

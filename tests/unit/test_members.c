@@ -134,8 +134,8 @@ Test(members, a_folder_that_is_in_itself_adds_nothing)
 Test(members, an_image_without_structure_is_raw)
 {
 	static const char *const images[] = { "", "x",
-		"\x7f"
-		"ELF",
+		("\x7f"
+		 "ELF"),
 		"0707", "EFI PART" };
 
 	for (size_t i = 0; i < sizeof images / sizeof images[0]; i++) {

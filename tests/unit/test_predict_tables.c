@@ -236,6 +236,8 @@ static const struct raw_row {
 	{ 2, { 0, (uint64_t)OTA_COVERS_MAX + 1 }, "tables: 4194305 covers are too many" },
 	{ 2, { 0, 1 }, "tables: 1 covers are too many" },
 	{ 5, { 0, 1, 0, 1, OTA_WAYS + 1 }, "tables: cover 0: moved in no known way" },
+	{ 6, { 0, 1, 0, 1, 0, 0 },
+		"tables: cover 0: moved in a way that has a lower number" },
 	{ 6, { 0, 1, 0, 1, 1, 0 }, "tables: 1 bytes follow the covers" },
 	{ 3, { 0, 0, 0 }, "tables: 1 bytes follow the covers" },
 };

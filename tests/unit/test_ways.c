@@ -11,12 +11,28 @@ Test(ways, a_way_taken_lately_has_a_number)
 	for (unsigned i = 0; i < sizeof ways / sizeof ways[0]; i++) {
 		int64_t step = 0;
 		uint32_t number = ota_ways_put(&put, ways[i], &step);
+		uint64_t way = 0;
 
 		cr_expect_eq(number, numbers[i], "%u: %u", i, number);
-		cr_expect_eq(number > 0 ? ota_ways_take(&read, number - 1)
-					: ota_ways_add(&read, step),
-			ways[i], "%u", i);
+		if (number > 0)
+			cr_expect(ota_ways_take(&read, number - 1, &way), "%u", i);
+		else
+			cr_expect(ota_ways_add(&read, step, &way), "%u", i);
+		cr_expect_eq(way, ways[i], "%u", i);
 	}
+}
+
+Test(ways, a_way_that_has_a_number_is_not_added)
+{
+	struct ota_ways ways = { 0 };
+	uint64_t way = 77;
+
+	cr_expect_not(ota_ways_add(&ways, 0, &way), "0 is known from the start");
+	cr_expect_not(ota_ways_take(&ways, 1, &way), "as number 0");
+	cr_expect(ota_ways_add(&ways, -16, &way));
+	cr_expect_eq(way, (uint64_t)-16);
+	cr_expect_not(ota_ways_add(&ways, 16, &way));
+	cr_expect_eq(way, (uint64_t)-16);
 }
 
 Test(ways, the_one_not_taken_for_longest_is_forgotten)

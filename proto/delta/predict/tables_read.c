@@ -243,6 +243,8 @@ static int64_t read_base(struct reading *in, int64_t own, int64_t *before)
 	if (code == 0)
 		return own;
 	*before = (int64_t)((uint64_t)*before + (uint64_t)ota_unzigzag(code - 1));
+	if (*before == own)
+		in->r.bad = true; /* there is one way to say it */
 	return *before;
 }
 
@@ -378,10 +380,14 @@ static enum ota_code read_ways(struct reading *in, struct ota_error *err)
 	}
 	for (uint32_t i = 0; i < in->tables->cover_count; i++) {
 		uint32_t number = (uint32_t)covers[i].from;
+		bool said = number > 0
+				    ? ota_ways_take(&ways, number - 1, &covers[i].from)
+				    : ota_ways_add(&ways, ota_varint_read_signed(&in->r),
+					      &covers[i].from);
 
-		covers[i].from =
-			number > 0 ? ota_ways_take(&ways, number - 1)
-				   : ota_ways_add(&ways, ota_varint_read_signed(&in->r));
+		if (!said)
+			return refuse_cover(
+				i, "moved in a way that has a lower number", err);
 	}
 	return check_numbers(in, "cover", err);
 }

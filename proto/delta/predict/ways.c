@@ -14,25 +14,46 @@ static void make_newest(struct ota_ways *ways, uint32_t place, uint64_t way)
 	ways->recent[0] = way;
 }
 
-uint64_t ota_ways_take(struct ota_ways *ways, uint32_t number)
+/* The number of a way, or OTA_WAYS. */
+static uint32_t number_of(const struct ota_ways *ways, uint64_t way)
 {
-	make_newest(ways, number, ways->recent[number]);
-	return ways->recent[0];
+	uint32_t i = 0;
+
+	while (i < OTA_WAYS && ways->recent[i] != way)
+		i++;
+	return i;
 }
 
-uint64_t ota_ways_add(struct ota_ways *ways, int64_t step)
+bool ota_ways_take(struct ota_ways *ways, uint32_t number, uint64_t *way)
 {
-	make_newest(ways, OTA_WAYS - 1, ways->recent[0] + (uint64_t)step);
-	return ways->recent[0];
+	uint64_t taken = ways->recent[number];
+
+	if (number_of(ways, taken) != number)
+		return false;
+	make_newest(ways, number, taken);
+	*way = taken;
+	return true;
+}
+
+bool ota_ways_add(struct ota_ways *ways, int64_t step, uint64_t *way)
+{
+	uint64_t made = ways->recent[0] + (uint64_t)step;
+
+	if (number_of(ways, made) < OTA_WAYS)
+		return false;
+	make_newest(ways, OTA_WAYS - 1, made);
+	*way = made;
+	return true;
 }
 
 uint32_t ota_ways_put(struct ota_ways *ways, uint64_t way, int64_t *step)
 {
-	for (uint32_t i = 0; i < OTA_WAYS; i++)
-		if (ways->recent[i] == way) {
-			make_newest(ways, i, way);
-			return i + 1;
-		}
+	uint32_t number = number_of(ways, way);
+
+	if (number < OTA_WAYS) {
+		make_newest(ways, number, way);
+		return number + 1;
+	}
 	if (step != NULL)
 		*step = (int64_t)(way - ways->recent[0]);
 	make_newest(ways, OTA_WAYS - 1, way);

@@ -13,11 +13,13 @@ struct ota_ways {
 	uint64_t recent[OTA_WAYS]; /* the newest first */
 };
 
-/** The way with that number, below OTA_WAYS; it becomes the newest. */
-uint64_t ota_ways_take(struct ota_ways *ways, uint32_t number);
+/** The way with that number, below OTA_WAYS; it becomes the newest. False, and no change,
+ *  if it has a lower number too. */
+bool ota_ways_take(struct ota_ways *ways, uint32_t number, uint64_t *way);
 
-/** A way without a number, given as the step from the newest one. */
-uint64_t ota_ways_add(struct ota_ways *ways, int64_t step);
+/** A way without a number, given as the step from the newest one. False, and no change,
+ * if it has a number. */
+bool ota_ways_add(struct ota_ways *ways, int64_t step, uint64_t *way);
 
 /** The number of a way plus 1, or 0 if it has none; step is then written, unless it is
  *  NULL. It becomes the newest. */
