@@ -53,7 +53,8 @@ const char *kit_refs_breach(const struct ota_scan *scan, const struct ota_refs *
 	for (uint32_t i = 0; i < refs->count; i++) {
 		const struct ota_ref *ref = &refs->at[i];
 		const struct ota_ref_form *form = ota_ref_form(ref->form);
-		struct ota_spot spot = { scan->address + ref->at, ref->base };
+		struct ota_spot spot = { (int64_t)((uint64_t)scan->address + ref->at),
+			ref->base };
 		uint8_t field[OTA_REF_FIELD_MAX];
 
 		if (form == NULL || form->len > OTA_REF_FIELD_MAX)

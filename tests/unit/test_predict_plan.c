@@ -305,6 +305,6 @@ Test(predict_plan, it_can_be_cancelled_at_every_tick_with_any_crew)
 			cr_assert(rc == OTA_OK || rc == OTA_E_CANCELLED);
 			cr_assert(workers > 1 || (rc == OTA_OK) == (watch.calls < at));
 		}
-		cr_assert_gt(at, 3);
+		cr_assert(workers > 1 || at > 3, "with more, the others may do it all");
 	}
 }

@@ -171,6 +171,17 @@ Test(ref, no_page_makes_a_scan_leave_it)
 	free(window);
 }
 
+/* Field by field: what lies between fields is anything. */
+static bool have_same(const struct ota_refs *a, const struct ota_refs *b)
+{
+	for (uint32_t i = 0; i < a->count && i < b->count; i++)
+		if (a->at[i].at != b->at[i].at || a->at[i].form != b->at[i].form ||
+			a->at[i].target != b->at[i].target ||
+			a->at[i].base != b->at[i].base)
+			return false;
+	return a->count == b->count;
+}
+
 Test(ref, what_is_beyond_the_margins_does_not_matter)
 {
 	uint8_t *window = malloc(WINDOW);
@@ -191,7 +202,7 @@ Test(ref, what_is_beyond_the_margins_does_not_matter)
 		memset(window + (end - window), 0xa5, (size_t)(window + WINDOW - end));
 		kind->scan(&scan, b);
 		cr_expect_eq(a->count, b->count);
-		cr_expect_arr_eq(a->at, b->at, a->count * sizeof a->at[0]);
+		cr_expect(have_same(a, b));
 	}
 	free(b);
 	free(a);

@@ -55,6 +55,8 @@ static uint64_t number(const uint8_t *at, size_t len)
 /* A text that ends with its field or a NUL. */
 static struct ota_name text(const uint8_t *at, size_t len)
 {
+	if (len == 0)
+		return (struct ota_name){ "", 0 };
 	return (struct ota_name){ (const char *)at, strnlen((const char *)at, len) };
 }
 
