@@ -14,8 +14,8 @@ enum {
 
 static uint64_t hash_of(const uint8_t *at)
 {
-	uint64_t a = ota_load8(at), b = ota_load8(at + 8), c = ota_load8(at + 16),
-		 d = ota_load8(at + 24), hash;
+	uint64_t a = ota_le64(at), b = ota_le64(at + 8), c = ota_le64(at + 16),
+		 d = ota_le64(at + 24), hash;
 
 	if (a == b && b == c && c == d)
 		return 0;

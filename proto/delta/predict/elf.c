@@ -17,7 +17,7 @@ enum {
 /* An address, an offset or a length: as wide as the class says. */
 static uint64_t word_at(const struct ota_elf *elf, const uint8_t *at)
 {
-	return elf->is_64 ? ota_object_u64(at) : ota_object_u32(at);
+	return elf->is_64 ? ota_le64(at) : ota_le32(at);
 }
 
 static bool address_is_sane(int64_t address, uint64_t len)
@@ -36,8 +36,8 @@ bool ota_elf_segment(
 		return false;
 	at = elf->in.at + elf->segments + index * len;
 	*out = (struct ota_elf_segment){
-		.type = ota_object_u32(at),
-		.flags = ota_object_u32(at + (elf->is_64 ? 4 : 24)),
+		.type = ota_le32(at),
+		.flags = ota_le32(at + (elf->is_64 ? 4 : 24)),
 		.offset = word_at(elf, at + (elf->is_64 ? 8 : 4)),
 		.address = (int64_t)word_at(elf, at + (elf->is_64 ? 16 : 8)),
 		.len = word_at(elf, at + (elf->is_64 ? 32 : 16)),
@@ -53,20 +53,20 @@ static bool read_section(
 {
 	uint64_t len = elf->is_64 ? SECTION_LEN_64 : SECTION_LEN_32;
 	const uint8_t *at = elf->in.at + elf->sections + index * len;
-	uint32_t name = ota_object_u32(at);
+	uint32_t name = ota_le32(at);
 	bool wide = elf->is_64;
 
 	if (name >= elf->names.len)
 		return false;
 	*out = (struct ota_elf_section){
 		.name = (const char *)elf->names.at + name,
-		.type = ota_object_u32(at + 4),
+		.type = ota_le32(at + 4),
 		.flags = word_at(elf, at + 8),
 		.address = (int64_t)word_at(elf, at + (wide ? 16 : 12)),
 		.offset = word_at(elf, at + (wide ? 24 : 16)),
 		.len = word_at(elf, at + (wide ? 32 : 20)),
-		.link = ota_object_u32(at + (wide ? 40 : 24)),
-		.info = ota_object_u32(at + (wide ? 44 : 28)),
+		.link = ota_le32(at + (wide ? 40 : 24)),
+		.info = ota_le32(at + (wide ? 44 : 28)),
 	};
 	if (out->type != OTA_SHT_NOBITS &&
 		!ota_is_within(out->offset, out->len, elf->in.len))
@@ -128,23 +128,23 @@ bool ota_elf_open(struct ota_bytes in, struct ota_elf *elf)
 		(in.at[4] != 1 && in.at[4] != 2) || in.at[5] != 1 || in.at[6] != 1)
 		return false;
 	elf->is_64 = in.at[4] == 2;
-	elf->type = ota_object_u16(in.at + 16);
-	elf->machine = ota_object_u16(in.at + 18);
+	elf->type = (uint16_t)ota_le16(in.at + 16);
+	elf->machine = (uint16_t)ota_le16(in.at + 18);
 	if (!machine_is_known(elf) || elf->type < OTA_ET_REL || elf->type > OTA_ET_DYN)
 		return false;
 
 	elf->segments = word_at(elf, in.at + (elf->is_64 ? 32 : 28));
 	elf->sections = word_at(elf, in.at + (elf->is_64 ? 40 : 32));
 	tail = in.at + (elf->is_64 ? 48 : 36); /* e_flags and what follows */
-	elf->flags = ota_object_u32(tail);
-	elf->segment_count = ota_object_u16(tail + 8);
+	elf->flags = ota_le32(tail);
+	elf->segment_count = ota_le16(tail + 8);
 	len = elf->is_64 ? SEGMENT_LEN_64 : SEGMENT_LEN_32;
 	if (elf->segment_count > 0 &&
-		(ota_object_u16(tail + 6) != len ||
+		(ota_le16(tail + 6) != len ||
 			!ota_is_within(elf->segments, elf->segment_count * len, in.len)))
 		return false;
-	if (ota_object_u16(tail + 10) == (elf->is_64 ? SECTION_LEN_64 : SECTION_LEN_32))
-		open_sections(elf, ota_object_u16(tail + 12), ota_object_u16(tail + 14));
+	if (ota_le16(tail + 10) == (elf->is_64 ? SECTION_LEN_64 : SECTION_LEN_32))
+		open_sections(elf, ota_le16(tail + 12), ota_le16(tail + 14));
 	return true;
 }
 

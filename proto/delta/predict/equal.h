@@ -4,20 +4,8 @@
 /* How far two byte ranges are equal, eight bytes at a time. */
 
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
-/** Eight bytes, the first lowest. */
-static inline uint64_t ota_load8(const uint8_t *at)
-{
-	uint64_t word;
-
-	memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	word = __builtin_bswap64(word);
-#endif
-	return word;
-}
+#include "proto/base/le.h"
 
 /** How many of the first max bytes at a and b are equal, up to the first that differ. */
 static inline size_t ota_equal_len(const uint8_t *a, const uint8_t *b, size_t max)
@@ -25,7 +13,7 @@ static inline size_t ota_equal_len(const uint8_t *a, const uint8_t *b, size_t ma
 	size_t len = 0;
 
 	for (; len + 8 <= max; len += 8) {
-		uint64_t diff = ota_load8(a + len) ^ ota_load8(b + len);
+		uint64_t diff = ota_le64(a + len) ^ ota_le64(b + len);
 
 		if (diff != 0)
 			return len + (size_t)__builtin_ctzll(diff) / 8;
@@ -41,7 +29,7 @@ static inline size_t ota_equal_len_back(const uint8_t *a, const uint8_t *b, size
 	size_t len = 0;
 
 	for (; len + 8 <= max; len += 8) {
-		uint64_t diff = ota_load8(a - len - 8) ^ ota_load8(b - len - 8);
+		uint64_t diff = ota_le64(a - len - 8) ^ ota_le64(b - len - 8);
 
 		if (diff != 0)
 			return len + (size_t)__builtin_clzll(diff) / 8;

@@ -78,17 +78,17 @@ static bool read_superblock(const struct ota_volume *volume, struct erofs *fs)
 	uint32_t features;
 
 	if (!ota_within(volume->in, SUPERBLOCK_AT, SUPERBLOCK_LEN, &sb) ||
-		ota_at_le32(sb.at) != magic || sb.at[12] < BLOCK_LOG_MIN ||
+		ota_le32(sb.at) != magic || sb.at[12] < BLOCK_LOG_MIN ||
 		sb.at[12] > BLOCK_LOG_MAX)
 		return false;
-	features = ota_at_le32(sb.at + 80);
+	features = ota_le32(sb.at + 80);
 	*fs = (struct erofs){ .volume = volume,
 		.block_log = sb.at[12],
 		.block_len = (uint32_t)1 << sb.at[12],
-		.inodes_at = (uint64_t)ota_at_le32(sb.at + 40) << sb.at[12],
-		.root = ota_at_le16(sb.at + 14),
+		.inodes_at = (uint64_t)ota_le32(sb.at + 40) << sb.at[12],
+		.root = ota_le16(sb.at + 14),
 		.packing = packing_of(
-			(features & HAS_PACKINGS) != 0 ? ota_at_le16(sb.at + 84) : 0) };
+			(features & HAS_PACKINGS) != 0 ? ota_le16(sb.at + 84) : 0) };
 	return (features & (HAS_DEVICES | HAS_48BIT)) == 0;
 }
 
@@ -103,15 +103,15 @@ static bool read_inode(const struct erofs *fs, uint64_t number, struct inode *ou
 		!ota_finder_spend(fs->volume->finder, 1) ||
 		!ota_within(fs->volume->in, at, COMPACT_LEN, &i))
 		return false;
-	format = ota_at_le16(i.at);
+	format = ota_le16(i.at);
 	is_extended = (format & 1) != 0;
 	if (is_extended && !ota_within(fs->volume->in, at, EXTENDED_LEN, &i))
 		return false;
-	attributes = ota_at_le16(i.at + 2);
+	attributes = ota_le16(i.at + 2);
 	*out = (struct inode){ .layout = format >> 1 & 7,
-		.mode = ota_at_le16(i.at + 4) & MODE_KIND,
-		.len = is_extended ? ota_at_le64(i.at + 8) : ota_at_le32(i.at + 8),
-		.where = ota_at_le32(i.at + 16),
+		.mode = ota_le16(i.at + 4) & MODE_KIND,
+		.len = is_extended ? ota_le64(i.at + 8) : ota_le32(i.at + 8),
+		.where = ota_le32(i.at + 16),
 		.end = at + (is_extended ? EXTENDED_LEN : COMPACT_LEN) };
 	if (attributes > 0)
 		out->end += ATTRIBUTES_HEAD_LEN + 4 * ((uint64_t)attributes - 1);
@@ -140,7 +140,7 @@ static bool map_chunks(const struct erofs *fs, const struct inode *inode)
 
 		if (!ota_within(fs->volume->in, at, entry_len, &entry))
 			return false;
-		block = ota_at_le32(entry.at + entry_len - 4);
+		block = ota_le32(entry.at + entry_len - 4);
 		if (block == UINT32_MAX ? !ota_finder_hole(fs->volume, len)
 					: !map_blocks(fs, block, len))
 			return false;
@@ -193,8 +193,7 @@ static void meet(const struct erofs *fs, struct ota_walk *walk,
 static void read_block(const struct erofs *fs, struct ota_walk *walk,
 	const struct ota_folder *folder, struct ota_bytes block)
 {
-	uint32_t count =
-		block.len < ENTRY_LEN ? 0 : ota_at_le16(block.at + 8) / ENTRY_LEN;
+	uint32_t count = block.len < ENTRY_LEN ? 0 : ota_le16(block.at + 8) / ENTRY_LEN;
 	struct ota_bytes entry, name;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -204,10 +203,10 @@ static void read_block(const struct erofs *fs, struct ota_walk *walk,
 		if (!ota_within(block, (uint64_t)i * ENTRY_LEN, ENTRY_LEN, &entry) ||
 			!ota_finder_spend(fs->volume->finder, 1))
 			return;
-		begin = ota_at_le16(entry.at + 8);
+		begin = ota_le16(entry.at + 8);
 		if (i + 1 < count && ota_within(block, (uint64_t)(i + 1) * ENTRY_LEN,
 					     ENTRY_LEN, &name))
-			end = ota_at_le16(name.at + 8);
+			end = ota_le16(name.at + 8);
 		if (begin >= end || !ota_within(block, begin, end - begin, &name))
 			return;
 		nul = memchr(name.at, '\0', name.len);
@@ -215,7 +214,7 @@ static void read_block(const struct erofs *fs, struct ota_walk *walk,
 			name.len = (size_t)(nul - name.at);
 		meet(fs, walk, folder,
 			(struct ota_name){ (const char *)name.at, name.len },
-			ota_at_le64(entry.at));
+			ota_le64(entry.at));
 	}
 }
 

@@ -74,20 +74,20 @@ static bool read_superblock(const struct ota_volume *volume, struct ext4 *fs)
 	uint32_t block_log, features;
 
 	if (!ota_within(volume->in, SUPERBLOCK_AT, SUPERBLOCK_LEN, &sb) ||
-		ota_at_le16(sb.at + 56) != MAGIC)
+		ota_le16(sb.at + 56) != MAGIC)
 		return false;
-	block_log = ota_at_le32(sb.at + 24);
-	features = ota_at_le32(sb.at + 96);
+	block_log = ota_le32(sb.at + 24);
+	features = ota_le32(sb.at + 96);
 	*fs = (struct ext4){ .volume = volume,
-		.first_block = ota_at_le32(sb.at + 20),
-		.inodes = ota_at_le32(sb.at),
-		.group_inodes = ota_at_le32(sb.at + 40),
+		.first_block = ota_le32(sb.at + 20),
+		.inodes = ota_le32(sb.at),
+		.group_inodes = ota_le32(sb.at + 40),
 		.inode_len = REVISION_OLD_INODE_LEN,
 		.descriptor_len = 32 };
-	if (ota_at_le32(sb.at + 76) > 0)
-		fs->inode_len = ota_at_le16(sb.at + 88);
+	if (ota_le32(sb.at + 76) > 0)
+		fs->inode_len = ota_le16(sb.at + 88);
 	if ((features & HAS_64BIT) != 0)
-		fs->descriptor_len = ota_at_le16(sb.at + 254);
+		fs->descriptor_len = ota_le16(sb.at + 254);
 	if (block_log > BLOCK_LOG_MAX || fs->group_inodes == 0 ||
 		fs->inode_len < REVISION_OLD_INODE_LEN || fs->inode_len > INODE_LEN_MAX ||
 		fs->descriptor_len < 32 || fs->first_block > 1 ||
@@ -109,18 +109,18 @@ static bool read_inode(const struct ext4 *fs, uint64_t number, struct inode *ino
 		!ota_within(fs->volume->in, groups_at + group * fs->descriptor_len,
 			fs->descriptor_len, &d))
 		return false;
-	table = ota_at_le32(d.at + 8);
+	table = ota_le32(d.at + 8);
 	if (fs->descriptor_len >= 64)
-		table |= (uint64_t)ota_at_le32(d.at + 40) << 32;
+		table |= (uint64_t)ota_le32(d.at + 40) << 32;
 	if (table > fs->volume->in.len / fs->block_len)
 		return false;
 	inode->at = table * fs->block_len + index % fs->group_inodes * fs->inode_len;
 	if (!ota_within(fs->volume->in, inode->at, fs->inode_len, &inode->raw))
 		return false;
-	inode->mode = ota_at_le16(inode->raw.at) & MODE_KIND;
-	inode->flags = ota_at_le32(inode->raw.at + 32);
-	inode->len = ota_at_le32(inode->raw.at + 4) |
-		     (uint64_t)ota_at_le32(inode->raw.at + 108) << 32;
+	inode->mode = ota_le16(inode->raw.at) & MODE_KIND;
+	inode->flags = ota_le32(inode->raw.at + 32);
+	inode->len = ota_le32(inode->raw.at + 4) | (uint64_t)ota_le32(inode->raw.at + 108)
+							   << 32;
 	return (inode->flags & (IS_COMPRESSED | IS_ENCRYPTED)) == 0;
 }
 
@@ -160,14 +160,14 @@ static bool map_leaf(struct mapping *map, struct ota_bytes node, uint32_t count)
 {
 	for (uint32_t i = 0; i < count && map->left > 0; i++) {
 		const uint8_t *e = node.at + (i + 1) * EXTENT_LEN;
-		uint64_t block = ota_at_le32(e + 8) | (uint64_t)ota_at_le16(e + 6) << 32;
-		uint32_t len = ota_at_le16(e + 4);
+		uint64_t block = ota_le32(e + 8) | (uint64_t)ota_le16(e + 6) << 32;
+		uint32_t len = ota_le16(e + 4);
 
 		if (len > EXTENT_WRITTEN_MAX) {
 			len -= EXTENT_WRITTEN_MAX;
 			block = 0;
 		}
-		if (len == 0 || !map_hole(map, ota_at_le32(e)) ||
+		if (len == 0 || !map_hole(map, ota_le32(e)) ||
 			!map_blocks(map, block, len))
 			return false;
 	}
@@ -182,9 +182,9 @@ struct level {
 
 static bool enter(struct level *level, struct ota_bytes node, uint32_t depth)
 {
-	*level = (struct level){ .node = node, .count = ota_at_le16(node.at + 2) };
-	return ota_at_le16(node.at) == EXTENT_MAGIC &&
-	       ota_at_le16(node.at + 6) == depth && level->count < node.len / EXTENT_LEN;
+	*level = (struct level){ .node = node, .count = ota_le16(node.at + 2) };
+	return ota_le16(node.at) == EXTENT_MAGIC && ota_le16(node.at + 6) == depth &&
+	       level->count < node.len / EXTENT_LEN;
 }
 
 /* What no extent has is a hole up to the file's end. */
@@ -198,7 +198,7 @@ static bool map_rest(struct mapping *map)
 static bool map_extents(struct mapping *map, struct ota_bytes root)
 {
 	struct level levels[LEVELS_MAX + 1];
-	uint32_t depth = ota_at_le16(root.at + 6), down = 0; /* levels below the root */
+	uint32_t depth = ota_le16(root.at + 6), down = 0; /* levels below the root */
 
 	if (depth > LEVELS_MAX || !enter(&levels[0], root, depth))
 		return false;
@@ -218,7 +218,7 @@ static bool map_extents(struct mapping *map, struct ota_bytes root)
 		level->next++;
 		if (!ota_finder_spend(map->fs->volume->finder, 1) ||
 			!block_of(map->fs,
-				ota_at_le32(e + 4) | (uint64_t)ota_at_le16(e + 8) << 32,
+				ota_le32(e + 4) | (uint64_t)ota_le16(e + 8) << 32,
 				&node) ||
 			!enter(&levels[down + 1], node, depth - down - 1))
 			return false;
@@ -243,7 +243,7 @@ static uint64_t block_in(
 			return 0;
 		if (!block_of(fs, block, &node))
 			return UINT64_MAX;
-		block = ota_at_le32(node.at + index / span % fan * 4);
+		block = ota_le32(node.at + index / span % fan * 4);
 		span /= depth > 1 ? fan : 1;
 	}
 	return block;
@@ -266,7 +266,7 @@ static bool map_old(struct mapping *map, const uint8_t *at)
 				return false;
 		}
 		if (!map_blocks(map,
-			    block_in(map->fs, ota_at_le32(top), n < DIRECT ? 0 : depth,
+			    block_in(map->fs, ota_le32(top), n < DIRECT ? 0 : depth,
 				    n - first),
 			    1))
 			return false;
@@ -282,20 +282,20 @@ static bool inline_rest(const struct inode *inode, uint32_t *at, uint32_t *len)
 
 	if (!ota_within(inode->raw, first, 4, &head))
 		return false;
-	first += ota_at_le16(head.at);
+	first += ota_le16(head.at);
 	if (!ota_within(inode->raw, first, ATTRIBUTE_MAGIC_LEN, &head) ||
-		ota_at_le32(head.at) != attribute_magic)
+		ota_le32(head.at) != attribute_magic)
 		return false;
 	first += ATTRIBUTE_MAGIC_LEN;
 	for (uint64_t here = first;
 		ota_within(inode->raw, here, ATTRIBUTE_HEAD_LEN, &head) &&
-		ota_at_le32(head.at) != 0;
+		ota_le32(head.at) != 0;
 		here += ATTRIBUTE_HEAD_LEN + (head.at[0] + 3u) / 4 * 4) {
-		*at = (uint32_t)first + ota_at_le16(head.at + 2);
-		*len = ota_at_le32(head.at + 8);
+		*at = (uint32_t)first + ota_le16(head.at + 2);
+		*len = ota_le32(head.at + 8);
 		if (head.at[1] == ATTRIBUTE_SYSTEM && head.at[0] == 4 &&
 			ota_stands_at(inode->raw, here + ATTRIBUTE_HEAD_LEN, "data"))
-			return ota_at_le32(head.at + 4) == 0 &&
+			return ota_le32(head.at + 4) == 0 &&
 			       ota_within(inode->raw, *at, *len, &value);
 	}
 	return false;
@@ -355,7 +355,7 @@ static void read_entries(const struct ext4 *fs, struct ota_walk *walk,
 	uint64_t here = 0;
 
 	while (ota_within(block, here, ENTRY_HEAD_LEN, &head)) {
-		uint32_t len = ota_at_le16(head.at + 4);
+		uint32_t len = ota_le16(head.at + 4);
 
 		if (len == 0 || len == 0xffff) /* of blocks of 64 KiB: to the end */
 			len = (uint32_t)(block.len - here);
@@ -365,7 +365,7 @@ static void read_entries(const struct ext4 *fs, struct ota_walk *walk,
 			return;
 		meet(fs, walk, folder,
 			(struct ota_name){ (const char *)name.at, name.len },
-			ota_at_le32(head.at));
+			ota_le32(head.at));
 		here += len;
 	}
 }

@@ -5,6 +5,7 @@
  * read by fixed offsets inside it. */
 
 #include "proto/base/bytes.h"
+#include "proto/base/le.h"
 
 /** The len bytes at an offset. False, and part is unchanged, if they are not all there.
  */
@@ -24,24 +25,6 @@ static inline bool ota_stands_at(struct ota_bytes in, uint64_t offset, const cha
 	struct ota_bytes part;
 
 	return ota_within(in, offset, want.len, &part) && ota_bytes_equal(part, want);
-}
-
-/** 2 bytes, little endian. */
-static inline uint32_t ota_at_le16(const uint8_t *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8;
-}
-
-/** 4 bytes, little endian. */
-static inline uint32_t ota_at_le32(const uint8_t *at)
-{
-	return ota_at_le16(at) | ota_at_le16(at + 2) << 16;
-}
-
-/** 8 bytes, little endian. */
-static inline uint64_t ota_at_le64(const uint8_t *at)
-{
-	return ota_at_le32(at) | (uint64_t)ota_at_le32(at + 4) << 32;
 }
 
 #endif

@@ -61,23 +61,23 @@ static bool read_superblock(const struct ota_volume *volume, struct squashfs *fs
 
 	if (!ota_stands_at(volume->in, 0, "hsqs") ||
 		!ota_within(volume->in, 0, SUPERBLOCK_LEN, &sb) ||
-		ota_at_le16(sb.at + 28) != MAJOR)
+		ota_le16(sb.at + 28) != MAJOR)
 		return false;
-	block_log = ota_at_le16(sb.at + 22);
+	block_log = ota_le16(sb.at + 22);
 	*fs = (struct squashfs){ .volume = volume,
-		.packing = packing_of(ota_at_le16(sb.at + 20)),
-		.inode_count = ota_at_le32(sb.at + 4),
-		.fragment_count = ota_at_le32(sb.at + 16),
-		.flags = ota_at_le16(sb.at + 24),
-		.root = ota_at_le64(sb.at + 32),
-		.inodes_at = ota_at_le64(sb.at + 64),
-		.folders_at = ota_at_le64(sb.at + 72),
-		.fragments_at = ota_at_le64(sb.at + 80) };
+		.packing = packing_of(ota_le16(sb.at + 20)),
+		.inode_count = ota_le32(sb.at + 4),
+		.fragment_count = ota_le32(sb.at + 16),
+		.flags = ota_le16(sb.at + 24),
+		.root = ota_le64(sb.at + 32),
+		.inodes_at = ota_le64(sb.at + 64),
+		.folders_at = ota_le64(sb.at + 72),
+		.fragments_at = ota_le64(sb.at + 80) };
 	fs->folders_end = fs->fragments_at;
 	for (unsigned at = 48; at <= 88; at += 40) /* ids, exports */
-		if (ota_at_le64(sb.at + at) > fs->folders_at &&
-			ota_at_le64(sb.at + at) < fs->folders_end)
-			fs->folders_end = ota_at_le64(sb.at + at);
+		if (ota_le64(sb.at + at) > fs->folders_at &&
+			ota_le64(sb.at + at) < fs->folders_end)
+			fs->folders_end = ota_le64(sb.at + at);
 	if (block_log < BLOCK_LOG_MIN || block_log > BLOCK_LOG_MAX ||
 		fs->inode_count > INODES_MAX)
 		return false;
@@ -93,7 +93,7 @@ static void read_fragments(struct squashfs *fs)
 
 	if (fs->fragment_count > 0 &&
 		ota_within(fs->volume->in, fs->fragments_at, sizeof(uint64_t), &first))
-		ota_squashfs_meta_read(fs->volume, fs->packing, ota_at_le64(first.at),
+		ota_squashfs_meta_read(fs->volume, fs->packing, ota_le64(first.at),
 			fs->fragments_at, &fs->fragments);
 }
 
@@ -105,7 +105,7 @@ static void count_fragments(const struct squashfs *fs)
 	for (uint64_t i = 0; i < fs->fragment_count &&
 			     ota_within(table, i * FRAGMENT_LEN, FRAGMENT_LEN, &row);
 		i++) {
-		uint32_t len = ota_at_le32(row.at + 8);
+		uint32_t len = ota_le32(row.at + 8);
 
 		if ((len & IS_PLAIN) == 0)
 			ota_finder_packed(fs->volume->finder, fs->packing, len);
@@ -134,17 +134,17 @@ static bool read_file(
 	if (!ota_within(raw, at, is_extended ? 56 : 32, &i))
 		return false;
 	if (is_extended)
-		*file = (struct file){ .at = ota_at_le64(i.at + 16),
-			.len = ota_at_le64(i.at + 24),
+		*file = (struct file){ .at = ota_le64(i.at + 16),
+			.len = ota_le64(i.at + 24),
 			.lens_at = at + 56,
-			.fragment = ota_at_le32(i.at + 44),
-			.tail = ota_at_le32(i.at + 48) };
+			.fragment = ota_le32(i.at + 44),
+			.tail = ota_le32(i.at + 48) };
 	else
-		*file = (struct file){ .at = ota_at_le32(i.at + 16),
-			.len = ota_at_le32(i.at + 28),
+		*file = (struct file){ .at = ota_le32(i.at + 16),
+			.len = ota_le32(i.at + 28),
 			.lens_at = at + 32,
-			.fragment = ota_at_le32(i.at + 20),
-			.tail = ota_at_le32(i.at + 24) };
+			.fragment = ota_le32(i.at + 20),
+			.tail = ota_le32(i.at + 24) };
 	return true;
 }
 
@@ -155,9 +155,9 @@ static bool read_folder(
 
 	if (!ota_within(raw, at, is_extended ? 40 : 32, &i))
 		return false;
-	out->folder_block = ota_at_le32(i.at + (is_extended ? 24 : 16));
-	out->folder_offset = ota_at_le16(i.at + (is_extended ? 34 : 26));
-	out->folder_len = is_extended ? ota_at_le32(i.at + 20) : ota_at_le16(i.at + 24);
+	out->folder_block = ota_le32(i.at + (is_extended ? 24 : 16));
+	out->folder_offset = ota_le16(i.at + (is_extended ? 34 : 26));
+	out->folder_len = is_extended ? ota_le32(i.at + 20) : ota_le16(i.at + 24);
 	return true;
 }
 
@@ -174,8 +174,8 @@ static bool read_inode(const struct squashfs *fs, uint64_t reference, struct ino
 			(uint32_t)(reference & 0xffff), &at) ||
 		!ota_within(raw, at, HEAD_LEN, &head))
 		return false;
-	out->kind = ota_at_le16(head.at);
-	out->number = ota_at_le32(head.at + 12);
+	out->kind = ota_le16(head.at);
+	out->number = ota_le32(head.at + 12);
 	if (out->kind == FILE_BASIC || out->kind == FILE_EXTENDED)
 		return read_file(raw, at, out->kind == FILE_EXTENDED, &out->file);
 	if (out->kind == FOLDER || out->kind == FOLDER_EXTENDED)
@@ -193,11 +193,11 @@ static bool map_tail(const struct squashfs *fs, const struct file *file, uint64_
 	if (!ota_within(
 		    table, (uint64_t)file->fragment * FRAGMENT_LEN, FRAGMENT_LEN, &row))
 		return false;
-	size = ota_at_le32(row.at + 8);
+	size = ota_le32(row.at + 8);
 	if ((size & IS_PLAIN) == 0 || (size & (IS_PLAIN - 1)) < file->tail + len ||
-		ota_at_le64(row.at) > fs->volume->in.len)
+		ota_le64(row.at) > fs->volume->in.len)
 		return false;
-	return ota_finder_extent(fs->volume, ota_at_le64(row.at) + file->tail, len);
+	return ota_finder_extent(fs->volume, ota_le64(row.at) + file->tail, len);
 }
 
 /* A block that is not compressed; 0 bytes are a hole. */
@@ -227,7 +227,7 @@ static bool map_file(const struct squashfs *fs, const struct file *file)
 			!ota_finder_spend(fs->volume->finder, 1) ||
 			at > fs->volume->in.len)
 			return false;
-		len = ota_at_le32(lens.at);
+		len = ota_le32(lens.at);
 		if ((len & IS_PLAIN) == 0)
 			ota_finder_packed(fs->volume->finder, fs->packing, len);
 		is_whole = is_whole && map_block(fs->volume, at, len, want);
@@ -262,19 +262,19 @@ static bool read_run(const struct squashfs *fs, struct ota_walk *walk,
 
 	if (head == NULL)
 		return false;
-	count = (uint64_t)ota_at_le32(head) + 1;
-	block = ota_at_le32(head + 4);
+	count = (uint64_t)ota_le32(head) + 1;
+	block = ota_le32(head + 4);
 	if (count > FOLDER_RUN_MAX)
 		return false;
 	for (uint64_t i = 0; i < count; i++) {
 		const uint8_t *e = ota_read(r, ENTRY_LEN);
-		size_t len = e == NULL ? 0 : ota_at_le16(e + 6) + (size_t)1;
+		size_t len = e == NULL ? 0 : ota_le16(e + 6) + (size_t)1;
 		const uint8_t *name = ota_read(r, len);
 
 		if (e == NULL || name == NULL || len > NAME_LEN_MAX)
 			return false;
 		meet(fs, walk, folder, (struct ota_name){ (const char *)name, len },
-			block << 16 | ota_at_le16(e));
+			block << 16 | ota_le16(e));
 	}
 	return true;
 }

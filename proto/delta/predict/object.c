@@ -43,9 +43,9 @@ enum ota_code ota_object_parse(struct ota_bytes in, struct ota_object *out)
 
 static bool begins_pe(struct ota_bytes in)
 {
-	uint32_t head = ota_object_u32(in.at + PE_HEAD_AT);
+	uint32_t head = ota_le32(in.at + PE_HEAD_AT);
 
-	return ota_is_within(head, 4, in.len) && ota_object_u32(in.at + head) == MAGIC_PE;
+	return ota_is_within(head, 4, in.len) && ota_le32(in.at + head) == MAGIC_PE;
 }
 
 static bool begins_elf(struct ota_bytes in)
@@ -62,7 +62,7 @@ bool ota_object_find(struct ota_bytes in, uint64_t start, uint64_t *offset)
 	if (start > in.len)
 		return false;
 	for (; ota_is_within(at, OTA_OBJECT_LEN_MIN, in.len); at += FIND_STEP) {
-		uint32_t magic = ota_object_u32(in.at + at);
+		uint32_t magic = ota_le32(in.at + at);
 		struct ota_bytes rest = { in.at + at, (size_t)(in.len - at) };
 
 		if ((magic == MAGIC_ELF && begins_elf(rest)) ||

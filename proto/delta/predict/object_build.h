@@ -4,6 +4,7 @@
 /* How the parsers of the several formats put an object together: they add what they find
  * in any order, and ota_build_end() makes an object of it that keeps its promises. */
 
+#include "proto/base/le.h"
 #include "proto/delta/predict/object.h"
 
 enum {
@@ -64,22 +65,6 @@ void ota_build_end(struct ota_build *build, struct ota_object *out);
 static inline bool ota_is_within(uint64_t offset, uint64_t len, uint64_t total)
 {
 	return offset <= total && len <= total - offset;
-}
-
-/** Numbers of an object, little endian, at any alignment. */
-static inline uint16_t ota_object_u16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] | at[1] << 8);
-}
-
-static inline uint32_t ota_object_u32(const uint8_t *at)
-{
-	return ota_object_u16(at) | (uint32_t)ota_object_u16(at + 2) << 16;
-}
-
-static inline uint64_t ota_object_u64(const uint8_t *at)
-{
-	return ota_object_u32(at) | (uint64_t)ota_object_u32(at + 4) << 32;
 }
 
 #endif

@@ -24,7 +24,7 @@ enum ota_code ota_cut_eh_frame(struct ota_build *build, const struct ota_region 
 	enum ota_code rc = OTA_OK;
 
 	while (rc == OTA_OK && whole->len - end >= RECORD_HEAD_LEN) {
-		uint64_t len = (uint64_t)ota_object_u32(in + end) + RECORD_HEAD_LEN;
+		uint64_t len = (uint64_t)ota_le32(in + end) + RECORD_HEAD_LEN;
 		struct ota_region part = part_of(whole, begin, end - begin);
 
 		if (len > whole->len - end ||

@@ -160,8 +160,8 @@ static void cut_hash(const struct plan *plan, const struct ota_elf_section *sect
 		return;
 	}
 	if (section->type == OTA_SHT_GNU_HASH) {
-		skipped = 16 + 8 * (uint64_t)ota_object_u32(head + 8);
-		len = skipped + 4 * (uint64_t)ota_object_u32(head);
+		skipped = 16 + 8 * (uint64_t)ota_le32(head + 8);
+		len = skipped + 4 * (uint64_t)ota_le32(head);
 	}
 	if (len > section->len || skipped >= len) {
 		region->kind = OTA_REGION_PLAIN;
@@ -293,7 +293,7 @@ static enum ota_code add_kernel_relocs(const struct plan *plan, struct ota_build
 	enum ota_code rc;
 
 	for (; at + 4 <= build->in.len; at += 4) {
-		int32_t word = (int32_t)ota_object_u32(build->in.at + at);
+		int32_t word = (int32_t)ota_le32(build->in.at + at);
 
 		if (word != 0 && (word < bounds->low || word >= bounds->high))
 			break;

@@ -54,12 +54,12 @@ static bool read_header(struct go *go)
 
 	if (go->len < HEADER_LEN)
 		return false;
-	magic = ota_object_u32(at);
+	magic = ota_le32(at);
 	if ((magic != magic_old && magic != magic_new) || at[7] != POINTER_LEN)
 		return false;
 	go->is_old = magic == magic_old;
 	for (unsigned i = 0; i < WORDS; i++)
-		go->word[i] = ota_object_u64(at + 8 + 8 * i);
+		go->word[i] = ota_le64(at + 8 + 8 * i);
 	for (unsigned i = NAMES + 1; i < WORDS; i++)
 		if (go->word[i] < go->word[i - 1])
 			return false;
@@ -77,12 +77,11 @@ static bool find_module(struct go *go, const struct ota_elf_section *section)
 	for (uint64_t at = 0; at + MODULE_LEN <= section->len; at += POINTER_LEN) {
 		const uint8_t *types = in + at + 8 * MODULE_TYPES;
 
-		if (ota_object_u64(in + at) != table ||
-			ota_object_u64(in + at + 8) != names)
+		if (ota_le64(in + at) != table || ota_le64(in + at + 8) != names)
 			continue;
 		types -= go->is_old ? 8 * OLD_LESS : 0;
-		go->types = (int64_t)ota_object_u64(types);
-		go->data = (int64_t)ota_object_u64(types + 8 * MODULE_DATA_OFF);
+		go->types = (int64_t)ota_le64(types);
+		go->data = (int64_t)ota_le64(types + 8 * MODULE_DATA_OFF);
 		return true;
 	}
 	return false;
@@ -151,7 +150,7 @@ static enum ota_code add_records(struct go *go)
 		uint64_t next = room;
 
 		if (i < go->word[FUNCTIONS])
-			next = ota_object_u32(table + ENTRY_LEN * i + 4);
+			next = ota_le32(table + ENTRY_LEN * i + 4);
 		if (next < end || next > room)
 			return OTA_OK;
 		begin = i == 1 ? next : begin;

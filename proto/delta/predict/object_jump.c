@@ -46,7 +46,7 @@ static enum ota_code find_leas(const struct ota_build *build,
 		if (at == NULL)
 			break;
 		target = code->address + (at - begin) + LEA_LEN - 1 +
-			 (int32_t)ota_object_u32(at + 2);
+			 (int32_t)ota_le32(at + 2);
 		if ((at[-1] & 0xf8) == 0x48 && (at[1] & 0xc7) == 0x05 &&
 			target % ENTRY_LEN == 0 && target >= wanted->low &&
 			target < wanted->high)
@@ -71,8 +71,8 @@ static uint64_t table_len(
 	uint64_t begin = (uint64_t)(address - data->address), at = begin;
 
 	for (; data->len - at >= ENTRY_LEN; at += ENTRY_LEN) {
-		int64_t target = address + (int32_t)ota_object_u32(
-						   build->in.at + data->offset + at);
+		int64_t target =
+			address + (int32_t)ota_le32(build->in.at + data->offset + at);
 
 		if (target < bounds->text_low || target >= bounds->text_high)
 			break;

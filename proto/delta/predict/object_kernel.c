@@ -31,8 +31,7 @@ static int64_t a64_base(struct ota_bytes in)
 	size_t votes = 0;
 
 	for (size_t at = 0; at + 8 <= in.len; at += 8) {
-		uint64_t word = ota_object_u64(in.at + at),
-			 window = word >> A64_WINDOW_BITS;
+		uint64_t word = ota_le64(in.at + at), window = word >> A64_WINDOW_BITS;
 
 		if (word >> 48 != 0xffff || word >> 32 == 0xffffffff)
 			continue;
@@ -46,21 +45,20 @@ static int64_t a64_base(struct ota_bytes in)
 /* Where the file ends; a kernel without a PE header does not say so. */
 static uint64_t a64_len(struct ota_bytes in)
 {
-	uint64_t head = ota_object_u32(in.at + A64_PE_AT), sections, len = 0;
+	uint64_t head = ota_le32(in.at + A64_PE_AT), sections, len = 0;
 	uint32_t count;
 
 	if (!ota_is_within(head, COFF_LEN, in.len) ||
 		memcmp(in.at + head, "PE\0\0", 4) != 0)
 		return in.len;
-	count = ota_object_u16(in.at + head + 6);
-	sections = head + COFF_LEN + ota_object_u16(in.at + head + 20);
+	count = ota_le16(in.at + head + 6);
+	sections = head + COFF_LEN + ota_le16(in.at + head + 20);
 	if (count > PE_SECTIONS_MAX ||
 		!ota_is_within(sections, count * PE_SECTION_LEN, in.len))
 		return in.len;
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *at = in.at + sections + i * PE_SECTION_LEN;
-		uint64_t end =
-			(uint64_t)ota_object_u32(at + 16) + ota_object_u32(at + 20);
+		uint64_t end = (uint64_t)ota_le32(at + 16) + ota_le32(at + 20);
 
 		len = end > len ? end : len;
 	}
@@ -85,8 +83,8 @@ static enum ota_code add_image(
 static enum ota_code add_a64(struct ota_build *build)
 {
 	const uint8_t *in = build->in.at;
-	uint64_t text_offset = ota_object_u64(in + A64_TEXT_OFFSET_AT);
-	uint64_t memory_len = ota_object_u64(in + A64_IMAGE_LEN_AT);
+	uint64_t text_offset = ota_le64(in + A64_TEXT_OFFSET_AT);
+	uint64_t memory_len = ota_le64(in + A64_IMAGE_LEN_AT);
 	struct ota_region whole = { 0 };
 	enum ota_code rc;
 
@@ -116,7 +114,7 @@ static uint32_t arm_page_offset(struct ota_bytes in)
 	size_t count[4] = { 0 }, best = 3;
 
 	for (size_t at = 0; at + 4 <= in.len; at += 4) {
-		uint32_t word = ota_object_u32(in.at + at), low = word & 0x3fffffff;
+		uint32_t word = ota_le32(in.at + at), low = word & 0x3fffffff;
 
 		if (low >= ARM_TEXT_OFFSET && low - ARM_TEXT_OFFSET < in.len)
 			count[word >> 30]++;
@@ -129,8 +127,8 @@ static uint32_t arm_page_offset(struct ota_bytes in)
 static bool begins_arm(struct ota_bytes in)
 {
 	for (size_t i = 0; i < ARM_HEAD_WORDS - 1; i++)
-		if (ota_object_u32(in.at + 4 * i) == arm_mrs_r9_cpsr &&
-			ota_object_u32(in.at + 4 * i + 4) == arm_eor_r9_hyp)
+		if (ota_le32(in.at + 4 * i) == arm_mrs_r9_cpsr &&
+			ota_le32(in.at + 4 * i + 4) == arm_eor_r9_hyp)
 			return true;
 	return false;
 }

@@ -222,7 +222,7 @@ static uint64_t name_of(
 	if (index == 0 || symbols->names == 0 ||
 		place_of(m, symbols->at + len * index, &offset) < 4)
 		return 0;
-	return look(m, symbols->names + ota_object_u32(m->in + offset));
+	return look(m, symbols->names + ota_le32(m->in + offset));
 }
 
 /* What a relocation will put into memory, put there now: the linker left zeros. */
@@ -241,12 +241,11 @@ static void tell_rela64(struct masker *m, const struct ota_region *region)
 	for (uint64_t at = 0; at + RELA64_LEN <= region->len; at += RELA64_LEN) {
 		const uint8_t *record = m->in + region->offset + at;
 		uint8_t *out = m->out + region->offset + at;
-		uint64_t name = name_of(m, &symbols, ota_object_u32(record + 12));
-		int64_t slot = (int64_t)ota_object_u64(record);
+		uint64_t name = name_of(m, &symbols, ota_le32(record + 12));
+		int64_t slot = (int64_t)ota_le64(record);
 
 		if (name == 0) {
-			fill_slot(m, slot, look(m, (int64_t)ota_object_u64(record + 16)),
-				8);
+			fill_slot(m, slot, look(m, (int64_t)ota_le64(record + 16)), 8);
 			continue;
 		}
 		put(out + 12, name, 4);
@@ -260,12 +259,12 @@ static void tell_rel32(struct masker *m, const struct ota_region *region)
 
 	for (uint64_t at = 0; at + REL32_LEN <= region->len; at += REL32_LEN) {
 		const uint8_t *record = m->in + region->offset + at;
-		uint64_t name = name_of(m, &symbols, ota_object_u32(record + 4) >> 8);
+		uint64_t name = name_of(m, &symbols, ota_le32(record + 4) >> 8);
 
 		if (name == 0)
 			continue;
 		put(m->out + region->offset + at + 5, name, 3);
-		fill_slot(m, ota_object_u32(record), name, 4);
+		fill_slot(m, ota_le32(record), name, 4);
 	}
 }
 

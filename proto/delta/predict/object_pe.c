@@ -29,25 +29,24 @@ struct pe {
 static bool open_pe(struct ota_build *build, struct pe *pe)
 {
 	struct ota_bytes in = build->in;
-	uint64_t head = ota_object_u32(in.at + PE_HEAD_AT), sections;
+	uint64_t head = ota_le32(in.at + PE_HEAD_AT), sections;
 	const uint8_t *at;
 
 	if (in.at[0] != 'M' || in.at[1] != 'Z' ||
 		!ota_is_within(head, COFF_LEN + OPTIONAL_LEN_MIN, in.len))
 		return false;
 	at = in.at + head;
-	if (memcmp(at, "PE\0\0", 4) != 0 ||
-		ota_object_u16(at + COFF_LEN) != OPTIONAL_PE32_PLUS)
+	if (memcmp(at, "PE\0\0", 4) != 0 || ota_le16(at + COFF_LEN) != OPTIONAL_PE32_PLUS)
 		return false;
-	if (ota_object_u16(at + 4) == MACHINE_A64)
+	if (ota_le16(at + 4) == MACHINE_A64)
 		build->object.machine = OTA_MACHINE_A64;
-	else if (ota_object_u16(at + 4) == MACHINE_X64)
+	else if (ota_le16(at + 4) == MACHINE_X64)
 		build->object.machine = OTA_MACHINE_X64;
 	else
 		return false;
-	pe->section_count = ota_object_u16(at + 6);
-	pe->image_base = (int64_t)ota_object_u64(at + COFF_LEN + 24);
-	sections = head + COFF_LEN + ota_object_u16(at + 20);
+	pe->section_count = ota_le16(at + 6);
+	pe->image_base = (int64_t)ota_le64(at + COFF_LEN + 24);
+	sections = head + COFF_LEN + ota_le16(at + 20);
 	if (pe->section_count == 0 || pe->section_count > SECTIONS_MAX ||
 		!ota_is_within(sections, pe->section_count * SECTION_LEN, in.len))
 		return false;
@@ -72,10 +71,10 @@ static bool is_opaque(const char *name)
 static enum ota_code add_section(
 	const struct pe *pe, const uint8_t *at, struct ota_build *build)
 {
-	uint32_t memory_len = ota_object_u32(at + 8), len = ota_object_u32(at + 16);
-	uint32_t flags = ota_object_u32(at + 36);
-	struct ota_section named = { .address = pe->image_base + ota_object_u32(at + 12),
-		.offset = ota_object_u32(at + 20) };
+	uint32_t memory_len = ota_le32(at + 8), len = ota_le32(at + 16);
+	uint32_t flags = ota_le32(at + 36);
+	struct ota_section named = { .address = pe->image_base + ota_le32(at + 12),
+		.offset = ota_le32(at + 20) };
 	struct ota_region region = { named.offset, len, named.address, 0,
 		OTA_REGION_PTR64 };
 	enum ota_code rc;

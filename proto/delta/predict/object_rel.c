@@ -31,7 +31,7 @@ static uint64_t sections_of(const struct ota_build *build, const struct ota_elf 
 		return 0;
 	for (uint64_t at = SYMBOL_LEN; at + SYMBOL_LEN <= table.len; at += SYMBOL_LEN) {
 		const uint8_t *symbol = build->in.at + table.offset + at;
-		uint32_t section = ota_object_u16(symbol + 6);
+		uint32_t section = ota_le16(symbol + 6);
 
 		if ((symbol[4] & 15) != SYMBOL_OF_SECTION || section == 0 ||
 			section >= OTA_REL_SECTIONS_MAX || bits >> section != 0)

@@ -40,8 +40,8 @@ static bool is_lzma(struct ota_bytes in)
 
 	if (in.len < 13 || in.at[0] != 0x5d)
 		return false;
-	dictionary = ota_at_le32(in.at + 1);
-	len = ota_at_le64(in.at + 5);
+	dictionary = ota_le32(in.at + 1);
+	len = ota_le64(in.at + 5);
 	return dictionary >= 1 << 16 && dictionary <= 1 << 29 &&
 	       (dictionary & (dictionary - 1)) == 0 &&
 	       (len == UINT64_MAX || len < (uint64_t)1 << 40);

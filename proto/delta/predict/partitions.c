@@ -39,7 +39,7 @@ static void add_gpt(
 	struct table *table, unsigned number, const uint8_t *row, uint32_t sector)
 {
 	static const uint8_t unused[16];
-	uint64_t first = ota_at_le64(row + 32), last = ota_at_le64(row + 40);
+	uint64_t first = ota_le64(row + 32), last = ota_le64(row + 40);
 
 	if (memcmp(row, unused, sizeof unused) == 0 || last < first ||
 		first > table->image.len / sector)
@@ -58,9 +58,9 @@ static void read_gpt(struct table *table, uint32_t sector)
 	if (!ota_stands_at(table->image, sector, "EFI PART") ||
 		!ota_within(table->image, sector, GPT_HEADER_LEN, &header))
 		return;
-	rows = ota_at_le64(header.at + 72);
-	count = ota_at_le32(header.at + 80);
-	len = ota_at_le32(header.at + 84);
+	rows = ota_le64(header.at + 72);
+	count = ota_le32(header.at + 80);
+	len = ota_le32(header.at + 84);
 	if (rows > table->image.len / sector || count > OTA_PARTITIONS_MAX ||
 		len < GPT_ENTRY_LEN_MIN || len > GPT_ENTRY_LEN_MAX)
 		return;
@@ -99,12 +99,12 @@ static void read_chain(struct table *table, uint64_t first)
 
 		if (record == NULL)
 			return;
-		add(table, number, here + (uint64_t)ota_at_le32(row + 8) * SECTOR,
-			(uint64_t)ota_at_le32(row + 12) * SECTOR);
+		add(table, number, here + (uint64_t)ota_le32(row + 8) * SECTOR,
+			(uint64_t)ota_le32(row + 12) * SECTOR);
 		row += MBR_ENTRY_LEN;
 		if (!is_chain(row[4]))
 			return;
-		here = first + (uint64_t)ota_at_le32(row + 8) * SECTOR;
+		here = first + (uint64_t)ota_le32(row + 8) * SECTOR;
 	}
 }
 
@@ -116,7 +116,7 @@ static bool is_mbr(const uint8_t *record)
 		bool used = row[4] != 0;
 
 		if ((row[0] & 0x7f) != 0 || row[4] == MBR_GPT ||
-			used != (ota_at_le32(row + 8) != 0))
+			used != (ota_le32(row + 8) != 0))
 			return false;
 	}
 	return true;
@@ -130,13 +130,12 @@ static void read_mbr(struct table *table)
 		return;
 	for (unsigned i = 0; i < MBR_PRIMARY; i++) {
 		const uint8_t *row = record + MBR_ENTRIES + i * MBR_ENTRY_LEN;
-		uint64_t offset = (uint64_t)ota_at_le32(row + 8) * SECTOR;
+		uint64_t offset = (uint64_t)ota_le32(row + 8) * SECTOR;
 
 		if (is_chain(row[4]))
 			read_chain(table, offset);
 		else if (row[4] != 0)
-			add(table, i + 1, offset,
-				(uint64_t)ota_at_le32(row + 12) * SECTOR);
+			add(table, i + 1, offset, (uint64_t)ota_le32(row + 12) * SECTOR);
 	}
 }
 

@@ -24,7 +24,7 @@ static int64_t read_b(const uint8_t *field, const struct ota_spot *spot, int64_t
 {
 	(void)like;
 	return ota_plus(
-		spot->address, PC_AHEAD + ota_signed(ota_word32(field), 24) * INSN_LEN);
+		spot->address, PC_AHEAD + ota_signed(ota_le32(field), 24) * INSN_LEN);
 }
 
 static bool write_b(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -34,7 +34,7 @@ static bool write_b(uint8_t *field, const struct ota_spot *spot, int64_t target)
 
 	if (distance % INSN_LEN != 0 || !ota_fits(distance / INSN_LEN, 24))
 		return false;
-	ota_word32_set(field, (ota_word32(field) & 0xff000000) | bits);
+	ota_le32_set(field, (ota_le32(field) & 0xff000000) | bits);
 	return true;
 }
 
@@ -46,14 +46,14 @@ static uint32_t half_get(uint32_t insn)
 
 static void half_set(uint8_t *field, uint32_t half)
 {
-	ota_word32_set(field,
-		(ota_word32(field) & 0xfff0f000) | (half & 0xf000) << 4 | (half & 0xfff));
+	ota_le32_set(field,
+		(ota_le32(field) & 0xfff0f000) | (half & 0xf000) << 4 | (half & 0xfff));
 }
 
 static int64_t read_movw(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot;
-	return (like & -0x10000) | half_get(ota_word32(field));
+	return (like & -0x10000) | half_get(ota_le32(field));
 }
 
 static bool write_movw(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -66,7 +66,7 @@ static bool write_movw(uint8_t *field, const struct ota_spot *spot, int64_t targ
 static int64_t read_movt(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot;
-	return (int64_t)half_get(ota_word32(field)) << 16 | (like & 0xffff);
+	return (int64_t)half_get(ota_le32(field)) << 16 | (like & 0xffff);
 }
 
 static bool write_movt(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -82,7 +82,7 @@ static bool write_movt(uint8_t *field, const struct ota_spot *spot, int64_t targ
 static int64_t read_plt(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	int64_t distance = (int64_t)field[0] << 20 | (int64_t)field[4] << 12 |
-			   (ota_word32(field + 8) & 0xfff);
+			   (ota_le32(field + 8) & 0xfff);
 
 	(void)like;
 	return ota_plus(spot->address, PC_AHEAD + distance);
@@ -96,8 +96,8 @@ static bool write_plt(uint8_t *field, const struct ota_spot *spot, int64_t targe
 		return false;
 	field[0] = (uint8_t)(distance >> 20);
 	field[4] = (uint8_t)(distance >> 12);
-	ota_word32_set(field + 8,
-		(ota_word32(field + 8) & ~0xfffu) | ((uint32_t)distance & 0xfff));
+	ota_le32_set(field + 8,
+		(ota_le32(field + 8) & ~0xfffu) | ((uint32_t)distance & 0xfff));
 	return true;
 }
 
@@ -148,7 +148,7 @@ static bool is_branch(uint32_t insn)
 /* Where the MOVT after a MOVW is; INT32_MAX if there is none. */
 static int32_t find_movt(const struct ota_scan *scan, int32_t at)
 {
-	uint32_t movw = ota_word32(scan->at + at);
+	uint32_t movw = ota_le32(scan->at + at);
 
 	for (int i = 1; i <= LOOK_AHEAD; i++) {
 		int32_t next = at + i * INSN_LEN;
@@ -156,7 +156,7 @@ static int32_t find_movt(const struct ota_scan *scan, int32_t at)
 
 		if (next + INSN_LEN > ota_scan_end(scan))
 			break;
-		insn = ota_word32(scan->at + next);
+		insn = ota_le32(scan->at + next);
 		if ((is_movw(insn) || is_movt(insn)) && ((insn ^ movw) & 0xf000) == 0)
 			return is_movt(insn) ? next : INT32_MAX;
 	}
@@ -173,7 +173,7 @@ static void step_movw(struct sweep *sweep, int32_t at, uint32_t insn)
 	sweep->pair_at[reg] = INT32_MAX;
 	if (movt == INT32_MAX)
 		return;
-	target = (int64_t)half_get(ota_word32(scan->at + movt)) << 16 | half_get(insn);
+	target = (int64_t)half_get(ota_le32(scan->at + movt)) << 16 | half_get(insn);
 	if (!ota_in_object(scan, target))
 		return;
 	add(sweep, at, FORM_MOVW, target);
@@ -201,7 +201,7 @@ static void step_branch(struct sweep *sweep, int32_t at)
 
 static void step(struct sweep *sweep, int32_t at)
 {
-	uint32_t insn = ota_word32(sweep->scan->at + at);
+	uint32_t insn = ota_le32(sweep->scan->at + at);
 
 	if (sweep->has_absolute && ota_in_object(sweep->scan, insn))
 		add(sweep, at, OTA_WORD_ABS32, insn);
@@ -229,9 +229,9 @@ static void scan_a32(const struct ota_scan *scan, struct ota_refs *refs)
 
 static bool is_plt_entry(const uint8_t *at)
 {
-	return (ota_word32(at) & 0xffffff00) == 0xe28fc600 &&
-	       (ota_word32(at + 4) & 0xffffff00) == 0xe28cca00 &&
-	       (ota_word32(at + 8) & 0xfffff000) == 0xe5bcf000;
+	return (ota_le32(at) & 0xffffff00) == 0xe28fc600 &&
+	       (ota_le32(at + 4) & 0xffffff00) == 0xe28cca00 &&
+	       (ota_le32(at + 8) & 0xfffff000) == 0xe5bcf000;
 }
 
 static void scan_arm_plt(const struct ota_scan *scan, struct ota_refs *refs)

@@ -35,19 +35,19 @@ static bool write_distance(
 	uint8_t *field, int64_t distance, unsigned bits, unsigned shift)
 {
 	uint32_t mask = ((1u << bits) - 1) << shift;
-	uint32_t insn = ota_word32(field);
+	uint32_t insn = ota_le32(field);
 
 	if (distance % INSN_LEN != 0 || !ota_fits(distance / INSN_LEN, bits))
 		return false;
 	insn = (insn & ~mask) | ((uint32_t)(distance / INSN_LEN) << shift & mask);
-	ota_word32_set(field, insn);
+	ota_le32_set(field, insn);
 	return true;
 }
 
 static int64_t read_b(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return read_distance(ota_word32(field), spot, 26, 0);
+	return read_distance(ota_le32(field), spot, 26, 0);
 }
 
 static bool write_b(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -58,7 +58,7 @@ static bool write_b(uint8_t *field, const struct ota_spot *spot, int64_t target)
 static int64_t read_imm19(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return read_distance(ota_word32(field), spot, 19, 5);
+	return read_distance(ota_le32(field), spot, 19, 5);
 }
 
 static bool write_imm19(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -69,7 +69,7 @@ static bool write_imm19(uint8_t *field, const struct ota_spot *spot, int64_t tar
 static int64_t read_tbz(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return read_distance(ota_word32(field), spot, 14, 5);
+	return read_distance(ota_le32(field), spot, 14, 5);
 }
 
 static bool write_tbz(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -89,15 +89,15 @@ static bool adr_set(uint8_t *field, int64_t value)
 
 	if (!ota_fits(value, 21))
 		return false;
-	ota_word32_set(field, (ota_word32(field) & 0x9f00001f) | (bits & 3) << 29 |
-				      (bits >> 2 & 0x7ffff) << 5);
+	ota_le32_set(field, (ota_le32(field) & 0x9f00001f) | (bits & 3) << 29 |
+				    (bits >> 2 & 0x7ffff) << 5);
 	return true;
 }
 
 static int64_t read_adr(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_plus(spot->address, adr_get(ota_word32(field)));
+	return ota_plus(spot->address, adr_get(ota_le32(field)));
 }
 
 static bool write_adr(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -114,7 +114,7 @@ static int64_t page_of(int64_t address)
 static int64_t read_adrp(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	int64_t page =
-		ota_plus(page_of(spot->address), adr_get(ota_word32(field)) * PAGE_LEN);
+		ota_plus(page_of(spot->address), adr_get(ota_le32(field)) * PAGE_LEN);
 
 	return page | (like & (PAGE_LEN - 1));
 }
@@ -129,7 +129,7 @@ static bool write_adrp(uint8_t *field, const struct ota_spot *spot, int64_t targ
  * say beyond the page stays as it is. */
 static int64_t read_lo12(const uint8_t *field, int64_t like, unsigned scale)
 {
-	uint32_t offset = ota_word32(field) >> 10 << scale & (PAGE_LEN - 1);
+	uint32_t offset = ota_le32(field) >> 10 << scale & (PAGE_LEN - 1);
 
 	return page_of(like) | offset;
 }
@@ -141,7 +141,7 @@ static bool write_lo12(uint8_t *field, int64_t target, unsigned scale)
 
 	if (offset % (1u << scale) != 0)
 		return false;
-	ota_word32_set(field, (ota_word32(field) & ~mask) | offset >> scale << 10);
+	ota_le32_set(field, (ota_le32(field) & ~mask) | offset >> scale << 10);
 	return true;
 }
 
@@ -170,7 +170,7 @@ LO12(4)
  * different registers have nothing to do with each other. */
 static int64_t read_field(const uint8_t *field, unsigned scale)
 {
-	uint32_t insn = ota_word32(field);
+	uint32_t insn = ota_le32(field);
 
 	return (int64_t)(insn >> 5 & 31) << 32 | (int64_t)(insn >> 10 & 0xfff) << scale;
 }
@@ -181,8 +181,8 @@ static bool write_field(uint8_t *field, int64_t target, unsigned scale)
 
 	if (offset < 0 || offset % (1 << scale) != 0 || offset >> scale > 0xfff)
 		return false;
-	ota_word32_set(field, (ota_word32(field) & ~(0xfffu << 10)) |
-				      (uint32_t)(offset >> scale) << 10);
+	ota_le32_set(field,
+		(ota_le32(field) & ~(0xfffu << 10)) | (uint32_t)(offset >> scale) << 10);
 	return true;
 }
 
@@ -353,7 +353,7 @@ static int32_t first_offset(const struct ota_scan *scan, int32_t at, unsigned re
 
 		if (next + INSN_LEN > ota_scan_end(scan))
 			break;
-		insn = ota_word32(scan->at + next);
+		insn = ota_le32(scan->at + next);
 		scale = lo12_scale(insn);
 		if (scale >= 0 && (insn >> 5 & 31) == reg)
 			return (int32_t)((insn >> 10 & 0xfff) << scale);
@@ -420,7 +420,7 @@ static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
 
 static void step(struct sweep *sweep, int32_t at)
 {
-	uint32_t insn = ota_word32(sweep->scan->at + at);
+	uint32_t insn = ota_le32(sweep->scan->at + at);
 	const struct row *row;
 
 	if (is_adrp(insn)) {

@@ -17,12 +17,12 @@ enum {
 
 static void set_bits(uint8_t *field, uint32_t mask, uint32_t bits)
 {
-	ota_word32_set(field, (ota_word32(field) & ~mask) | (bits & mask));
+	ota_le32_set(field, (ota_le32(field) & ~mask) | (bits & mask));
 }
 
 static int64_t read_offset(const uint8_t *field, unsigned scale)
 {
-	return (int64_t)(ota_word32(field) >> 10 & 0xfff) << scale;
+	return (int64_t)(ota_le32(field) >> 10 & 0xfff) << scale;
 }
 
 static bool write_offset(uint8_t *field, int64_t target, unsigned scale)
@@ -35,7 +35,7 @@ static bool write_offset(uint8_t *field, int64_t target, unsigned scale)
 
 static int64_t read_pair(const uint8_t *field, unsigned scale)
 {
-	return ota_signed(ota_word32(field) >> 15, 7) * (1 << scale);
+	return ota_signed(ota_le32(field) >> 15, 7) * (1 << scale);
 }
 
 static bool write_pair(uint8_t *field, int64_t target, unsigned scale)
@@ -77,7 +77,7 @@ static int64_t read_near(const uint8_t *field, const struct ota_spot *spot, int6
 {
 	(void)spot;
 	(void)like;
-	return ota_signed(ota_word32(field) >> 12, 9);
+	return ota_signed(ota_le32(field) >> 12, 9);
 }
 
 static bool write_near(uint8_t *field, const struct ota_spot *spot, int64_t target)

@@ -75,9 +75,9 @@ static void step_rela64(struct sweep *sweep, int32_t at)
 	const uint8_t *record = sweep->scan->at + at;
 
 	(void)add_inside(sweep, at, OTA_WORD_ABS64);
-	if (ota_word32(record + 12) != 0 && sweep->scan->base != 0)
+	if (ota_le32(record + 12) != 0 && sweep->scan->base != 0)
 		add(sweep, at + 12, OTA_WORD_INDEX32);
-	if (is_relative(ota_word32(record + 8)) && ota_word64(record + 16) != 0)
+	if (is_relative(ota_le32(record + 8)) && ota_le64(record + 16) != 0)
 		(void)add_inside(sweep, at + 16, OTA_WORD_ABS64);
 }
 
@@ -85,14 +85,14 @@ static void step_rela64(struct sweep *sweep, int32_t at)
 static void step_rel32(struct sweep *sweep, int32_t at)
 {
 	(void)add_inside(sweep, at, OTA_WORD_ABS32);
-	if (ota_word32(sweep->scan->at + at + 4) >> 8 != 0 && sweep->scan->base != 0)
+	if (ota_le32(sweep->scan->at + at + 4) >> 8 != 0 && sweep->scan->base != 0)
 		add(sweep, at + 5, OTA_WORD_INDEX24);
 }
 
 /* A symbol's name counts from the string table. */
 static void add_name(struct sweep *sweep, int32_t at)
 {
-	if (ota_word32(sweep->scan->at + at) != 0 && sweep->scan->base != 0)
+	if (ota_le32(sweep->scan->at + at) != 0 && sweep->scan->base != 0)
 		add(sweep, at, OTA_WORD_BASE32);
 }
 
@@ -108,7 +108,7 @@ static void step_sym64(struct sweep *sweep, int32_t at)
 	const uint8_t *record = sweep->scan->at + at;
 
 	add_name(sweep, at);
-	if (is_address(ota_word16(record + 6), record[4] & 15))
+	if (is_address(ota_le16(record + 6), record[4] & 15))
 		(void)add_inside(sweep, at + 8, OTA_WORD_ABS64);
 }
 
@@ -119,7 +119,7 @@ static void step_sym32(struct sweep *sweep, int32_t at)
 	unsigned type = record[12] & 15;
 
 	add_name(sweep, at);
-	if (is_address(ota_word16(record + 14), type))
+	if (is_address(ota_le16(record + 14), type))
 		(void)add_inside(sweep, at + 4,
 			type == SYMBOL_FUNC ? OTA_WORD_CODE32 : OTA_WORD_ABS32);
 }
@@ -155,7 +155,7 @@ static void scan_ptr64(const struct ota_scan *scan, struct ota_refs *refs)
 
 	for (int32_t at = ota_first_aligned(scan, 8); at + 8 <= ota_scan_end(scan);
 		at += 8)
-		if (ota_word64(scan->at + at) >= POINTER_MIN)
+		if (ota_le64(scan->at + at) >= POINTER_MIN)
 			(void)add_inside(&sweep, at, OTA_WORD_ABS64);
 }
 
@@ -166,7 +166,7 @@ static void scan_ptr32(const struct ota_scan *scan, struct ota_refs *refs)
 
 	for (int32_t at = ota_first_aligned(scan, 4); at + 4 <= ota_scan_end(scan);
 		at += 4) {
-		uint32_t value = ota_word32(scan->at + at);
+		uint32_t value = ota_le32(scan->at + at);
 		bool thumb = (value & 1) != 0 && ota_in_text(scan, value);
 
 		if (value >= POINTER_MIN)
@@ -182,9 +182,9 @@ static void step_fde(struct sweep *sweep, int32_t at, uint32_t len)
 	const uint8_t *record = sweep->scan->at + at;
 
 	(void)add_inside(sweep, at + 4, OTA_WORD_BACK32);
-	if (ota_word32(record + 8) != 0)
+	if (ota_le32(record + 8) != 0)
 		(void)add_inside(sweep, at + 8, OTA_WORD_SELF32);
-	if (len >= 17 && record[16] == 4 && ota_word32(record + 17) != 0)
+	if (len >= 17 && record[16] == 4 && ota_le32(record + 17) != 0)
 		(void)add_inside(sweep, at + 17, OTA_WORD_SELF32);
 }
 
@@ -194,11 +194,11 @@ static void scan_eh_frame(const struct ota_scan *scan, struct ota_refs *refs)
 	uint32_t end = scan->len + scan->after, at = 0;
 
 	while (scan->offset == 0 && at < scan->len && end - at >= 8) {
-		uint32_t len = ota_word32(scan->at + at);
+		uint32_t len = ota_le32(scan->at + at);
 
 		if (len >= length_special || len > end - at - 4)
 			return;
-		if (len >= 8 && ota_word32(scan->at + at + 4) != 0)
+		if (len >= 8 && ota_le32(scan->at + at + 4) != 0)
 			step_fde(&sweep, (int32_t)at, len);
 		at += 4 + len;
 	}
@@ -227,7 +227,7 @@ static void scan_index64(const struct ota_scan *scan, struct ota_refs *refs)
 	struct sweep sweep = { scan, refs };
 
 	for (int32_t at = 0; at + 4 <= ota_scan_end(scan); at += 4)
-		if (ota_word32(scan->at + at) != 0)
+		if (ota_le32(scan->at + at) != 0)
 			(void)add_inside(&sweep, at, OTA_WORD_INDEX32);
 }
 
@@ -245,7 +245,7 @@ static void scan_jump32(const struct ota_scan *scan, struct ota_refs *refs)
 static bool add_kernel_pointer(struct sweep *sweep, int32_t at)
 {
 	uint64_t base = (uint64_t)sweep->scan->base;
-	uint64_t value = ota_word64(sweep->scan->at + at);
+	uint64_t value = ota_le64(sweep->scan->at + at);
 
 	if (value == base)
 		return false;
@@ -258,7 +258,7 @@ static bool add_kernel_pointer(struct sweep *sweep, int32_t at)
 
 static void add_kernel_distance(struct sweep *sweep, int32_t at)
 {
-	int64_t distance = ota_signed(ota_word32(sweep->scan->at + at), 32);
+	int64_t distance = ota_signed(ota_le32(sweep->scan->at + at), 32);
 
 	if (distance >= DISTANCE_MIN || distance <= -DISTANCE_MIN)
 		(void)add_inside(sweep, at, OTA_WORD_SELF32);
@@ -291,8 +291,8 @@ static void scan_abs32(const struct ota_scan *scan, struct ota_refs *refs)
  * where that is. */
 static void step_exidx(struct sweep *sweep, int32_t at)
 {
-	uint32_t function = ota_word32(sweep->scan->at + at);
-	uint32_t how = ota_word32(sweep->scan->at + at + 4);
+	uint32_t function = ota_le32(sweep->scan->at + at);
+	uint32_t how = ota_le32(sweep->scan->at + at + 4);
 
 	if (function >> 31 == 0)
 		(void)add_inside(sweep, at, OTA_WORD_SELF31);

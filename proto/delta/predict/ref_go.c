@@ -30,14 +30,14 @@ static bool put_units(uint8_t *field, int64_t distance, int64_t unit)
 {
 	if (distance < 0 || distance % unit != 0 || distance / unit > UINT32_MAX)
 		return false;
-	ota_word32_set(field, (uint32_t)(distance / unit));
+	ota_le32_set(field, (uint32_t)(distance / unit));
 	return true;
 }
 
 static int64_t read_name(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return OTA_GO_NAMES + (int64_t)ota_word32(field);
+	return OTA_GO_NAMES + (int64_t)ota_le32(field);
 }
 
 static bool write_name(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -49,7 +49,7 @@ static bool write_name(uint8_t *field, const struct ota_spot *spot, int64_t targ
 static int64_t read_files(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return OTA_GO_FILES + (int64_t)ota_word32(field) * FILE_LEN;
+	return OTA_GO_FILES + (int64_t)ota_le32(field) * FILE_LEN;
 }
 
 static bool write_files(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -61,7 +61,7 @@ static bool write_files(uint8_t *field, const struct ota_spot *spot, int64_t tar
 static int64_t read_table(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return OTA_GO_TABLES + (int64_t)ota_word32(field);
+	return OTA_GO_TABLES + (int64_t)ota_le32(field);
 }
 
 static bool write_table(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -74,7 +74,7 @@ static int64_t read_record(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return OTA_GO_RECORDS + (int64_t)ota_word32(field);
+	return OTA_GO_RECORDS + (int64_t)ota_le32(field);
 }
 
 static bool write_record(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -104,7 +104,7 @@ struct sweep {
 
 static uint32_t word_at(const struct sweep *sweep, uint32_t at)
 {
-	return ota_word32(sweep->scan->at + at);
+	return ota_le32(sweep->scan->at + at);
 }
 
 static void add(struct sweep *sweep, uint32_t at, unsigned form, int64_t base)

@@ -4,6 +4,7 @@
 /* What the files ref_*.c share. A machine is a family of forms and some kinds; a form's
  * number is its family's plus its place in the family. */
 
+#include "proto/base/le.h"
 #include "proto/delta/predict/ref.h"
 
 enum {
@@ -75,39 +76,6 @@ extern const struct ota_ref_kind ota_kind_go_links;
 /** The form of an AArch64 instruction that counts from the stack pointer; NULL if it does
  *  not. ref_a64_frame.c */
 const struct ota_ref_form *ota_a64_frame_form(uint32_t insn);
-
-static inline uint32_t ota_word16(const uint8_t *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8;
-}
-
-static inline uint32_t ota_word32(const uint8_t *at)
-{
-	return ota_word16(at) | ota_word16(at + 2) << 16;
-}
-
-static inline uint64_t ota_word64(const uint8_t *at)
-{
-	return ota_word32(at) | (uint64_t)ota_word32(at + 4) << 32;
-}
-
-static inline void ota_word16_set(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)value;
-	at[1] = (uint8_t)(value >> 8);
-}
-
-static inline void ota_word32_set(uint8_t *at, uint32_t value)
-{
-	ota_word16_set(at, value);
-	ota_word16_set(at + 2, value >> 16);
-}
-
-static inline void ota_word64_set(uint8_t *at, uint64_t value)
-{
-	ota_word32_set(at, (uint32_t)value);
-	ota_word32_set(at + 4, (uint32_t)(value >> 32));
-}
 
 /** The number that the lowest bits (1 .. 63) hold in two's complement. */
 static inline int64_t ota_signed(uint64_t value, unsigned bits)

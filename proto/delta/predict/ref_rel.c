@@ -28,12 +28,12 @@ enum {
 /* A place in a section: the low bytes of a number, whose other bytes are 0. */
 static int64_t place_at(const uint8_t *field)
 {
-	return (int64_t)(ota_word16(field) | (uint32_t)field[2] << 16);
+	return (int64_t)(ota_le16(field) | (uint32_t)field[2] << 16);
 }
 
 static bool put_place(uint8_t *field, int64_t target)
 {
-	ota_word16_set(field, (uint32_t)((uint64_t)target & 0xffff));
+	ota_le16_set(field, (uint32_t)((uint64_t)target & 0xffff));
 	field[2] = (uint8_t)((uint64_t)target >> 16);
 	return true;
 }
@@ -60,7 +60,7 @@ static int64_t read_symbol(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return (int64_t)ota_word32(field) * SYMBOL_LEN;
+	return (int64_t)ota_le32(field) * SYMBOL_LEN;
 }
 
 static bool write_symbol(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -68,7 +68,7 @@ static bool write_symbol(uint8_t *field, const struct ota_spot *spot, int64_t ta
 	(void)spot;
 	if (target < 0 || target % SYMBOL_LEN != 0 || target / SYMBOL_LEN > UINT32_MAX)
 		return false;
-	ota_word32_set(field, (uint32_t)(target / SYMBOL_LEN));
+	ota_le32_set(field, (uint32_t)(target / SYMBOL_LEN));
 	return true;
 }
 
@@ -102,7 +102,7 @@ static bool write_addend_x64(uint8_t *field, const struct ota_spot *spot, int64_
 static int64_t read_place(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return ((int64_t)ota_word16(field) << OTA_REL_SLOT_BITS) + place_at(field + 2);
+	return ((int64_t)ota_le16(field) << OTA_REL_SLOT_BITS) + place_at(field + 2);
 }
 
 static bool write_place(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -112,7 +112,7 @@ static bool write_place(uint8_t *field, const struct ota_spot *spot, int64_t tar
 	(void)spot;
 	if (target < 0 || section > UINT16_MAX)
 		return false;
-	ota_word16_set(field, (uint32_t)section);
+	ota_le16_set(field, (uint32_t)section);
 	return put_place(field + 2, target);
 }
 
@@ -153,12 +153,12 @@ static void step_rela(const struct ota_scan *scan, struct ota_refs *refs, int32_
 {
 	const uint8_t *record = scan->at + at;
 	struct ota_spot spot = { ota_plus(scan->address, at), 0 };
-	uint32_t type = ota_word32(record + 8), symbol = ota_word32(record + 12);
-	uint64_t addend = ota_word64(record + 16);
+	uint32_t type = ota_le32(record + 8), symbol = ota_le32(record + 12);
+	uint64_t addend = ota_le64(record + 16);
 	int64_t section = section_of((uint64_t)scan->base, symbol);
 	bool is_relative = type == X64_PC32 || type == X64_PLT32;
 
-	if (ota_word64(record) <= slot_mask >> 1)
+	if (ota_le64(record) <= slot_mask >> 1)
 		add(scan, refs, at,
 			(struct ota_ref){ .form = FORM_OFFSET,
 				.target = read_offset(record, &spot, 0) });
@@ -177,7 +177,7 @@ static void step_rela(const struct ota_scan *scan, struct ota_refs *refs, int32_
 static void step_symbol(const struct ota_scan *scan, struct ota_refs *refs, int32_t at)
 {
 	const uint8_t *record = scan->at + at;
-	uint32_t name = ota_word32(record), section = ota_word16(record + 6);
+	uint32_t name = ota_le32(record), section = ota_le16(record + 6);
 
 	if (name != 0 && name <= INT32_MAX)
 		add(scan, refs, at,
@@ -185,7 +185,7 @@ static void step_symbol(const struct ota_scan *scan, struct ota_refs *refs, int3
 				.target = ota_plus(scan->base, name),
 				.base = scan->base });
 	if (section != 0 && section < SPECIAL && (record[4] & 15) != SYMBOL_TLS &&
-		ota_word64(record + 8) <= slot_mask)
+		ota_le64(record + 8) <= slot_mask)
 		add(scan, refs, at + 6,
 			(struct ota_ref){ .form = FORM_PLACE,
 				.target = read_place(record + 6, NULL, 0) });

@@ -26,13 +26,13 @@ enum {
 /* The two halves of a 32-bit instruction, the first on top. */
 static uint32_t insn32(const uint8_t *at)
 {
-	return ota_word16(at) << 16 | ota_word16(at + 2);
+	return ota_le16(at) << 16 | ota_le16(at + 2);
 }
 
 static void insn32_set(uint8_t *at, uint32_t insn)
 {
-	ota_word16_set(at, insn >> 16);
-	ota_word16_set(at + 2, insn);
+	ota_le16_set(at, insn >> 16);
+	ota_le16_set(at + 2, insn);
 }
 
 /* BL, BLX and B.W (T4): 25 bits; the next to highest two are held as whether they equal
@@ -284,7 +284,7 @@ static int64_t resolve(struct sweep *sweep, const struct reg *reg, int64_t base)
 	if (sweep->use[word] != OFFSET)
 		sweep->base[word] = base;
 	sweep->use[word] = OFFSET;
-	return ota_plus(base, ota_signed(ota_word32(sweep->scan->at + reg->at), 32));
+	return ota_plus(base, ota_signed(ota_le32(sweep->scan->at + reg->at), 32));
 }
 
 /* ADD Rd, PC: the word becomes an address. */
@@ -345,7 +345,7 @@ static int32_t learn(struct sweep *sweep)
 	int32_t at = ota_first_aligned(scan, 2), first = INT32_MAX;
 
 	while (at < (int32_t)scan->len && at + 4 <= ota_scan_end(scan)) {
-		uint32_t half = ota_word16(scan->at + at);
+		uint32_t half = ota_le16(scan->at + at);
 
 		if (at >= -4 * PAIR && at < first)
 			first = at;
@@ -384,7 +384,7 @@ static void add_offset(struct sweep *sweep, int32_t at)
 {
 	const struct ota_scan *scan = sweep->scan;
 	int64_t base = sweep->base[word_of(sweep, at)];
-	int64_t target = ota_plus(base, ota_signed(ota_word32(scan->at + at), 32));
+	int64_t target = ota_plus(base, ota_signed(ota_le32(scan->at + at), 32));
 
 	if (ota_in_object(scan, target))
 		add(sweep,
@@ -395,7 +395,7 @@ static void add_offset(struct sweep *sweep, int32_t at)
 static void add_number(struct sweep *sweep, int32_t at)
 {
 	const struct ota_scan *scan = sweep->scan;
-	uint32_t value = ota_word32(scan->at + at);
+	uint32_t value = ota_le32(scan->at + at);
 	bool thumb = (value & 1) != 0 && ota_in_text(scan, value);
 	uint8_t form = thumb ? OTA_WORD_CODE32 : OTA_WORD_ABS32;
 
@@ -495,7 +495,7 @@ static void collect(struct sweep *sweep, int32_t at)
 		if (use != CODE) {
 			add_word(sweep, at, use);
 			at = word_end(sweep, at);
-		} else if (is_long(ota_word16(scan->at + at))) {
+		} else if (is_long(ota_le16(scan->at + at))) {
 			add_long(sweep, at);
 			at += 4;
 		} else {

@@ -12,13 +12,13 @@ static const uint64_t kernel_bits = (1ull << OTA_KERNEL64_BITS) - 1;
 static int64_t read_abs64(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return (int64_t)ota_word64(field);
+	return (int64_t)ota_le64(field);
 }
 
 static bool write_abs64(uint8_t *field, const struct ota_spot *spot, int64_t target)
 {
 	(void)spot;
-	ota_word64_set(field, (uint64_t)target);
+	ota_le64_set(field, (uint64_t)target);
 	return true;
 }
 
@@ -27,7 +27,7 @@ static bool put_signed32(uint8_t *field, int64_t value)
 {
 	if (!ota_fits(value, 32))
 		return false;
-	ota_word32_set(field, (uint32_t)value);
+	ota_le32_set(field, (uint32_t)value);
 	return true;
 }
 
@@ -36,7 +36,7 @@ static bool put_unsigned32(uint8_t *field, int64_t value)
 {
 	if (value < 0 || value > UINT32_MAX)
 		return false;
-	ota_word32_set(field, (uint32_t)value);
+	ota_le32_set(field, (uint32_t)value);
 	return true;
 }
 
@@ -44,7 +44,7 @@ static int64_t read_signed32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return ota_signed(ota_word32(field), 32);
+	return ota_signed(ota_le32(field), 32);
 }
 
 static bool write_signed32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -56,7 +56,7 @@ static bool write_signed32(uint8_t *field, const struct ota_spot *spot, int64_t 
 static int64_t read_abs32(const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return ota_word32(field);
+	return ota_le32(field);
 }
 
 static bool write_abs32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -69,7 +69,7 @@ static int64_t read_code32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return ota_word32(field) & ~1u;
+	return ota_le32(field) & ~1u;
 }
 
 static bool write_code32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -82,7 +82,7 @@ static int64_t read_self32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_plus(spot->address, ota_signed(ota_word32(field), 32));
+	return ota_plus(spot->address, ota_signed(ota_le32(field), 32));
 }
 
 static bool write_self32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -94,7 +94,7 @@ static int64_t read_back32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_minus(spot->address, ota_word32(field));
+	return ota_minus(spot->address, ota_le32(field));
 }
 
 static bool write_back32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -106,7 +106,7 @@ static int64_t read_base32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_plus(spot->base, ota_signed(ota_word32(field), 32));
+	return ota_plus(spot->base, ota_signed(ota_le32(field), 32));
 }
 
 static bool write_base32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -118,17 +118,17 @@ static int64_t read_self31(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_plus(spot->address, ota_signed(ota_word32(field), 31));
+	return ota_plus(spot->address, ota_signed(ota_le32(field), 31));
 }
 
 static bool write_self31(uint8_t *field, const struct ota_spot *spot, int64_t target)
 {
 	int64_t value = ota_minus(target, spot->address);
-	uint32_t kept = ota_word32(field) & 1u << 31;
+	uint32_t kept = ota_le32(field) & 1u << 31;
 
 	if (!ota_fits(value, 31))
 		return false;
-	ota_word32_set(field, ((uint32_t)value & ~(1u << 31)) | kept);
+	ota_le32_set(field, ((uint32_t)value & ~(1u << 31)) | kept);
 	return true;
 }
 
@@ -136,7 +136,7 @@ static int64_t read_kernel64(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)spot, (void)like;
-	return (int64_t)(ota_word64(field) & kernel_bits);
+	return (int64_t)(ota_le64(field) & kernel_bits);
 }
 
 static bool write_kernel64(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -144,7 +144,7 @@ static bool write_kernel64(uint8_t *field, const struct ota_spot *spot, int64_t 
 	(void)spot;
 	if ((uint64_t)target > kernel_bits)
 		return false;
-	ota_word64_set(field, (ota_word64(field) & ~kernel_bits) | (uint64_t)target);
+	ota_le64_set(field, (ota_le64(field) & ~kernel_bits) | (uint64_t)target);
 	return true;
 }
 
@@ -162,7 +162,7 @@ static int64_t read_index32(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
 	(void)like;
-	return ota_plus(spot->base, (int64_t)ota_word32(field) * ENTRY64_LEN);
+	return ota_plus(spot->base, (int64_t)ota_le32(field) * ENTRY64_LEN);
 }
 
 static bool write_index32(uint8_t *field, const struct ota_spot *spot, int64_t target)
@@ -171,14 +171,14 @@ static bool write_index32(uint8_t *field, const struct ota_spot *spot, int64_t t
 
 	if (!index_of(ota_minus(target, spot->base), ENTRY64_LEN, 32, &index))
 		return false;
-	ota_word32_set(field, index);
+	ota_le32_set(field, index);
 	return true;
 }
 
 static int64_t read_index24(
 	const uint8_t *field, const struct ota_spot *spot, int64_t like)
 {
-	int64_t index = ota_word16(field) | (uint32_t)field[2] << 16;
+	int64_t index = ota_le16(field) | (uint32_t)field[2] << 16;
 
 	(void)like;
 	return ota_plus(spot->base, index * ENTRY32_LEN);
@@ -190,7 +190,7 @@ static bool write_index24(uint8_t *field, const struct ota_spot *spot, int64_t t
 
 	if (!index_of(ota_minus(target, spot->base), ENTRY32_LEN, 24, &index))
 		return false;
-	ota_word16_set(field, index);
+	ota_le16_set(field, index);
 	field[2] = (uint8_t)(index >> 16);
 	return true;
 }

@@ -21,7 +21,7 @@ enum {
 
 static int64_t read_rel(const uint8_t *field, int64_t end)
 {
-	return ota_plus(end, ota_signed(ota_word32(field), 32));
+	return ota_plus(end, ota_signed(ota_le32(field), 32));
 }
 
 static bool write_rel(uint8_t *field, int64_t end, int64_t target)
@@ -30,7 +30,7 @@ static bool write_rel(uint8_t *field, int64_t end, int64_t target)
 
 	if (!ota_fits(distance, 32))
 		return false;
-	ota_word32_set(field, (uint32_t)distance);
+	ota_le32_set(field, (uint32_t)distance);
 	return true;
 }
 
@@ -324,7 +324,7 @@ static void add_distance(struct sweep *sweep, int32_t at, uint32_t after, bool i
 	static const uint8_t forms[] = { FORM_REL, FORM_REL_1, FORM_REL_2, 0,
 		FORM_REL_4 };
 	const struct ota_scan *scan = sweep->scan;
-	int64_t distance = ota_signed(ota_word32(scan->at + at), 32);
+	int64_t distance = ota_signed(ota_le32(scan->at + at), 32);
 	int64_t target =
 		ota_plus(ota_plus(scan->address, at + 4 + (int32_t)after), distance);
 

@@ -17,7 +17,7 @@ static uint64_t digest_of(struct ota_bytes content)
 	size_t i = 0;
 
 	for (; i + 8 <= content.len; i += 8)
-		digest = mix(digest ^ ota_load8(content.at + i)) ^ digest >> 32;
+		digest = mix(digest ^ ota_le64(content.at + i)) ^ digest >> 32;
 	for (unsigned shift = 0; i < content.len; i++, shift += 8)
 		tail |= (uint64_t)content.at[i] << shift;
 	digest = mix(digest ^ tail);
@@ -32,7 +32,7 @@ struct ota_sketch ota_sketch_of(struct ota_bytes content)
 	for (unsigned i = 0; i < FAMILIES; i++)
 		sketch.least[i] = UINT32_MAX;
 	for (size_t i = 0; i + 8 <= content.len; i++) {
-		uint64_t hash = mix(ota_load8(content.at + i));
+		uint64_t hash = mix(ota_le64(content.at + i));
 		uint32_t *least = &sketch.least[hash >> 60];
 		uint32_t low = (uint32_t)(hash >> 24);
 

@@ -60,7 +60,7 @@ void ota_squashfs_meta_read(const struct ota_volume *volume, enum ota_packing pa
 	uint64_t at = begin;
 
 	while (at < end && ota_within(volume->in, at, HEAD_LEN, &head)) {
-		uint32_t word = ota_at_le16(head.at);
+		uint32_t word = ota_le16(head.at);
 
 		if (!ota_within(volume->in, at + HEAD_LEN, word & ~(uint32_t)IS_PLAIN,
 			    &block) ||

@@ -19,7 +19,7 @@ static unsigned pair_at(const uint8_t *at)
 
 static uint64_t hash_gram(const uint8_t *gram)
 {
-	uint64_t hash = ota_load8(gram) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = ota_le64(gram) * UINT64_C(0x9e3779b97f4a7c15);
 
 	return (hash ^ hash >> 32 ^ gram[8]) * UINT64_C(0xff51afd7ed558ccd);
 }
