@@ -181,16 +181,16 @@ Test(predict_plan, runs_between_items_in_pieces_are_placed_and_holes_are_dropped
 
 Test(predict_plan, a_walk_finds_every_offset_in_any_order)
 {
-	struct ota_walk walk = { .item = &old_item };
+	struct ota_cursor walk = { .item = &old_item };
 	uint64_t left;
 
-	cr_expect_eq(ota_walk_to(&walk, 249, &left), 5099);
+	cr_expect_eq(ota_cursor_to(&walk, 249, &left), 5099);
 	cr_expect_eq(left, 1);
-	cr_expect_eq(ota_walk_to(&walk, 0, &left), 1000);
+	cr_expect_eq(ota_cursor_to(&walk, 0, &left), 1000);
 	cr_expect_eq(left, 100);
-	cr_expect_eq(ota_walk_to(&walk, 120, &left), OTA_HOLE);
+	cr_expect_eq(ota_cursor_to(&walk, 120, &left), OTA_HOLE);
 	cr_expect_eq(left, 30);
-	cr_expect_eq(ota_walk_to(&walk, 99, &left), 1099);
+	cr_expect_eq(ota_cursor_to(&walk, 99, &left), 1099);
 	cr_expect_eq(left, 1);
 }
 

@@ -27,7 +27,7 @@ struct piece {
 /* The next part of a piece that lies together in the image, or in a hole, and in none of
  * the executables inside this one. False if nothing is left. */
 static bool next_together(const struct ota_loaded *loaded, uint32_t part,
-	struct ota_walk *walk, struct piece *left, struct piece *placed)
+	struct ota_cursor *walk, struct piece *left, struct piece *placed)
 {
 	uint64_t end = left->offset + left->len, together;
 	struct piece now = *left;
@@ -48,7 +48,7 @@ static bool next_together(const struct ota_loaded *loaded, uint32_t part,
 	}
 	if (now.offset >= end)
 		return false;
-	placed->offset = ota_walk_to(walk, now.offset, &together);
+	placed->offset = ota_cursor_to(walk, now.offset, &together);
 	placed->len = end - now.offset < together ? end - now.offset : together;
 	left->len -= now.offset + placed->len - left->offset;
 	left->offset = now.offset + placed->len;
@@ -57,7 +57,7 @@ static bool next_together(const struct ota_loaded *loaded, uint32_t part,
 
 /* The next part that the image holds. */
 static bool next_part(const struct ota_loaded *loaded, uint32_t part,
-	struct ota_walk *walk, struct piece *left, struct piece *placed)
+	struct ota_cursor *walk, struct piece *left, struct piece *placed)
 {
 	while (next_together(loaded, part, walk, left, placed))
 		if (placed->offset != OTA_HOLE)
@@ -82,7 +82,7 @@ static enum ota_code place_spans(const struct ota_loaded *loaded, uint32_t part,
 	struct ota_span **out, uint32_t *count)
 {
 	const struct ota_part *self = &loaded->parts[part];
-	struct ota_walk walk = { .item = loaded->item };
+	struct ota_cursor walk = { .item = loaded->item };
 
 	for (uint32_t i = 0; i < self->object.span_count; i++) {
 		struct ota_span span = self->object.spans[i];
@@ -107,7 +107,7 @@ static enum ota_code place_regions(
 	const struct ota_loaded *loaded, uint32_t part, struct ota_pair *pair)
 {
 	const struct ota_part *self = &loaded->parts[part];
-	struct ota_walk walk = { .item = loaded->item };
+	struct ota_cursor walk = { .item = loaded->item };
 
 	for (uint32_t i = 0; i < self->object.region_count; i++) {
 		struct ota_region region = self->object.regions[i];

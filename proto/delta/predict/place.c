@@ -1,11 +1,11 @@
 #include "proto/delta/predict/place.h"
 
-uint64_t ota_walk_to(struct ota_walk *walk, uint64_t offset, uint64_t *left)
+uint64_t ota_cursor_to(struct ota_cursor *walk, uint64_t offset, uint64_t *left)
 {
 	const struct ota_extent *extents = walk->item->extents;
 
 	if (offset < walk->begin)
-		*walk = (struct ota_walk){ .item = walk->item };
+		*walk = (struct ota_cursor){ .item = walk->item };
 	while (offset - walk->begin >= extents[walk->extent].len)
 		walk->begin += extents[walk->extent++].len;
 	*left = extents[walk->extent].len - (offset - walk->begin);
@@ -17,7 +17,7 @@ uint64_t ota_walk_to(struct ota_walk *walk, uint64_t offset, uint64_t *left)
 enum ota_code ota_place_runs(const struct ota_item *from, const struct ota_item *to,
 	const struct ota_runs *runs, struct ota_runs *out)
 {
-	struct ota_walk from_walk = { .item = from }, to_walk = { .item = to };
+	struct ota_cursor from_walk = { .item = from }, to_walk = { .item = to };
 
 	for (size_t i = 0; i < runs->count; i++) {
 		struct ota_run run = runs->at[i];
@@ -25,8 +25,8 @@ enum ota_code ota_place_runs(const struct ota_item *from, const struct ota_item 
 		while (run.len > 0) {
 			uint64_t from_left, to_left;
 			struct ota_run piece = {
-				.to = ota_walk_to(&to_walk, run.to, &to_left),
-				.from = ota_walk_to(&from_walk, run.from, &from_left),
+				.to = ota_cursor_to(&to_walk, run.to, &to_left),
+				.from = ota_cursor_to(&from_walk, run.from, &from_left),
 			};
 			enum ota_code rc = OTA_OK;
 

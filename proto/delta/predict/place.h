@@ -8,7 +8,7 @@
 #include "proto/delta/predict/items.h"
 
 /** Walks an item's extents forward. */
-struct ota_walk {
+struct ota_cursor {
 	const struct ota_item *item; /* borrowed */
 	uint32_t extent;             /* the one at hand */
 	uint64_t begin;              /* of that extent, in the item */
@@ -22,7 +22,7 @@ struct ota_walk {
  * Returns the offset in the image, or OTA_HOLE. offset lies inside the item; any order
  * is right, rising is fast.
  */
-uint64_t ota_walk_to(struct ota_walk *walk, uint64_t offset, uint64_t *left);
+uint64_t ota_cursor_to(struct ota_cursor *walk, uint64_t offset, uint64_t *left);
 
 /** Append runs between two items as runs between their images, cut where either side's
  *  bytes do not lie together; what lies in a hole is dropped. OTA_OK or OTA_E_NOMEM. */
