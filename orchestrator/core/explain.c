@@ -45,6 +45,11 @@ static const struct {
 	{ OTA_E_SEQUENCE,  "nothing to do if it goes away: the device waits for newer documents" },
 	{ OTA_E_REVERTED,  "see why the device left the confirmed image" },
 	{ OTA_E_SILENT,    "look at the device: it went quiet during the update" },
+	{ OTA_E_POWER,     "nothing to do; it goes on when the device has power, by its own policy" },
+	{ OTA_E_METERED,   "nothing to do; it goes on when the device's link is not metered" },
+	{ OTA_E_BUDGET,    "raise policy.budget on the device, or order a smaller patch" },
+	{ OTA_E_LOCKED,    "whoever holds the reboot lock on the device lets go of it" },
+	{ OTA_E_RESCUE,    "order another image that works: the device stays up and takes it" },
 };
 /* clang-format on */
 

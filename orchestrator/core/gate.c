@@ -192,6 +192,7 @@ static const struct {
 	{ OTA_E_ROLLBACK,  FAILURE_HARD },
 	{ OTA_E_DECODER,   FAILURE_HARD },
 	{ OTA_E_STATELOST, FAILURE_HARD },
+	{ OTA_E_RESCUE,    FAILURE_HARD },
 	{ OTA_E_SIGNATURE, FAILURE_HARD },
 	{ OTA_E_THRESHOLD, FAILURE_HARD },
 	{ OTA_E_DUPKEY,    FAILURE_HARD },
@@ -217,6 +218,10 @@ static const struct {
 	{ OTA_E_FLOOR,     FAILURE_EXCUSED },
 	{ OTA_E_NOGRANT,   FAILURE_EXCUSED },
 	{ OTA_E_BUSY,      FAILURE_EXCUSED },
+	{ OTA_E_POWER,     FAILURE_EXCUSED },
+	{ OTA_E_METERED,   FAILURE_EXCUSED },
+	{ OTA_E_BUDGET,    FAILURE_EXCUSED },
+	{ OTA_E_LOCKED,    FAILURE_EXCUSED },
 };
 
 static const enum ota_code alarms[] = {
@@ -227,6 +232,7 @@ static const enum ota_code alarms[] = {
 
 static const enum ota_code inabilities[] = {
 	OTA_E_NOSPACE, OTA_E_NORAM, OTA_E_HARDWARE, OTA_E_PRODUCT, OTA_E_FLOOR,
+	OTA_E_BUDGET,
 };
 /* clang-format on */
 

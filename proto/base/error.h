@@ -58,6 +58,8 @@
 	X(STATELOST, 55, OTA_REJECT,  "device lost its update state")                     \
 	X(REVERTED,  56, OTA_REJECT,  "device left the confirmed image later")            \
 	X(SILENT,    57, OTA_REJECT,  "silent past its deadline")                         \
+	X(POWER,     58, OTA_RETRY,   "not enough power for the update")                  \
+	X(RESCUE,    59, OTA_REJECT,  "no slot holds a proved image")                     \
 	X(BUCKET,    64, OTA_NOTHING, "not in the released share yet")                    \
 	X(WINDOW,    65, OTA_RETRY,   "update window is closed")                          \
 	X(OFFLINE,   66, OTA_RETRY,   "device is offline")                                \
@@ -71,6 +73,9 @@
 	X(ABORTED,   74, OTA_NOTHING, "rollout was aborted")                              \
 	X(WORKING,   75, OTA_NOTHING, "update is under way on the device")                \
 	X(NOREPORT,  76, OTA_RETRY,   "device has never reported")                        \
+	X(METERED,   77, OTA_RETRY,   "the link is metered")                              \
+	X(BUDGET,    78, OTA_REJECT,  "over the byte budget of a rollout")                \
+	X(LOCKED,    79, OTA_RETRY,   "a lock holds the reboot back")                     \
 	X(GATE,      80, OTA_NOTHING, "a gate is not passed yet")                         \
 	X(FAILURES,  81, OTA_REJECT,  "too many devices failed")                          \
 	X(HARD,      82, OTA_REJECT,  "a device failed hard in a small wave")             \

@@ -170,6 +170,11 @@ static const struct class_row class_rows[] = {
 	{ OTA_E_WINDOW,    FAILURE_EXCUSED, false, false },
 	{ OTA_E_OFFLINE,   FAILURE_EXCUSED, false, false },
 	{ OTA_E_SHARE,     FAILURE_SOFT,    true,  false },
+	{ OTA_E_RESCUE,    FAILURE_HARD,    false, false },
+	{ OTA_E_POWER,     FAILURE_EXCUSED, false, false },
+	{ OTA_E_METERED,   FAILURE_EXCUSED, false, false },
+	{ OTA_E_BUDGET,    FAILURE_EXCUSED, false, true  },
+	{ OTA_E_LOCKED,    FAILURE_EXCUSED, false, false },
 };
 /* clang-format on */
 
