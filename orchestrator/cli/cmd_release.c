@@ -283,7 +283,7 @@ static void print_release(
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
 	cJSON *warnings = cJSON_CreateArray();
-	char hex[OTA_DIGEST_HEX_CAP], size[24], advice[IMAGE_ADVICE_CAP];
+	char hex[OTA_DIGEST_HEX_CAP], size[24], advice[OTA_ADVICE_CAP];
 	bool is_advised = image_advice(image_path, advice);
 
 	ota_digest_hex(&work->digest, hex);

@@ -2,13 +2,10 @@
 
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "orchestrator/cli/output.h"
 #include "proto/base/own.h"
-#include "proto/delta/predict/members.h"
 
 /* The file in memory; empty if it cannot be had. */
 static struct ota_bytes map(const char *path)
@@ -26,32 +23,14 @@ static struct ota_bytes map(const char *path)
 	return (struct ota_bytes){ at, (size_t)st.st_size };
 }
 
-/* "38.2 MB of this image's 38.2 MB are compressed (squashfs, xz)." and what to do. */
-static void print(const struct ota_members *members, uint64_t image_len,
-	const char *advice, char out[static IMAGE_ADVICE_CAP])
+bool image_advice(const char *path, char out[static OTA_ADVICE_CAP])
 {
-	bool is_of_whole = members->packing != OTA_PACKING_NONE;
-	char packed[24], image[24];
-
-	(void)snprintf(out, IMAGE_ADVICE_CAP,
-		"%s of this image's %s are compressed (%s%s%s). %s",
-		output_bytes(members->packed_len, packed), output_bytes(image_len, image),
-		members->container, is_of_whole ? ", " : "",
-		is_of_whole ? ota_packing_text(members->packing) : "", advice);
-}
-
-bool image_advice(const char *path, char out[static IMAGE_ADVICE_CAP])
-{
-	OTA_AUTO(ota_members_fini) struct ota_members members = { 0 };
 	struct ota_bytes image = map(path);
-	const char *advice = NULL;
+	bool is_advised;
 
 	if (image.at == NULL)
 		return false;
-	if (ota_members_find(image, &members) == OTA_OK)
-		advice = ota_members_advice(&members);
+	is_advised = ota_image_advice(image, out);
 	(void)munmap((void *)(uintptr_t)image.at, image.len);
-	if (advice != NULL)
-		print(&members, image.len, advice, out);
-	return advice != NULL;
+	return is_advised;
 }

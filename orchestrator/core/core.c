@@ -195,17 +195,17 @@ enum ota_code core_document(struct core *core, struct core_now now, const char *
 }
 
 void core_image(struct core *core, struct core_now now, const char *who,
-	const struct ota_digest *image, uint64_t image_len)
+	const struct core_image *image)
 {
 	cJSON *detail;
 
 	enter(core, now);
-	if (image_find(core, image) != NULL)
+	if (image_find(core, &image->digest) != NULL)
 		return;
-	store_image(core, image_add(core, image, image_len));
+	store_image(core, image_add(core, image));
 	detail = tree_object();
-	tree_digest(detail, "image", image);
-	tree_u64(detail, "len", image_len);
+	tree_digest(detail, "image", &image->digest);
+	tree_u64(detail, "len", image->len);
 	store_audit(core, who, "image.add", detail);
 	core->patches_due = true;
 	leave(core);

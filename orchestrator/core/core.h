@@ -140,9 +140,17 @@ OTA_CHECKED enum ota_code core_document(struct core *core, struct core_now now,
 	const char *who, struct ota_bytes envelope, struct core_accepted *out,
 	struct ota_error *err);
 
+/** An image in the cache. */
+struct core_image {
+	struct ota_digest digest;
+	uint64_t len;       /* bytes */
+	const char *advice; /* what its makers should know, for plans; "" if nothing;
+			     * borrowed for the call */
+};
+
 /** An image is in the cache. */
 void core_image(struct core *core, struct core_now now, const char *who,
-	const struct ota_digest *image, uint64_t image_len);
+	const struct core_image *image);
 
 /** Replace the fleet file: {"fleet",
  * "cohorts":[{"name","labels":{k:[v]},"facts":{k:[v]}}]}. Nothing is changed unless all

@@ -230,6 +230,15 @@ static void add_grant(cJSON *tree, struct plan *plan)
 			needed);
 }
 
+static void warn_of_image(struct plan *plan)
+{
+	const struct image *image =
+		image_find(plan->core, &plan->rollout->release->doc.image);
+
+	if (image != NULL && image->advice[0] != '\0')
+		tree_push_text(plan->warnings, image->advice);
+}
+
 static bool in_cohorts(const struct plan *plan, const struct device *device)
 {
 	for (uint32_t i = 0; i < plan->rollout->spec.stage_count; i++)
@@ -280,6 +289,7 @@ static cJSON *plan_tree(const struct core *core, struct rollout *rollout)
 		add_stage(stages, &plan, i);
 	add_patches(tree, &plan);
 	add_grant(tree, &plan);
+	warn_of_image(&plan);
 	warn_of_devices(&plan);
 	(void)tree_add(tree, "warnings", plan.warnings);
 	return tree;

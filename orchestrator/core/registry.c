@@ -1,5 +1,6 @@
 #include "orchestrator/core/registry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,13 +190,14 @@ struct image *image_find(const struct core *core, const struct ota_digest *diges
 	return NULL;
 }
 
-struct image *image_add(struct core *core, const struct ota_digest *digest, uint64_t len)
+struct image *image_add(struct core *core, const struct core_image *image)
 {
-	struct image *image = ADD(core, images, image_count);
+	struct image *added = ADD(core, images, image_count);
 
-	image->digest = *digest;
-	image->len = len;
-	return image;
+	added->digest = image->digest;
+	added->len = image->len;
+	(void)snprintf(added->advice, sizeof added->advice, "%s", image->advice);
+	return added;
 }
 
 struct patch *patch_find(const struct core *core, const struct ota_digest *from,

@@ -36,8 +36,8 @@ struct grant *grant_of(struct core *core, const struct ota_digest *release);
 /** The image of that digest. */
 struct image *image_find(const struct core *core, const struct ota_digest *digest);
 
-/** A new image of len bytes. */
-struct image *image_add(struct core *core, const struct ota_digest *digest, uint64_t len);
+/** A new image. */
+struct image *image_add(struct core *core, const struct core_image *image);
 
 /** The patch between two images; from zero: the full one. */
 struct patch *patch_find(const struct core *core, const struct ota_digest *from,

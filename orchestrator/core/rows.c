@@ -71,15 +71,16 @@ static enum ota_code load_image(
 	struct core *core, const struct loose_row *row, struct ota_error *err)
 {
 	struct ota_json_reader r = ota_json_read(row->tree, err);
-	struct ota_digest digest = { 0 };
-	uint64_t len;
+	struct core_image image = { .advice = "" };
 	enum ota_code rc;
 
-	ota_json_digest(&r, "digest", &digest);
-	len = ota_json_u64(&r, "len");
+	ota_json_digest(&r, "digest", &image.digest);
+	image.len = ota_json_u64(&r, "len");
+	if (ota_json_has(&r, "advice"))
+		image.advice = ota_json_text(&r, "advice");
 	rc = ota_json_finish(&r);
 	if (rc == OTA_OK)
-		(void)image_add(core, &digest, len);
+		(void)image_add(core, &image);
 	return rc;
 }
 

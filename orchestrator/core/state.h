@@ -10,7 +10,7 @@
 #include "orchestrator/core/spec.h"
 #include "proto/wire/trust.h"
 
-enum { CORE_TEXT_CAP = 256 };
+enum { CORE_TEXT_CAP = 256, IMAGE_ADVICE_CAP = 512 };
 
 /** A signed document as it came. */
 struct stored {
@@ -33,6 +33,7 @@ struct grant {
 struct image {
 	struct ota_digest digest;
 	uint64_t len; /* bytes */
+	char advice[IMAGE_ADVICE_CAP];
 };
 
 enum patch_state { PATCH_ASKED, PATCH_MADE, PATCH_FAILED };

@@ -108,6 +108,7 @@ void store_image(struct core *core, const struct image *image)
 	ota_digest_hex(&image->digest, key);
 	tree_digest(tree, "digest", &image->digest);
 	tree_u64(tree, "len", image->len);
+	tree_text(tree, "advice", image->advice);
 	put(core, CORE_IMAGE, key, tree);
 }
 

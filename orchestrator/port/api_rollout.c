@@ -108,16 +108,17 @@ static enum ota_code find_image(const struct api *api, const struct api_request 
 enum ota_code api_put_image(struct api *api, const struct api_request *request,
 	struct api_reply *reply, struct ota_error *err)
 {
-	struct ota_digest image;
-	uint64_t len = 0;
+	char advice[OTA_ADVICE_CAP];
+	struct core_image image = { .advice = advice };
 	enum ota_code rc = image_upload_finish(request->upload, err);
 
 	if (rc == OTA_OK)
-		rc = find_image(api, request, &image, &len, err);
+		rc = find_image(api, request, &image.digest, &image.len, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "image");
-	core_image(api->core, port_now(), request->who, &image, len);
-	return reply_image(reply, &image, len, err);
+	images_advice(api->images, &image.digest, advice);
+	core_image(api->core, port_now(), request->who, &image);
+	return reply_image(reply, &image.digest, image.len, err);
 }
 
 enum ota_code api_head_image(struct api *api, const struct api_request *request,

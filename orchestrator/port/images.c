@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "orchestrator/port/cache_dir.h"
@@ -114,6 +115,26 @@ void images_source_fini(struct ota_source *source)
 		(void)close(file->fd);
 	free(file);
 	*source = (struct ota_source){ 0 };
+}
+
+void images_advice(const struct images *images, const struct ota_digest *image,
+	char out[static OTA_ADVICE_CAP])
+{
+	char path[CACHE_PATH_CAP];
+	ota_autoclose int fd = -1;
+	struct stat st;
+	void *at;
+
+	out[0] = '\0';
+	path_of(images, image, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0)
+		return;
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (at == MAP_FAILED)
+		return;
+	(void)ota_image_advice((struct ota_bytes){ at, (size_t)st.st_size }, out);
+	(void)munmap(at, (size_t)st.st_size);
 }
 
 /* ---- uploads */

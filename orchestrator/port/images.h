@@ -5,6 +5,7 @@
  * upload becomes one only after its digest proved right. */
 
 #include "proto/delta/codec.h"
+#include "proto/delta/predict/members.h"
 #include "proto/wire/digest.h"
 
 #define IMAGE_LEN_MAX (UINT64_C(16) << 30) /* bytes */
@@ -30,6 +31,11 @@ OTA_CHECKED enum ota_code images_source(const struct images *images,
 
 /** Close it. Accepts a zeroed source. */
 void images_source_fini(struct ota_source *source);
+
+/** What those who make the image should know of it: see ota_image_advice(). "" also if
+ *  it cannot be read. Takes some 10 ms for each 250 MB. */
+void images_advice(const struct images *images, const struct ota_digest *image,
+	char out[static OTA_ADVICE_CAP]);
 
 /** An image on its way in. */
 struct image_upload;

@@ -45,6 +45,12 @@ class Packed(FleetTest):
         self.assertRegex(done.stdout, r'\nwarning: .* \(squashfs, gzip\)\. .*-noI')
         later = self.lab.cli('release', 'publish', signed, image)
         self.assertIn('(squashfs, gzip)', later['warnings'][0])
+        self.lab.sluiced.kill()
+        self.lab.start_sluiced()  # what it learned of the image is in its store
+        file = self.rollout_file('packed', {'version': 'gzip'},
+                                 ['name: all, cohort: lab, share: 100%'])
+        planned = self.lab.cli('plan', file)
+        self.assertIn(later['warnings'][0], planned['warnings'])
 
 
 if __name__ == '__main__':

@@ -135,7 +135,8 @@ static void fill_core(struct api *api, uint64_t now_s)
 
 	catalog.issued_utc_s = now_s;
 	catalog.expires_utc_s = now_s + 86400;
-	core_image(api->core, port_now(), "fuzz", &release.image, release.image_len);
+	core_image(api->core, port_now(), "fuzz",
+		&(struct core_image){ release.image, release.image_len, "advice" });
 	bring(api, OTA_DOC_RELEASE, &release, (char[]){ SAMPLE_RELEASE_KEY, 0 });
 	bring(api, OTA_DOC_CATALOG, &catalog, (char[]){ SAMPLE_RELEASE_KEY, 0 });
 	ask(api, 0,

@@ -366,7 +366,8 @@ struct ota_digest fw_release(struct fw_world *w, const char *version, uint64_t c
 	hand_in(w, OTA_DOC_RELEASE, &payload, &doc);
 	w->catalog_list[w->catalog_count++] = doc.digest;
 	hand_in_catalog(w);
-	core_image(w->core, w->now, "release", &image, release.image_len);
+	core_image(w->core, w->now, "release",
+		&(struct core_image){ image, release.image_len, "" });
 	(void)after(w, OTA_OK);
 	return doc.digest;
 }

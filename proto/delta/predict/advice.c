@@ -1,6 +1,7 @@
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "proto/base/own.h"
 #include "proto/delta/predict/members.h"
 
 enum { WORTH_A_WORD = 16 }; /* the least part of an image, one in so many bytes */
@@ -71,4 +72,29 @@ const char *ota_members_advice(const struct ota_members *members)
 			return a->text;
 	}
 	return NULL;
+}
+
+static double megabytes(uint64_t bytes)
+{
+	return (double)bytes / 1e6;
+}
+
+bool ota_image_advice(struct ota_bytes image, char out[static OTA_ADVICE_CAP])
+{
+	OTA_AUTO(ota_members_fini) struct ota_members members = { 0 };
+	const char *advice = NULL;
+	bool is_of_whole;
+
+	out[0] = '\0';
+	if (ota_members_find(image, &members) == OTA_OK)
+		advice = ota_members_advice(&members);
+	if (advice == NULL)
+		return false;
+	is_of_whole = members.packing != OTA_PACKING_NONE;
+	(void)snprintf(out, OTA_ADVICE_CAP,
+		"%.1f MB of this image's %.1f MB are compressed (%s%s%s). %s",
+		megabytes(members.packed_len), megabytes(image.len), members.container,
+		is_of_whole ? ", " : "",
+		is_of_whole ? ota_packing_text(members.packing) : "", advice);
+	return true;
 }

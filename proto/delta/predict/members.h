@@ -76,4 +76,11 @@ enum ota_packing ota_packing_of(struct ota_bytes in);
  *  which option of the image's maker would shrink updates. NULL if nothing. Static. */
 const char *ota_members_advice(const struct ota_members *members);
 
+enum { OTA_ADVICE_CAP = 512 }; /* bytes with the NUL */
+
+/** Look into an image and say how much of it is compressed, and the advice: "38.2 MB of
+ *  this image's 38.2 MB are compressed (squashfs, xz). ...". False, with out empty, if
+ *  there is nothing to say (or no memory to find out). */
+bool ota_image_advice(struct ota_bytes image, char out[static OTA_ADVICE_CAP]);
+
 #endif
