@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/delta/predict/build_id.h"
 #include "proto/delta/predict/object.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,9 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	OTA_AUTO(ota_object_fini) struct ota_object object = { 0 };
 	struct ota_bytes in = { data, size };
 	ota_autofree uint8_t *out = NULL;
+	uint8_t build_id[OTA_BUILD_ID_MAX];
 	uint64_t at;
 
 	(void)ota_object_find(in, 4, &at);
+	check(ota_build_id_of(in, build_id) <= sizeof build_id);
 	if (ota_object_parse(in, &object) != OTA_OK)
 		return 0;
 	check_object(&object, size);

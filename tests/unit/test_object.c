@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/delta/predict/build_id.h"
 #include "tests/unit/elf_kit.h"
 
 enum {
@@ -106,8 +107,21 @@ Test(object, a_library_has_a_region_for_each_kind_of_section)
 	cr_expect_str_eq(object.format, "elf");
 	cr_expect_eq(object.machine, ELF_KIT_A64);
 	cr_expect_eq(object.len, file.len);
-	cr_expect_eq(object.build_id_len, 4);
-	cr_expect_arr_eq(object.build_id, "\1\2\3\4", 4);
+}
+
+Test(object, the_build_id_is_found_and_what_is_cut_off_is_not_read)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf file = elf_kit_make(&library_file);
+	struct ota_bytes in = ota_buf_bytes(&file);
+	uint8_t id[OTA_BUILD_ID_MAX] = { 0 };
+
+	cr_assert_eq(ota_build_id_of(in, id), 4);
+	cr_expect_arr_eq(id, "\1\2\3\4", 4);
+	for (size_t len = 0; len < in.len; len++) {
+		size_t found = ota_build_id_of((struct ota_bytes){ in.at, len }, id);
+
+		cr_expect(found == 0 || found == 4, "%zu of %zu bytes", len, in.len);
+	}
 }
 
 Test(object, bounds_and_spans_are_what_is_loaded_and_symbols_lie_aside)

@@ -99,13 +99,14 @@ Test(partners, names_tell_who_comes_from_whom)
 
 Test(partners, a_build_id_is_better_than_a_name_without_versions)
 {
-	struct ota_bytes id = ota_bytes_of("0123456789");
 	struct ota_candidate from[] = { candidate("lib/a.so.1", content(100, 0, 1)),
 		candidate("lib/b.so", content(100, 0, 2)) };
 	struct ota_candidate to[] = { candidate("lib/a.so.2", content(100, 0, 3)) };
 	int32_t partner = 7;
 
-	from[1].build_id = to[0].build_id = id;
+	from[1].build_id_len = to[0].build_id_len = 10;
+	memset(from[1].build_id, 7, 10);
+	memset(to[0].build_id, 7, 10);
 	cr_assert_eq(ota_partners(from, 2, to, 1, &partner), OTA_OK);
 	cr_assert_eq(partner, 1);
 }

@@ -9,6 +9,7 @@
 #include "proto/delta/predict/judge.h"
 #include "proto/delta/predict/place.h"
 #include "proto/io/crew.h"
+#include "tests/unit/elf_kit.h"
 #include "tests/unit/plan_kit.h"
 
 static void plan_of(const struct kit_patch *kit, struct ota_plan *plan)
@@ -267,6 +268,45 @@ Test(predict_plan, couples_are_found_by_path_and_the_rest_meets_the_rest)
 	cr_expect_eq(partner[0], 1, "the notes, by content");
 	cr_expect_eq(partner[1], 0, "the library, by its path without a version");
 	cr_expect_eq(partner[2], 2);
+}
+
+/* Append a library to an archive: a build-id, and a word over and over. */
+static void add_build(struct ota_buf *tar, const char *path, char id, char word)
+{
+	const uint8_t note[] = { 4, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0,
+		(uint8_t)id };
+	uint8_t words[512];
+	const struct elf_kit_section sections[] = {
+		{ ".note.id", 7, 2, 0x200, 0, 0, note, sizeof note },
+		{ ".rodata", 1, 2, 0x300, 0, 0, words, sizeof words },
+	};
+	const struct elf_kit_file file = {
+		.type = 3, .machine = ELF_KIT_A64, .sections = sections, .count = 2
+	};
+	OTA_AUTO(ota_buf_fini) struct ota_buf elf = { 0 };
+
+	memset(words, word, sizeof words);
+	elf = elf_kit_make(&file);
+	kit_tar_add(tar, path, &elf);
+}
+
+Test(predict_plan, a_build_that_moved_is_a_couple_whatever_its_name)
+{
+	OTA_AUTO(kit_patch_fini) struct kit_patch kit = { 0 };
+	OTA_AUTO(ota_items_fini) struct ota_items from = { 0 };
+	OTA_AUTO(ota_items_fini) struct ota_items to = { 0 };
+	int32_t partner[2];
+
+	add_build(&kit.from, "lib/two", 1, 'a');
+	add_build(&kit.from, "lib/one", 2, 'b');
+	kit_tar_end(&kit.from);
+	add_build(&kit.to, "usr/lib/one", 1, 'c');
+	kit_tar_end(&kit.to);
+	cr_assert(ota_items_find(ota_buf_bytes(&kit.from), &from) == OTA_OK);
+	cr_assert(ota_items_find(ota_buf_bytes(&kit.to), &to) == OTA_OK);
+	cr_assert_eq(to.count, 2);
+	cr_assert(ota_couples_find(&from, &to, partner) == OTA_OK);
+	cr_expect_str_eq(from.at[partner[0]].path, "lib/two");
 }
 
 /* What a progress has seen, and when it cancels. */

@@ -7,6 +7,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/delta/codec.h"
+#include "proto/delta/predict/build_id.h"
 
 /** Bytes of `to` that are like bytes of `from`, not each of them equal. */
 struct ota_run {
@@ -66,9 +67,10 @@ int ota_sketch_likeness(const struct ota_sketch *a, const struct ota_sketch *b);
 
 /** Something old or new that wants a partner. */
 struct ota_candidate {
-	const char *path;          /* borrowed; "" if the container gives none */
-	uint64_t len;              /* bytes */
-	struct ota_bytes build_id; /* borrowed; empty if none */
+	const char *path; /* borrowed; "" if the container gives none */
+	uint64_t len;     /* bytes */
+	uint8_t build_id[OTA_BUILD_ID_MAX];
+	size_t build_id_len; /* bytes; 0: none */
 	struct ota_sketch sketch;
 };
 

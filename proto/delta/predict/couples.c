@@ -47,16 +47,19 @@ static enum ota_code describe(const struct ota_items *items, const struct ota_it
 	bool path_tells, struct ota_candidate *out)
 {
 	OTA_AUTO(ota_loaded_fini) struct ota_loaded loaded = { 0 };
+	struct ota_bytes content;
 	enum ota_code rc;
 
 	*out = (struct ota_candidate){ .path = item->path, .len = item->len };
 	if (path_tells)
 		return OTA_OK;
 	rc = ota_item_load(items, item, &loaded);
-	if (rc == OTA_OK)
-		out->sketch =
-			ota_sketch_of((struct ota_bytes){ loaded.at, (size_t)item->len });
-	return rc;
+	if (rc != OTA_OK)
+		return rc;
+	content = (struct ota_bytes){ loaded.at, (size_t)item->len };
+	out->sketch = ota_sketch_of(content);
+	out->build_id_len = ota_build_id_of(content, out->build_id);
+	return OTA_OK;
 }
 
 /* One candidate for each item but the rest, which is the last. */

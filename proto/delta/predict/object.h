@@ -8,7 +8,7 @@
 
 #include "proto/delta/predict/tables.h"
 
-enum { OTA_BUILD_ID_MAX = 32, OTA_SECTION_NAME_MAX = 64 };
+enum { OTA_SECTION_NAME_MAX = 64 };
 
 /** A named range of addresses, by which old and new are matched when nothing else tells
  *  (.bss, starts of tables). */
@@ -29,8 +29,6 @@ struct ota_object {
 	struct ota_region *regions;   /* owned: by offset, without overlap */
 	struct ota_section *sections; /* owned: by address */
 	uint32_t span_count, region_count, section_count;
-	uint8_t build_id[OTA_BUILD_ID_MAX];
-	uint8_t build_id_len; /* 0: none */
 };
 
 /**

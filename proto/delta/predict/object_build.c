@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOTE_HEAD_LEN = 12, NOTE_BUILD_ID = 3 };
-
 void ota_build_fini(struct ota_build *build)
 {
 	ota_object_fini(&build->object);
@@ -91,26 +89,6 @@ void ota_build_text(struct ota_build *build, int64_t address, uint64_t len)
 {
 	widen(&build->object.bounds.text_low, &build->object.bounds.text_high, address,
 		len);
-}
-
-void ota_build_notes(struct ota_build *build, struct ota_bytes notes)
-{
-	struct ota_reader r = ota_reader_of(notes);
-
-	while (r.left >= NOTE_HEAD_LEN && !r.bad) {
-		uint32_t name_len = ota_read_le32(&r), len = ota_read_le32(&r);
-		uint32_t type = ota_read_le32(&r);
-		const uint8_t *name = ota_read(&r, ((size_t)name_len + 3) & ~(size_t)3);
-		const uint8_t *id = ota_read(&r, len);
-
-		if (id != NULL && name_len == 4 && memcmp(name, "GNU", 4) == 0 &&
-			type == NOTE_BUILD_ID && len > 0 && len <= OTA_BUILD_ID_MAX) {
-			memcpy(build->object.build_id, id, len);
-			build->object.build_id_len = (uint8_t)len;
-			return;
-		}
-		(void)ota_read(&r, -(size_t)len & 3);
-	}
 }
 
 static int by_span_offset(const void *a, const void *b)

@@ -54,9 +54,6 @@ void ota_build_bounds(struct ota_build *build, int64_t address, uint64_t len);
 /** Widen the bounds of the object's code likewise. */
 void ota_build_text(struct ota_build *build, int64_t address, uint64_t len);
 
-/** Take the build-id from the notes in these bytes, if there is one. */
-void ota_build_notes(struct ota_build *build, struct ota_bytes notes);
-
 /** Put all in order, drop PLAIN regions, cut or drop what overlaps, join regions that go
  *  on, and hand the object over. */
 void ota_build_end(struct ota_build *build, struct ota_object *out);

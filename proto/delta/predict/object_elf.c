@@ -214,9 +214,6 @@ static enum ota_code add_section(const struct plan *plan,
 	}
 	if (rc != OTA_OK || section->type == OTA_SHT_NOBITS)
 		return rc;
-	if (section->type == OTA_SHT_NOTE)
-		ota_build_notes(build, (struct ota_bytes){ build->in.at + section->offset,
-					       (size_t)section->len });
 	if ((section->flags & OTA_SHF_ALLOC) != 0 &&
 		(section->flags & OTA_SHF_EXECINSTR) != 0)
 		ota_build_text(build, section->address, section->len);
@@ -268,10 +265,6 @@ static enum ota_code add_spans(struct plan *plan, struct ota_build *build)
 
 		(void)ota_elf_segment(plan->elf, i, &segment);
 		span = (struct ota_span){ segment.offset, segment.len, segment.address };
-		if (segment.type == OTA_PT_NOTE)
-			ota_build_notes(
-				build, (struct ota_bytes){ build->in.at + segment.offset,
-					       (size_t)segment.len });
 		if (segment.type != OTA_PT_LOAD)
 			continue;
 		if (!plan->is_kernel || segment.address < 0)

@@ -89,9 +89,6 @@ static enum ota_code add_section(struct ota_build *build,
 	}
 	if (section->type == OTA_SHT_NOBITS)
 		return OTA_OK;
-	if (section->type == OTA_SHT_NOTE)
-		ota_build_notes(build, (struct ota_bytes){ build->in.at + section->offset,
-					       (size_t)section->len });
 	rc = ota_build_span(build, &span);
 	return rc != OTA_OK ? rc : ota_build_region(build, region);
 }

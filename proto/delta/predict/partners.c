@@ -114,7 +114,7 @@ static uint64_t key_by(enum way way, const struct ota_candidate *c)
 	case PATH:
 		return key_of(ota_bytes_of(c->path));
 	case BUILD_ID:
-		return key_of(c->build_id);
+		return key_of((struct ota_bytes){ c->build_id, c->build_id_len });
 	case DIGEST:
 		return mix(c->sketch.digest, c->len);
 	case PLAIN_PATH:
