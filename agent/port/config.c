@@ -181,14 +181,18 @@ static void read_spool(struct reading *r, const struct ota_yaml_node *root)
 
 static void read_slot(struct reading *r, const struct ota_yaml_node *root)
 {
-	static const char *const keys[] = { "backend", "dir", "initial",
+	static const char *const keys[] = { "type", "backend", "dir", "initial",
 		"initial_version", "initial_counter", NULL };
-	static const char *const backends[] = { "file", NULL };
+	static const char *const types[] = { "file", NULL };
 	struct agent_slot_config *s = &r->out->slot;
 	const struct ota_yaml_node *map =
 		read_section(r, need(r, root, "slot"), "the slot", keys);
+	const char *name;
 
-	(void)ota_yaml_choice(r->doc, value_of(map, "backend"), "backend", backends, 0);
+	/* `backend` is how `type` was called first. */
+	name = value_of(map, "type") != NULL ? "type" : "backend";
+	s->type = (enum agent_slot_type)ota_yaml_choice(
+		r->doc, value_of(map, name), name, types, AGENT_SLOT_FILE);
 	read_path(r, need(r, map, "dir"), "dir", s->dir);
 	read_path(r, value_of(map, "initial"), "initial", s->initial);
 	if (value_of(map, "initial_version") != NULL)

@@ -25,8 +25,11 @@ struct agent_broker_config {
 	uint32_t keepalive_s;
 };
 
+enum agent_slot_type { AGENT_SLOT_FILE };
+
 struct agent_slot_config {
-	char dir[AGENT_PATH_CAP];     /* of the back end `file` */
+	enum agent_slot_type type;
+	char dir[AGENT_PATH_CAP];
 	char initial[AGENT_PATH_CAP]; /* image of the first start; "": a.img must be there
 				       */
 	char initial_version[OTA_NAME_CAP]; /* of that image; "": not known */

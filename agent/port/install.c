@@ -24,7 +24,7 @@ struct install {
 	uv_process_t reboot;
 	struct net_peer peer;
 	struct install_files files;
-	struct slot_file slots;
+	struct slots slots;
 	struct install_jobs jobs;
 	struct agent agent;
 	struct ota_digest boot_id;
@@ -181,7 +181,7 @@ static struct agent_port port_of(struct install *in)
 {
 	return (struct agent_port){
 		.ctx = in,
-		.slots = slot_file_port(&in->slots),
+		.slots = slots_port(&in->slots),
 		.journal_store = journal_store,
 		.doc_load = doc_load,
 		.doc_store = doc_store,
@@ -305,6 +305,15 @@ static OTA_CHECKED enum ota_code read_boot_id(const struct agent_config *config,
 	return rc;
 }
 
+static OTA_CHECKED enum ota_code open_slots(struct install *in, struct ota_error *err)
+{
+	const struct slots_origin origin = { .config = &in->config->slot,
+		.state_dir = in->config->state_dir,
+		.boot_id = in->boot_id };
+
+	return slots_open(&origin, &in->slots, err);
+}
+
 static OTA_CHECKED enum ota_code open_all(
 	struct install *in, const char *boot, struct ota_error *err)
 {
@@ -317,7 +326,7 @@ static OTA_CHECKED enum ota_code open_all(
 	if (rc == OTA_OK)
 		rc = install_files_open(in->config, &in->files, err);
 	if (rc == OTA_OK)
-		rc = slot_file_open(&in->config->slot, &in->boot_id, &in->slots, err);
+		rc = open_slots(in, err);
 	return rc;
 }
 
@@ -417,6 +426,6 @@ int install_run(const struct agent_config *config, int fd, const char *boot)
 	else
 		fail(in, "install.failed", &err);
 	install_files_fini(&in->files);
-	slot_file_fini(&in->slots);
+	slots_fini(&in->slots);
 	return in->exit_code;
 }

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/core/spool_layout.h"
-#include "agent/port/slot_file.h"
+#include "agent/port/slot_medium.h"
 #include "proto/base/own.h"
 
 enum {
@@ -203,18 +203,14 @@ static OTA_CHECKED enum ota_code spool_room(const struct install_files *files,
 enum ota_code install_files_room(const struct install_files *files, unsigned slot,
 	const struct ota_digest *patch, struct agent_room *out, struct ota_error *err)
 {
-	const char *dir = files->config->slot.dir;
+	const struct slot_place place = { &files->config->slot, slot };
 	struct agent_room room;
-	char path[AGENT_PATH_CAP];
-	enum ota_code rc = slot_file_path(dir, slot, path, err);
+	enum ota_code rc = slot_medium_of(place.config)->room(&place, &room.slot, err);
 
-	if (rc == OTA_OK)
-		rc = ota_disk_free(dir, &room.slot, err);
 	if (rc == OTA_OK)
 		rc = spool_room(files, patch, &room.spool, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "room");
-	room.slot += bytes_of(path);
 	*out = room;
 	return OTA_OK;
 }

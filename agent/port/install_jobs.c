@@ -1,5 +1,6 @@
 #include "agent/port/install_jobs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,20 +51,23 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 
 static OTA_CHECKED enum ota_code hash(struct install_task *task, struct ota_error *err)
 {
+	OTA_AUTO(image_file_fini) struct image_file image = { 0 };
 	struct install_known *known = &task->known;
+	const struct install_work *work = &task->work;
 	struct stat st;
-	enum ota_code rc;
+	enum ota_code rc = slot_image_open(&work->from, work->from_len, &image, err);
 
-	if (stat(task->work.from, &st) != 0)
-		return ota_fail(err, OTA_E_IO, "%s: no image", task->work.from);
+	if (rc != OTA_OK)
+		return rc;
+	if (fstat(image.fd, &st) != 0)
+		return ota_fail(err, OTA_E_IO, "image: %s", strerror(errno));
 	if (!known->valid || !is_same_file(&st, &known->st)) {
 		known->valid = false;
-		rc = image_path_digest(
-			task->work.from, &task->work.stop, &known->digest, NULL, err);
+		rc = image_file_digest(&image, &work->stop, &known->digest, err);
 		if (rc != OTA_OK)
 			return rc;
 		known->st = st;
-		known->valid = true;
+		known->valid = S_ISREG(st.st_mode) && work->from_len == 0;
 	}
 	task->result.digest = known->digest;
 	return OTA_OK;
@@ -112,9 +116,7 @@ static OTA_CHECKED enum ota_code begin_task(
 {
 	ota_autofree struct install_task *task = calloc(1, sizeof *task);
 	const struct agent_job *job = &jobs->job;
-	const char *dir = jobs->config->slot.dir;
-	bool installs = job->kind == AGENT_JOB_INSTALL;
-	enum ota_code rc;
+	unsigned from = job->kind == AGENT_JOB_INSTALL ? 1 - job->slot : job->slot;
 
 	if (task == NULL)
 		return ota_fail(err, OTA_E_NOMEM, "job");
@@ -125,12 +127,9 @@ static OTA_CHECKED enum ota_code begin_task(
 	task->work.spool_dir = jobs->config->spool_dir;
 	task->work.patch = job->patch;
 	task->work.ram_max = jobs->config->decoder_ram_bytes;
-	rc = slot_file_path(
-		dir, installs ? 1 - job->slot : job->slot, task->work.from, err);
-	if (rc == OTA_OK)
-		rc = slot_file_path(dir, job->slot, task->work.to, err);
-	if (rc != OTA_OK)
-		return rc;
+	task->work.from = slots_place(jobs->slots, from);
+	task->work.from_len = slots_image_len(jobs->slots, from);
+	task->work.to = slots_place(jobs->slots, job->slot);
 	task->request.data = task;
 	if (uv_queue_work(jobs->loop, &task->request, on_work, on_worked) != 0)
 		return ota_fail(err, OTA_E_NOMEM, "worker");
@@ -153,8 +152,10 @@ static void on_hook(void *ctx, const struct ota_error *error)
 static OTA_CHECKED enum ota_code begin_hook(
 	struct install_jobs *jobs, struct ota_error *err)
 {
-	const struct slot_table *table = &jobs->slots->table;
+	unsigned current = jobs->slots->table.current;
 	bool reboots = strcmp(jobs->job.hook, "before-reboot") == 0;
+	const struct slot_place place =
+		slots_place(jobs->slots, reboots ? 1 - current : current);
 	char image[AGENT_PATH_CAP];
 	struct install_hook_call call = { .dir = jobs->config->hooks_dir,
 		.name = jobs->job.hook,
@@ -162,8 +163,7 @@ static OTA_CHECKED enum ota_code begin_hook(
 		.version = jobs->version,
 		.image = image,
 		.deadline_s = jobs->config->hook_deadline_s };
-	enum ota_code rc = slot_file_path(jobs->config->slot.dir,
-		reboots ? 1 - table->current : table->current, image, err);
+	enum ota_code rc = slot_medium_of(place.config)->use_path(&place, image, err);
 
 	if (rc == OTA_OK)
 		rc = install_hook_start(
@@ -218,7 +218,7 @@ void install_jobs_stop(struct install_jobs *jobs)
 }
 
 void install_jobs_init(struct install_jobs *jobs, uv_loop_t *loop,
-	const struct agent_config *config, struct slot_file *slots)
+	const struct agent_config *config, struct slots *slots)
 {
 	*jobs = (struct install_jobs){ .loop = loop, .config = config, .slots = slots };
 	(void)uv_timer_init(loop, &jobs->soon);

@@ -11,7 +11,7 @@
 #include "agent/core/core.h"
 #include "agent/port/config.h"
 #include "agent/port/install_hook.h"
-#include "agent/port/slot_file.h"
+#include "agent/port/slots.h"
 
 /** A job ended by itself. */
 typedef void install_jobs_done(void *ctx, const struct agent_result *result);
@@ -28,7 +28,7 @@ struct install_known {
 struct install_jobs {
 	uv_loop_t *loop;                   /* borrowed */
 	const struct agent_config *config; /* borrowed */
-	struct slot_file *slots;           /* borrowed */
+	struct slots *slots;               /* borrowed */
 	install_jobs_done *done;
 	void *ctx;                 /* borrowed */
 	struct install_task *task; /* on a worker thread; owned */
@@ -45,7 +45,7 @@ struct install_jobs {
 
 /** Begin, with nothing to do. Everything is borrowed for the life of jobs. */
 void install_jobs_init(struct install_jobs *jobs, uv_loop_t *loop,
-	const struct agent_config *config, struct slot_file *slots);
+	const struct agent_config *config, struct slots *slots);
 
 /** Who takes the answers; to be set before the first job. */
 void install_jobs_answer_to(

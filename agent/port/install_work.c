@@ -138,13 +138,16 @@ static enum ota_code write_target(void *ctx, struct ota_bytes data)
 	return rc;
 }
 
-static OTA_CHECKED enum ota_code open_target(
-	const char *path, struct target *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code open_target(const struct slot_place *place,
+	const struct ota_manifest *manifest, struct target *out, struct ota_error *err)
 {
-	out->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (out->fd < 0)
-		return ota_fail(err, OTA_E_IO, "%s: %s", path, strerror(errno));
-	return OTA_OK;
+	enum ota_code rc = slot_medium_of(place->config)
+				   ->open_target(place, manifest->to_len, &out->fd, err);
+
+	if (rc == OTA_OK && !slot_medium_of(place->config)->is_fixed &&
+		ftruncate(out->fd, 0) != 0)
+		rc = ota_fail(err, OTA_E_IO, "slot: %s", strerror(errno));
+	return rc;
 }
 
 static OTA_CHECKED enum ota_code feed_all(const struct install_work *work,
@@ -178,7 +181,7 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 	OTA_AUTO(free_decoder) struct ota_decoder *decoder = NULL;
 	const struct ota_sink sink = { .ctx = target, .write = write_target };
 	struct ota_source source;
-	enum ota_code rc = image_file_open(work->from, &from, err);
+	enum ota_code rc = slot_image_open(&work->from, work->from_len, &from, err);
 
 	if (rc != OTA_OK)
 		return rc;
@@ -194,7 +197,7 @@ static OTA_CHECKED enum ota_code read_back(const struct install_work *work,
 {
 	OTA_AUTO(image_file_fini) struct image_file image = { 0 };
 	struct ota_digest digest;
-	enum ota_code rc = image_file_open(work->to, &image, err);
+	enum ota_code rc = slot_image_open(&work->to, manifest->to_len, &image, err);
 
 	if (rc != OTA_OK)
 		return rc;
@@ -205,18 +208,6 @@ static OTA_CHECKED enum ota_code read_back(const struct install_work *work,
 	return rc;
 }
 
-static OTA_CHECKED enum ota_code sync_dir_of(const char *path, struct ota_error *err)
-{
-	char dir[AGENT_PATH_CAP];
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return ota_dir_sync(".", err);
-	memcpy(dir, path, (size_t)(slash - path) + 1);
-	dir[slash - path + 1] = '\0';
-	return ota_dir_sync(dir, err);
-}
-
 enum ota_code install_work_apply(const struct install_work *work, struct ota_error *err)
 {
 	OTA_AUTO(patch_fini) struct patch patch = { .fd = -1 };
@@ -224,12 +215,15 @@ enum ota_code install_work_apply(const struct install_work *work, struct ota_err
 	enum ota_code rc = open_patch(work, &patch, err);
 
 	if (rc == OTA_OK)
-		rc = open_target(work->to, &target, err);
+		rc = open_target(&work->to, &patch.manifest, &target, err);
 	if (rc == OTA_OK)
 		rc = decode(work, &patch, &target, err);
 	if (rc == OTA_OK)
 		rc = ota_fd_sync(target.fd, err);
 	if (rc == OTA_OK)
-		rc = sync_dir_of(work->to, err);
-	return rc == OTA_OK ? read_back(work, &patch.manifest, err) : rc;
+		rc = read_back(work, &patch.manifest, err);
+	return rc == OTA_OK ? slot_medium_of(work->to.config)
+				      ->settle(&work->to, patch.manifest.to_len,
+					      &work->stop, err)
+			    : rc;
 }

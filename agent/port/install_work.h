@@ -6,16 +6,17 @@
 
 #include <stdatomic.h>
 
-#include "agent/port/config.h"
+#include "agent/port/slot_medium.h"
 #include "proto/wire/digest.h"
 
 /** What to work on. */
 struct install_work {
-	const char *spool_dir;     /* borrowed */
-	struct ota_digest patch;   /* digest of the manifest */
-	char from[AGENT_PATH_CAP]; /* image that runs */
-	char to[AGENT_PATH_CAP];   /* image to be written */
-	uint64_t ram_max;          /* bytes, of the decoder */
+	const char *spool_dir;   /* borrowed */
+	struct ota_digest patch; /* digest of the manifest */
+	struct slot_place from;  /* image that runs */
+	uint64_t from_len;       /* as of slots_image_len() */
+	struct slot_place to;    /* slot to be written */
+	uint64_t ram_max;        /* bytes, of the decoder */
 	atomic_bool stop;
 };
 

@@ -1,20 +1,37 @@
-#include "agent/port/slot_file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/port/image_file.h"
+#include "agent/port/slot_medium.h"
 #include "proto/base/own.h"
+#include "proto/io/files.h"
+
+/* The type `file`: an image is a file, and a symbolic link says which one runs.
+ *
+ *   <dir>/a.img  <dir>/b.img   the slots
+ *   <dir>/current              -> a.img or b.img; what applications read
+ *   <dir>/state                struct slot_table in a record file */
 
 static const char *const image_names[SLOT_COUNT] = { "a.img", "b.img" };
 
-enum ota_code slot_file_path(const char *dir, unsigned slot,
+static enum ota_code image_path(const struct slot_place *place,
 	char out[static AGENT_PATH_CAP], struct ota_error *err)
 {
-	return ota_path_join(dir, image_names[slot], out, AGENT_PATH_CAP, err);
+	return ota_path_join(
+		place->config->dir, image_names[place->slot], out, AGENT_PATH_CAP, err);
+}
+
+static enum ota_code record_path(const struct agent_slot_config *config,
+	const char *state_dir, char out[static AGENT_PATH_CAP], struct ota_error *err)
+{
+	enum ota_code rc = ota_dir_make(config->dir, 0755, err);
+
+	(void)state_dir;
+	return rc == OTA_OK
+		       ? ota_path_join(config->dir, "state", out, AGENT_PATH_CAP, err)
+		       : rc;
 }
 
 static OTA_CHECKED enum ota_code io_error(const char *path, struct ota_error *err)
@@ -37,39 +54,23 @@ static bool links_to(const char *path, const char *target)
 }
 
 /* Let <dir>/current name the slot that runs; never without a link meanwhile. */
-static OTA_CHECKED enum ota_code point(
-	const char *dir, unsigned slot, struct ota_error *err)
+static enum ota_code point(const struct slot_place *place, struct ota_error *err)
 {
+	const char *dir = place->config->dir, *name = image_names[place->slot];
 	char link[AGENT_PATH_CAP], temporary[AGENT_PATH_CAP];
 	enum ota_code rc = ota_path_join(dir, "current", link, sizeof link, err);
 
 	if (rc == OTA_OK)
 		rc = ota_path_join(dir, "current.new", temporary, sizeof temporary, err);
-	if (rc != OTA_OK || links_to(link, image_names[slot]))
+	if (rc != OTA_OK || links_to(link, name))
 		return rc;
 	if (unlink(temporary) != 0 && errno != ENOENT)
 		return io_error(temporary, err);
-	if (symlink(image_names[slot], temporary) != 0)
+	if (symlink(name, temporary) != 0)
 		return io_error(temporary, err);
 	if (rename(temporary, link) != 0)
 		return io_error(link, err);
 	return ota_dir_sync(dir, err);
-}
-
-/* ---- the record ---- */
-
-/* Durable, or the table keeps what it was. */
-static OTA_CHECKED enum ota_code store(
-	struct slot_file *slots, const struct slot_table *table, struct ota_error *err)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
-	enum ota_code rc = slot_table_encode(table, &bytes);
-
-	if (rc == OTA_OK)
-		rc = ota_record_write(&slots->record, ota_buf_bytes(&bytes), err);
-	if (rc == OTA_OK)
-		slots->table = *table;
-	return rc;
 }
 
 /* ---- the first start ---- */
@@ -118,138 +119,105 @@ static OTA_CHECKED enum ota_code copy_initial(
 	return ota_dir_sync(dir, err);
 }
 
-/* The table of a device that was never updated, or whose record is lost: what runs is
- * good, the other slot is empty. */
-static OTA_CHECKED enum ota_code begin(struct slot_file *slots,
-	const struct agent_slot_config *config, struct ota_error *err)
+static enum ota_code find_running(const struct agent_slot_config *config, bool *known,
+	unsigned *slot, struct ota_error *err)
 {
-	struct slot_table table = { 0 };
-	struct slot_info *slot;
-	char link[AGENT_PATH_CAP], path[AGENT_PATH_CAP];
+	char link[AGENT_PATH_CAP];
 	enum ota_code rc = ota_path_join(config->dir, "current", link, sizeof link, err);
 
 	if (rc != OTA_OK)
 		return rc;
-	table.current = table.primary = links_to(link, image_names[1]) ? 1 : 0;
-	slot = &table.slots[table.current];
-	rc = slot_file_path(config->dir, table.current, path, err);
-	if (rc == OTA_OK && access(path, F_OK) != 0 && config->initial[0] != '\0' &&
-		table.current == 0)
-		rc = copy_initial(config->dir, config->initial, path, err);
-	if (rc == OTA_OK)
-		rc = image_path_digest(path, NULL, &slot->image, &slot->image_len, err);
-	if (rc != OTA_OK)
-		return ota_wrap(err, rc, "no image to begin with");
-	slot->state = SLOT_GOOD;
-	if (!slots->record.lost) {
-		slot->counter = config->initial_counter;
-		memcpy(slot->version, config->initial_version, sizeof slot->version);
-	}
-	return store(slots, &table, err);
+	*known = false;
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (links_to(link, image_names[i])) {
+			*known = true;
+			*slot = i;
+		}
+	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code load(struct slot_file *slots,
-	const struct agent_slot_config *config, struct ota_error *err)
+static enum ota_code provision(const struct slot_place *place, struct ota_error *err)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	const struct agent_slot_config *config = place->config;
 	char path[AGENT_PATH_CAP];
-	enum ota_code rc = ota_dir_make(config->dir, 0755, err);
+	enum ota_code rc = image_path(place, path, err);
+
+	if (rc != OTA_OK || access(path, F_OK) == 0)
+		return rc;
+	if (config->initial[0] == '\0' || place->slot != 0)
+		return ota_fail(err, OTA_E_NOTFOUND, "%s: no image", path);
+	return copy_initial(config->dir, config->initial, path, err);
+}
+
+/* A file knows its length. */
+static enum ota_code find_len(
+	const struct slot_place *place, uint64_t *out, struct ota_error *err)
+{
+	(void)place;
+	(void)err;
+	*out = 0;
+	return OTA_OK;
+}
+
+static enum ota_code room(
+	const struct slot_place *place, uint64_t *out, struct ota_error *err)
+{
+	char path[AGENT_PATH_CAP];
+	struct stat st;
+	uint64_t free_bytes;
+	enum ota_code rc = image_path(place, path, err);
 
 	if (rc == OTA_OK)
-		rc = ota_path_join(config->dir, "state", path, sizeof path, err);
-	if (rc == OTA_OK)
-		rc = ota_record_open(path, &slots->record, &bytes, err);
+		rc = ota_disk_free(place->config->dir, &free_bytes, err);
 	if (rc != OTA_OK)
 		return rc;
-	if (slots->record.lost || slots->record.seq == 0)
-		return begin(slots, config, err);
-	return slot_table_parse(ota_buf_bytes(&bytes), &slots->table, err);
+	if (lstat(path, &st) == 0)
+		free_bytes += (uint64_t)st.st_blocks * 512;
+	*out = free_bytes;
+	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code boot(
-	struct slot_file *slots, const struct ota_digest *boot_id, struct ota_error *err)
+static enum ota_code open_target(
+	const struct slot_place *place, uint64_t len, int *out, struct ota_error *err)
 {
-	struct slot_table table = slots->table;
-	enum ota_code rc = OTA_OK;
+	char path[AGENT_PATH_CAP];
+	ota_autoclose int fd = -1;
+	enum ota_code rc = image_path(place, path, err);
 
-	if (slot_table_boot(&table, boot_id))
-		rc = store(slots, &table, err);
-	return rc == OTA_OK ? point(slots->dir, slots->table.current, err) : rc;
-}
-
-enum ota_code slot_file_open(const struct agent_slot_config *config,
-	const struct ota_digest *boot_id, struct slot_file *out, struct ota_error *err)
-{
-	OTA_AUTO(slot_file_fini) struct slot_file slots = { .record = { .fd = -1 } };
-	enum ota_code rc;
-
-	memcpy(slots.dir, config->dir, sizeof slots.dir);
-	rc = load(&slots, config, err);
-	if (rc == OTA_OK)
-		rc = boot(&slots, boot_id, err);
 	if (rc != OTA_OK)
-		return ota_wrap(err, rc, "slots in %s", config->dir);
-	*out = slots;
-	slots = (struct slot_file){ .record = { .fd = -1 } };
+		return rc;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return io_error(path, err);
+	rc = ota_dir_sync(place->config->dir, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)len;
+	*out = fd;
+	fd = -1;
 	return OTA_OK;
 }
 
-void slot_file_fini(struct slot_file *slots)
+/* An image is what runs: there is nothing to make of it. */
+static enum ota_code settle(const struct slot_place *place, uint64_t len,
+	const atomic_bool *stop, struct ota_error *err)
 {
-	ota_record_fini(&slots->record);
-	*slots = (struct slot_file){ .record = { .fd = -1 } };
-}
-
-/* ---- the verbs ---- */
-
-static enum ota_code get_current(void *ctx, unsigned *slot, struct ota_error *err)
-{
+	(void)place;
+	(void)len;
+	(void)stop;
 	(void)err;
-	*slot = ((struct slot_file *)ctx)->table.current;
 	return OTA_OK;
 }
 
-static enum ota_code get_primary(void *ctx, unsigned *slot, struct ota_error *err)
-{
-	(void)err;
-	*slot = ((struct slot_file *)ctx)->table.primary;
-	return OTA_OK;
-}
-
-static enum ota_code set_primary(void *ctx, unsigned slot, struct ota_error *err)
-{
-	struct slot_file *slots = ctx;
-	struct slot_table table = slots->table;
-
-	table.primary = slot;
-	table.tries = SLOT_TRIES;
-	return store(slots, &table, err);
-}
-
-static enum ota_code get_state(
-	void *ctx, unsigned slot, struct slot_info *out, struct ota_error *err)
-{
-	(void)err;
-	*out = ((struct slot_file *)ctx)->table.slots[slot];
-	return OTA_OK;
-}
-
-static enum ota_code set_state(
-	void *ctx, unsigned slot, const struct slot_info *info, struct ota_error *err)
-{
-	struct slot_file *slots = ctx;
-	struct slot_table table = slots->table;
-
-	table.slots[slot] = *info;
-	return store(slots, &table, err);
-}
-
-struct slot_port slot_file_port(struct slot_file *slots)
-{
-	return (struct slot_port){ .ctx = slots,
-		.get_current = get_current,
-		.get_primary = get_primary,
-		.set_primary = set_primary,
-		.get_state = get_state,
-		.set_state = set_state };
-}
+const struct slot_medium slot_file_medium = {
+	.record_path = record_path,
+	.image_path = image_path,
+	.use_path = image_path,
+	.find_running = find_running,
+	.provision = provision,
+	.find_len = find_len,
+	.point = point,
+	.room = room,
+	.open_target = open_target,
+	.settle = settle,
+};

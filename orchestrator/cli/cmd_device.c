@@ -55,7 +55,7 @@ static OTA_CHECKED enum ota_code write_agent_yaml(
 		"device: %s\nfleet: %s\nproduct: %s\nhardware: %s\n"
 		"root: root.doc\ndevice_key: device.key\nstate_dir: state\nhooks: hooks\n"
 		"spool:\n  dir: spool\n  max: 512M\n"
-		"slot:\n  backend: file\n  dir: slots\nreboot: self\n"
+		"slot:\n  type: file\n  dir: slots\nreboot: self\n"
 		"broker:\n  url: %s\n",
 		p->id, p->context.fleet, cli_value(call, "product", "gateway"),
 		cli_value(call, "hardware", "generic"), broker);

@@ -63,7 +63,7 @@ hardware: gw-100
 root: root.doc
 device_key: keys/root.key
 state_dir: state
-slot: {backend: file, dir: slots}
+slot: {type: file, dir: slots}
 broker: {url: "tcp://127.0.0.1:1"}
 ''')
         done = subprocess.run([self.lab.programs['sluice-agent'], 'check', '-c', config],

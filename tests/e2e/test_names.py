@@ -73,7 +73,7 @@ class Names(AttackTest):
                     text = ''.join(f'{k}: {quoted if k == key else v}\n'
                                    for k, v in AGENT_YAML.items())
                     self.check('sluice-agent', text + 'root: root.doc\ndevice_key: x\n'
-                               'state_dir: state\nslot: {backend: file, dir: slots}\n'
+                               'state_dir: state\nslot: {type: file, dir: slots}\n'
                                'broker: {url: "tcp://127.0.0.1:1"}\n',
                                list(AGENT_YAML).index(key) + 1)
             with self.subTest(program='sluiced', name=bad):

@@ -40,7 +40,7 @@ static void write_yaml(
 		"root: root.1\ndevice_key: device.key\n"
 		"broker:\n  url: ssl://localhost:%u\n  ca: %s\n  cert: %s\n  key: %s\n"
 		"state_dir: state\nspool: {dir: spool, max: 64M}\n"
-		"slot: {backend: file, dir: slots}\nreboot: self\nlimits: %s\n",
+		"slot: {type: file, dir: slots}\nreboot: self\nlimits: %s\n",
 		broker->port, broker_file(broker, "ca", ".pem", ca),
 		broker_file(broker, "gw-1", ".pem", cert),
 		broker_file(broker, "gw-1", ".key", key), limits);

@@ -30,7 +30,7 @@ static void write_yaml(const char *reboot)
 		"root: root.1\ndevice_key: device.key\nbroker: {url: "
 		"'tcp://127.0.0.1:1'}\n"
 		"state_dir: state\nspool: {dir: spool, max: 64M}\n"
-		"slot: {backend: file, dir: slots}\nreboot: %s\n",
+		"slot: {type: file, dir: slots}\nreboot: %s\n",
 		reboot);
 	temporary_write("agent.yaml", text);
 }

@@ -104,7 +104,7 @@ static const struct {
 	{ 11, "  dir: spool\n  max: 3x", "12:8: error: 'max' must be a size like" },
 	{ 11, "  dir: spool\n  max: 1K", "12:8: error: 'max' must be a size like" },
 	{ 11, "  dir: ''", "11:8: error: 'dir' must not be empty" },
-	{ 13, "  dir: slots\n  backend: raid", "14:12: error: " },
+	{ 13, "  dir: slots\n  type: raid", "14:9: error: " },
 	{ 13, "  dir: slots\nreboot: now",
 		"14:9: error: 'reboot' must be self or a list" },
 	{ 13, "  dir: slots\nlimits: {chunks_outstanding: 17}", "14:30: error: " },

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/port/slot_file.h"
+#include "agent/port/slots.h"
 #include "proto/base/own.h"
 #include "tests/unit/temporary.h"
 
@@ -22,20 +22,28 @@ static void set_up(void)
 	temporary_write("first", "image one");
 }
 
-TestSuite(slot_file, .init = set_up, .fini = temporary_remove);
+TestSuite(slots, .init = set_up, .fini = temporary_remove);
 
 static struct ota_digest boot_id(uint8_t n)
 {
 	return (struct ota_digest){ { n } };
 }
 
-static struct slot_file open_at(uint8_t boot)
+static enum ota_code try_open(uint8_t boot, struct slots *out, struct ota_error *err)
 {
-	struct slot_file slots = { .record = { .fd = -1 } };
-	struct ota_digest id = boot_id(boot);
+	const struct slots_origin origin = {
+		.config = &config, .state_dir = temporary_dir, .boot_id = boot_id(boot)
+	};
+
+	return slots_open(&origin, out, err);
+}
+
+static struct slots open_at(uint8_t boot)
+{
+	struct slots slots = { .record = { .fd = -1 } };
 	struct ota_error err = { 0 };
 
-	cr_assert_eq(slot_file_open(&config, &id, &slots, &err), OTA_OK, "%s", err.text);
+	cr_assert_eq(try_open(boot, &slots, &err), OTA_OK, "%s", err.text);
 	return slots;
 }
 
@@ -54,9 +62,9 @@ static void expect_current(const char *text)
 }
 
 /* As the core does it: image, state, primary. */
-static void arm_b(struct slot_file *slots)
+static void arm_b(struct slots *slots)
 {
-	struct slot_port port = slot_file_port(slots);
+	struct slot_port port = slots_port(slots);
 	struct slot_info info = { .state = SLOT_TRIAL,
 		.image = ota_digest_of(ota_bytes_of("image two")),
 		.image_len = 9 };
@@ -66,12 +74,12 @@ static void arm_b(struct slot_file *slots)
 	cr_assert_eq(port.set_primary(port.ctx, 1, NULL), OTA_OK);
 }
 
-Test(slot_file, the_first_start_takes_the_initial_image_over)
+Test(slots, the_first_start_takes_the_initial_image_over)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = open_at(1);
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
 	struct ota_digest image = ota_digest_of(ota_bytes_of("image one"));
 	struct slot_info info;
-	struct slot_port port = slot_file_port(&slots);
+	struct slot_port port = slots_port(&slots);
 
 	expect_current("image one");
 	cr_assert_eq(port.get_state(port.ctx, 0, &info, NULL), OTA_OK);
@@ -82,9 +90,9 @@ Test(slot_file, the_first_start_takes_the_initial_image_over)
 	cr_expect_str_eq(info.version, "1.0");
 }
 
-Test(slot_file, an_image_that_is_there_goes_before_the_initial_one)
+Test(slots, an_image_that_is_there_goes_before_the_initial_one)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = { .record = { .fd = -1 } };
+	OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
 
 	cr_assert_eq(mkdir(config.dir, 0755), 0);
 	temporary_write("slots/a.img", "provisioned");
@@ -92,57 +100,56 @@ Test(slot_file, an_image_that_is_there_goes_before_the_initial_one)
 	expect_current("provisioned");
 }
 
-Test(slot_file, without_any_image_there_is_nothing_to_run)
+Test(slots, without_any_image_there_is_nothing_to_run)
 {
-	struct slot_file slots;
-	struct ota_digest id = boot_id(1);
+	struct slots slots;
 	struct ota_error err = { 0 };
 
 	config.initial[0] = '\0';
-	cr_expect_eq(slot_file_open(&config, &id, &slots, &err), OTA_E_NOTFOUND);
+	cr_expect_eq(try_open(1, &slots, &err), OTA_E_NOTFOUND);
 	cr_expect_not_null(strstr(err.text, "no image to begin with"), "%s", err.text);
 }
 
-Test(slot_file, a_switch_shows_at_the_next_boot_and_not_before)
+Test(slots, a_switch_shows_at_the_next_boot_and_not_before)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = open_at(1);
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
 
 	arm_b(&slots);
 	expect_current("image one");
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	slots = open_at(1);
 	expect_current("image one");
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	slots = open_at(2);
 	expect_current("image two");
 	cr_expect_eq(slots.table.current, 1);
 }
 
-Test(slot_file, an_image_that_is_never_confirmed_loses_its_place)
+Test(slots, an_image_that_is_never_confirmed_loses_its_place)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = open_at(1);
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
 
 	arm_b(&slots);
 	for (uint8_t boot = 2; boot < 2 + SLOT_TRIES; boot++) {
-		slot_file_fini(&slots);
+		slots_fini(&slots);
 		slots = open_at(boot);
 		expect_current("image two");
 	}
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	slots = open_at(99);
 	expect_current("image one");
 	cr_expect_eq(slots.table.slots[1].state, SLOT_BAD);
 }
 
-Test(slot_file, a_cut_between_record_and_link_is_mended_at_the_next_start)
+Test(slots, a_cut_between_record_and_link_is_mended_at_the_next_start)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = open_at(1);
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
 	char path[2048];
 
 	arm_b(&slots);
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	slots = open_at(2);
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	(void)snprintf(path, sizeof path, "%s/current", config.dir);
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(symlink("a.img", path), 0);
@@ -151,16 +158,16 @@ Test(slot_file, a_cut_between_record_and_link_is_mended_at_the_next_start)
 	expect_current("image two");
 }
 
-Test(slot_file, a_lost_record_is_made_again_from_what_runs)
+Test(slots, a_lost_record_is_made_again_from_what_runs)
 {
-	OTA_AUTO(slot_file_fini) struct slot_file slots = open_at(1);
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
 	char path[2048], noise[8192];
 	int fd;
 
 	arm_b(&slots);
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	slots = open_at(2);
-	slot_file_fini(&slots);
+	slots_fini(&slots);
 	(void)snprintf(path, sizeof path, "%s/state", config.dir);
 	memset(noise, 'x', sizeof noise);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
