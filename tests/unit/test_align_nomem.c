@@ -4,37 +4,8 @@
 #include <criterion/parameterized.h>
 
 #include "proto/base/own.h"
+#include "tests/unit/nomem_kit.h"
 #include "tests/unit/run_kit.h"
-
-/* Allocations until one fails; negative: none does. */
-static long countdown = -1;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_realloc(void *at, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_realloc(void *at, size_t len);
-
-static bool is_due(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t len)
-{
-	return is_due() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-	return is_due() ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_realloc(void *at, size_t len)
-{
-	return is_due() ? NULL : __real_realloc(at, len);
-}
 
 static enum ota_code align(struct ota_bytes from, struct ota_bytes to)
 {
@@ -78,10 +49,9 @@ ParameterizedTest(unsigned *index, align_nomem, any_allocation_may_fail)
 
 	kit_mutated(&pair, 100000, 900, 1);
 	for (nth = 0; rc == OTA_E_NOMEM; nth++) {
-		countdown = nth;
+		nomem_arm(nth);
 		rc = works[*index](ota_buf_bytes(&pair.from), ota_buf_bytes(&pair.to));
-		cr_assert(rc == OTA_OK || countdown < 0);
-		countdown = -1;
+		cr_assert(nomem_disarm() == (rc != OTA_OK));
 	}
 	cr_assert_eq(rc, OTA_OK);
 	cr_assert_gt(nth, 3);

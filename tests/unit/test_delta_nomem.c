@@ -4,37 +4,8 @@
 #include <criterion/criterion.h>
 
 #include "proto/base/own.h"
+#include "tests/unit/nomem_kit.h"
 #include "tests/unit/predict_kit.h"
-
-/* Allocations until one fails; negative: none does. */
-static long countdown = -1;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_aligned_alloc(size_t align, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_aligned_alloc(size_t align, size_t len);
-
-static bool is_due(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t len)
-{
-	return is_due() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-	return is_due() ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t len)
-{
-	return is_due() ? NULL : __real_aligned_alloc(align, len);
-}
 
 static enum ota_code ignore(void *ctx, struct ota_bytes data)
 {
@@ -72,11 +43,10 @@ static enum ota_code encode(struct kit_patch *kit, uint8_t codec, long nth)
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
 	enum ota_code rc;
 
-	countdown = nth;
+	nomem_arm(nth);
 	rc = ota_patch_encode(&job, &out, &manifest, NULL);
-	if (countdown >= 0 && rc != OTA_OK)
+	if (!nomem_disarm() && rc != OTA_OK)
 		rc = OTA_E_STATE; /* failed although no allocation did */
-	countdown = -1;
 	return rc;
 }
 
@@ -88,14 +58,14 @@ static enum ota_code decode(struct kit_patch *kit, long nth)
 	struct ota_decoder *decoder = NULL;
 	enum ota_code rc;
 
-	countdown = nth;
+	nomem_arm(nth);
 	rc = ota_decoder_new(
 		&kit->manifest, &from_port, &out, OTA_DECODER_RAM, &decoder, NULL);
 	if (rc == OTA_OK)
 		rc = ota_decoder_feed(decoder, ota_buf_bytes(&kit->patch), NULL);
 	if (rc == OTA_OK)
 		rc = ota_decoder_finish(decoder, NULL);
-	countdown = -1;
+	(void)nomem_disarm();
 	ota_decoder_free(decoder);
 	return rc;
 }

@@ -6,45 +6,16 @@
 #include "proto/base/own.h"
 #include "proto/delta/predict/members.h"
 #include "proto/io/files.h"
-
-/* Allocations until one fails; negative: none does. */
-static long countdown = -1;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_realloc(void *at, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_realloc(void *at, size_t len);
-
-static bool is_due(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t len)
-{
-	return is_due() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-	return is_due() ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_realloc(void *at, size_t len)
-{
-	return is_due() ? NULL : __real_realloc(at, len);
-}
+#include "tests/unit/nomem_kit.h"
 
 static enum ota_code find(struct ota_bytes image, long nth)
 {
 	OTA_AUTO(ota_members_fini) struct ota_members found = { 0 };
 	enum ota_code rc;
 
-	countdown = nth;
+	nomem_arm(nth);
 	rc = ota_members_find(image, &found);
-	countdown = -1;
+	(void)nomem_disarm();
 	return rc;
 }
 

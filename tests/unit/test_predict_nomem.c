@@ -4,37 +4,8 @@
 #include <criterion/criterion.h>
 
 #include "proto/base/own.h"
+#include "tests/unit/nomem_kit.h"
 #include "tests/unit/plan_kit.h"
-
-/* Allocations until one fails; negative: none does. */
-static long countdown = -1;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_realloc(void *at, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_realloc(void *at, size_t len);
-
-static bool is_due(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t len)
-{
-	return is_due() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-	return is_due() ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_realloc(void *at, size_t len)
-{
-	return is_due() ? NULL : __real_realloc(at, len);
-}
 
 static enum ota_code ignore(void *ctx, struct ota_bytes data)
 {
@@ -55,10 +26,9 @@ static enum ota_code encode(struct kit_patch *kit, long nth, bool *failed)
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest manifest = { 0 };
 	enum ota_code rc;
 
-	countdown = nth;
+	nomem_arm(nth);
 	rc = ota_patch_encode(&job, &out, &manifest, NULL);
-	*failed = countdown < 0;
-	countdown = -1;
+	*failed = nomem_disarm();
 	return rc;
 }
 
