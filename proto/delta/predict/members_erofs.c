@@ -222,18 +222,11 @@ static void read_block(const struct erofs *fs, struct ota_walk *walk,
 static void read_blocks(const struct erofs *fs, struct ota_walk *walk,
 	const struct ota_folder *folder, const struct ota_extent *extent)
 {
-	uint64_t offset = extent->offset - fs->volume->base;
-	struct ota_bytes block;
+	struct ota_bytes block = { 0 };
 
-	for (uint64_t done = 0; done < extent->len; done += block.len) {
-		uint64_t len = extent->len - done;
-
-		if (len > fs->block_len)
-			len = fs->block_len;
-		if (!ota_within(fs->volume->in, offset + done, len, &block))
-			return;
+	for (uint64_t done = 0; ota_walk_block(walk, extent, done, fs->block_len, &block);
+		done += block.len)
 		read_block(fs, walk, folder, block);
-	}
 }
 
 static void read_folder(

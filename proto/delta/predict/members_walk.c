@@ -111,3 +111,13 @@ void ota_walk_fini(struct ota_walk *walk)
 	ota_buf_fini(&walk->paths);
 	*walk = (struct ota_walk){ 0 };
 }
+
+bool ota_walk_block(const struct ota_walk *walk, const struct ota_extent *extent,
+	uint64_t done, uint64_t cap, struct ota_bytes *block)
+{
+	uint64_t left = extent->len - done;
+
+	return left > 0 &&
+	       ota_within(walk->volume->in, extent->offset - walk->volume->base + done,
+		       left < cap ? left : cap, block);
+}

@@ -43,6 +43,11 @@ bool ota_walk_next(struct ota_walk *walk, struct ota_folder *folder);
 struct ota_name ota_walk_path(
 	const struct ota_walk *walk, const struct ota_folder *folder);
 
+/** The block that begins `done` bytes into an extent of a folder, of at most `cap` bytes.
+ *  False behind the extent's end, and if the image ends before. */
+bool ota_walk_block(const struct ota_walk *walk, const struct ota_extent *extent,
+	uint64_t done, uint64_t cap, struct ota_bytes *block);
+
 /** True if a name can stand in a folder and is neither "." nor "..". */
 bool ota_walk_is_name(struct ota_name name);
 
