@@ -8,7 +8,6 @@
 struct ota_judge {
 	struct ota_bytes to; /* borrowed: the new image */
 	struct ota_segment_out segment;
-	uint64_t guesses, right, fixed, plain; /* counted */
 };
 
 /** The port of ota_lay that answers from the new image. ctx is a struct ota_judge. */

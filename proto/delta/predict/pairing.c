@@ -187,11 +187,7 @@ static enum ota_code find_renames(const struct ota_object *from,
 
 static void pair_fini(struct ota_pair *pair)
 {
-	free(pair->from);
-	free(pair->to);
-	free(pair->regions);
-	free(pair->pins);
-	*pair = (struct ota_pair){ 0 };
+	ota_pair_fini(NULL, pair);
 }
 
 static enum ota_code make_pair(const struct ota_loaded *from, uint32_t old,
