@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM_SECONDS = 900  # one program of tests in Python
 FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
 FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
+NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
+BY_NIGHT = {'FUZZ_SECONDS': '60', 'FUZZ_SECONDS_LONG': '600', NIGHT: '1'}
+NIGHT_SUITES = ()  # run when asked for by name, and by night
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 SHIPPED = ('proto', 'agent', 'orchestrator')
 
@@ -362,6 +365,8 @@ def main():
     parser.add_argument('--suite', action='append', choices=SUITES, metavar='NAME',
                         help='run this suite only; may be given more than once')
     parser.add_argument('--list', action='store_true', help='print the names of the suites')
+    parser.add_argument('--nightly', action='store_true',
+                        help='take hours: fuzz longer, sweep all, run the slow suites too')
     options = parser.parse_args()
     if options.list:
         print('\n'.join(SUITES))
@@ -370,7 +375,9 @@ def main():
     os.environ['PYTHONDONTWRITEBYTECODE'] = '1'
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    names = options.suite or list(SUITES)
+    if options.nightly:
+        os.environ.update({k: os.environ.get(k, v) for k, v in BY_NIGHT.items()})
+    names = options.suite or [n for n in SUITES if options.nightly or n not in NIGHT_SUITES]
     if 'coverage' in names:
         names = [n for n in SUITES if n in names or n in COUNTED]
         if not count_lines():
