@@ -1,9 +1,12 @@
 #include "agent/core/core.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/core/inner.h"
 #include "proto/base/own.h"
+
+enum { CLOCK_FELL_S = 60 }; /* less is only a clock that is being set */
 
 /* ---- what the other files of the core stand on ---- */
 
@@ -42,6 +45,18 @@ enum ota_code agent_store(struct agent *a, struct ota_error *err)
 	return rc == OTA_OK ? rc : ota_wrap(err, rc, "store journal");
 }
 
+/* At rest on an image that never proved itself: the error says why, and stays. */
+static void note_rescue(struct agent *a)
+{
+	char why[OTA_ERROR_TEXT_CAP];
+
+	if (!judge_is_in_rescue(a) || a->journal.error == OTA_E_RESCUE)
+		return;
+	(void)snprintf(why, sizeof why, "nothing to go back to%s%.160s",
+		a->journal.error == OTA_OK ? "" : ": ", a->journal.error_text);
+	agent_record_error(a, OTA_E_RESCUE, why);
+}
+
 enum ota_code agent_move(struct agent *a, enum update_event event, struct ota_error *err)
 {
 	unsigned to;
@@ -52,6 +67,7 @@ enum ota_code agent_move(struct agent *a, enum update_event event, struct ota_er
 		return rc;
 	work_stop(a);
 	a->journal.state = (enum ota_update_state)to;
+	note_rescue(a);
 	rc = agent_store(a, err);
 	return rc == OTA_OK ? work_enter(a, err) : rc;
 }
@@ -64,6 +80,17 @@ static void set_now(struct agent *a, const struct agent_now *now)
 	a->now = *now;
 	a->papers.trust.trusted_utc_s = a->journal.trusted_utc_s;
 	(void)ota_trust_now(&a->papers.trust, now->utc_s);
+}
+
+/* A fresh that only the local clock calls expired still says that the orchestrator was
+ * reached: an image does not fail for a clock that is ahead. */
+static bool proves_contact(const struct agent *a, struct ota_bytes envelope)
+{
+	struct ota_trust by_documents = a->papers.trust;
+	struct ota_fresh fresh;
+
+	by_documents.trusted_utc_s = a->journal.trusted_utc_s;
+	return ota_trust_fresh(&by_documents, envelope, &fresh, NULL) == OTA_OK;
 }
 
 static void learn_time(struct agent *a, enum ota_topic_kind kind)
@@ -148,7 +175,9 @@ static void load_journal(struct agent *a, const struct agent_origin *origin)
 		return;
 	if (!lost && journal_parse(origin->journal, j, NULL) == OTA_OK)
 		return;
-	*j = (struct journal){ .lost = true, .floor = a->slots[a->current].counter };
+	*j = (struct journal){ .lost = true };
+	if (a->slots[a->current].state == SLOT_GOOD)
+		j->floor = a->slots[a->current].counter;
 	if (other->state == SLOT_GOOD && other->counter < j->floor)
 		j->floor = other->counter;
 	agent_record_error(a, OTA_E_STATELOST, "the journal could not be read");
@@ -166,25 +195,72 @@ static bool is_switching(enum ota_update_state state)
 	       state != OTA_UPDATE_FAILED;
 }
 
+static bool left_confirmed(const struct agent *a)
+{
+	return !ota_digest_is_zero(&a->journal.confirmed) &&
+	       !ota_digest_equal(&a->slots[a->current].image, &a->journal.confirmed);
+}
+
 static enum update_event event_of_boot(const struct agent *a)
 {
+	bool switching = is_switching(a->journal.state);
+
 	if (a->slots[a->current].state == SLOT_TRIAL)
 		return UPDATE_ON_TRIAL;
-	if (is_switching(a->journal.state) && runs_target(a))
+	if (switching && runs_target(a))
 		return UPDATE_ON_TRIAL;
-	return UPDATE_ON_BOOT;
+	return !switching && left_confirmed(a) ? UPDATE_ON_LEFT : UPDATE_ON_BOOT;
+}
+
+/* Why the boot loader left the slot of the confirmed image, as far as can be seen. */
+static OTA_CHECKED enum ota_code note_left(struct agent *a, struct ota_error *err)
+{
+	const struct slot_info *other = &a->slots[1 - a->current];
+	struct slot_port *slots = &a->port.slots;
+	const char *why = "the boot loader passed it over";
+	char text[OTA_ERROR_TEXT_CAP];
+	unsigned primary;
+	enum ota_code rc = slots->get_primary(slots->ctx, &primary, err);
+
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "slots");
+	if (!ota_digest_equal(&other->image, &a->journal.confirmed))
+		why = "no slot holds it any more";
+	else if (other->state == SLOT_BAD)
+		why = "the boot loader gave it up";
+	else if (primary == a->current)
+		why = "somebody else made this slot the first";
+	(void)snprintf(text, sizeof text,
+		"booted %.40s in slot %u, not the confirmed %.40s: %s",
+		a->slots[a->current].version, a->current, other->version, why);
+	agent_record_error(a, OTA_E_REVERTED, text);
+	judge_block(a);
+	return OTA_OK;
+}
+
+/* Booted into the slot that was given up before: the boot loader does not go back. */
+static bool is_vain_boot(const struct agent *a, enum update_event event)
+{
+	return event == UPDATE_ON_TRIAL && a->journal.state == OTA_UPDATE_ROLLING_BACK &&
+	       a->slots[a->current].state == SLOT_BAD;
 }
 
 /* What a boot tells before the state moves on. */
-static void note_boot(struct agent *a, enum update_event event)
+static OTA_CHECKED enum ota_code note_boot(
+	struct agent *a, enum update_event event, struct ota_error *err)
 {
 	struct journal *j = &a->journal;
 
 	j->boot++;
 	j->proving_since_ms = a->now.mono_ms;
+	j->vain_boots = is_vain_boot(a, event) ? j->vain_boots + 1 : 0;
+	if (event == UPDATE_ON_LEFT)
+		return note_left(a, err);
 	if (event == UPDATE_ON_TRIAL && !runs_target(a)) {
 		j->target.image = a->slots[a->current].image;
-		agent_record_error(a, OTA_E_STATELOST, "on trial, but nobody knows why");
+		if (j->error != OTA_E_RESCUE)
+			agent_record_error(
+				a, OTA_E_STATELOST, "on trial, but nobody knows why");
 	}
 	if (event == UPDATE_ON_BOOT &&
 		(j->state == OTA_UPDATE_REBOOTING || j->state == OTA_UPDATE_PROVING)) {
@@ -193,6 +269,20 @@ static void note_boot(struct agent *a, enum update_event event)
 		j->blocked_release = j->release;
 		j->blocked_seq = j->order_seq;
 	}
+	return OTA_OK;
+}
+
+/* A proved image that runs while nothing is switched is the one to stay with from now on.
+ * An older agent did not write down which one it confirmed. */
+static void note_confirmed(struct agent *a)
+{
+	struct journal *j = &a->journal;
+
+	if (ota_digest_is_zero(&j->confirmed) && j->state == OTA_UPDATE_CONFIRMED)
+		j->confirmed = j->target.image;
+	else if (ota_digest_is_zero(&j->confirmed) && !is_switching(j->state) &&
+		 a->slots[a->current].state == SLOT_GOOD)
+		j->confirmed = a->slots[a->current].image;
 }
 
 /* Counters that nobody remembers go on from the time: they must not fall, or reports are
@@ -214,19 +304,21 @@ static OTA_CHECKED enum ota_code wake(
 {
 	struct journal *j = &a->journal;
 	enum update_event event = UPDATE_ON_RESTART;
-	enum ota_code rc;
+	enum ota_code rc = OTA_OK;
 
+	note_confirmed(a);
 	if (!ota_digest_equal(boot_id, &j->boot_id)) {
 		event = event_of_boot(a);
-		note_boot(a, event);
+		rc = note_boot(a, event, err);
 		j->boot_id = *boot_id;
 	}
+	if (rc != OTA_OK)
+		return rc;
+	if (event == UPDATE_ON_LEFT && a->slots[a->current].state == SLOT_GOOD)
+		j->confirmed = a->slots[a->current].image;
 	count_from_time(a);
 	a->reports = j->reports_reserved;
 	rc = agent_move(a, event, err);
-	if (rc == OTA_OK && event == UPDATE_ON_BOOT && j->state == OTA_UPDATE_CONFIRMED &&
-		!runs_target(a))
-		rc = work_fail(a, OTA_E_REVERTED, "booted another image later", err);
 	return rc == OTA_OK ? judge(a, err) : rc;
 }
 
@@ -280,15 +372,35 @@ static OTA_CHECKED enum ota_code keep_document(struct agent *a, enum ota_topic_k
 	return agent_store(a, err);
 }
 
-/* A grant that has not begun is genuine, so it is kept and looked at again later. */
-static OTA_CHECKED enum ota_code keep_early_grant(
-	struct agent *a, struct ota_bytes envelope, struct ota_error *err)
+/* What is genuine, but not in force by the clock, is kept and looked at again later. */
+static OTA_CHECKED enum ota_code keep_for_later(struct agent *a, enum ota_topic_kind kind,
+	struct ota_bytes envelope, struct ota_error *err)
 {
 	enum ota_code rc = OTA_OK;
 
-	if (!a->papers.has[OTA_TOPIC_GRANT])
-		rc = a->port.doc_store(a->port.ctx, OTA_TOPIC_GRANT, envelope, err);
-	return rc == OTA_OK ? judge(a, err) : ota_wrap(err, rc, "keep grant");
+	if (!a->papers.has[kind])
+		rc = a->port.doc_store(a->port.ctx, kind, envelope, err);
+	return rc == OTA_OK ? judge(a, err) : ota_wrap(err, rc, "keep document");
+}
+
+static OTA_CHECKED enum ota_code take_expired(struct agent *a, enum ota_topic_kind kind,
+	struct ota_bytes envelope, struct ota_error *err)
+{
+	enum ota_code rc = keep_for_later(a, kind, envelope, err);
+
+	if (rc != OTA_OK || kind != OTA_TOPIC_FRESH || !proves_contact(a, envelope))
+		return rc;
+	a->fresh_here = true;
+	return work_confirm_if_proved(a, err);
+}
+
+/* A clock that was ahead and is right again: what it made us refuse is looked at anew. */
+static OTA_CHECKED enum ota_code look_again(struct agent *a, struct ota_error *err)
+{
+	a->doc_fault = (struct ota_error){ 0 };
+	load_documents(a);
+	tell_wants(a);
+	return judge(a, err);
 }
 
 static OTA_CHECKED enum ota_code take_document(
@@ -305,11 +417,12 @@ static OTA_CHECKED enum ota_code take_document(
 	if (rc == OTA_E_STATE)
 		return OTA_OK; /* nobody needs it */
 	if (rc == OTA_E_NOGRANT)
-		return keep_early_grant(a, m->payload, err);
+		return keep_for_later(a, kind, m->payload, err);
 	if (rc != OTA_OK) {
 		a->doc_fault = why;
 		a->doc_kind = kind;
-		return OTA_OK;
+		return rc == OTA_E_EXPIRED ? take_expired(a, kind, m->payload, err)
+					   : OTA_OK;
 	}
 	if (a->doc_kind == kind)
 		a->doc_fault = (struct ota_error){ 0 };
@@ -403,9 +516,14 @@ enum ota_code agent_step(struct agent *a, const struct agent_now *now,
 	const struct agent_event *event, struct ota_error *err)
 {
 	enum ota_update_state before = a->journal.state;
+	uint64_t before_utc_s = a->papers.trust.trusted_utc_s;
 	enum ota_code rc = OTA_OK;
 
 	set_now(a, now);
+	if (a->papers.trust.trusted_utc_s + CLOCK_FELL_S < before_utc_s)
+		rc = look_again(a, err);
+	if (rc != OTA_OK)
+		return rc;
 	switch (event->kind) {
 	case AGENT_ON_IPC:
 		rc = take_ipc(a, &event->ipc, err);

@@ -34,6 +34,12 @@ void agent_record_error(struct agent *agent, enum ota_code code, const char *tex
 /** Decide what the documents held mean now, and act on it. */
 OTA_CHECKED enum ota_code judge(struct agent *agent, struct ota_error *err);
 
+/** Hold the release of the newest order back until there is another order. */
+void judge_block(struct agent *agent);
+
+/** True if nothing is under way and the running image never proved itself. */
+bool judge_is_in_rescue(const struct agent *agent);
+
 /** True if no update is under way. */
 bool judge_is_at_rest(const struct agent *agent);
 

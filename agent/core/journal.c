@@ -1,5 +1,6 @@
 #include "agent/core/journal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -8,6 +9,10 @@ enum {
 	NAME_FIELD_LEN = 72, /* bytes */
 	DIGESTS = 6,
 	NUMBERS = 16,
+	LATE_DIGESTS = 2,
+	LATE_NUMBERS = 4,
+	STATE_OFFSET = 4,
+	ERROR_MAX = 999, /* more than the list will ever hold */
 };
 
 static const char MAGIC[4] = { 'O', 'T', 'J', '1' };
@@ -40,6 +45,18 @@ static void list_seen(struct journal *j, struct ota_seen *out[static JOURNAL_SEE
 	memcpy(out, seen, sizeof seen);
 }
 
+/* ... and those that came to the layout later. */
+static void list_late(struct journal *j, struct ota_digest *digests[static LATE_DIGESTS],
+	uint64_t *numbers[static LATE_NUMBERS])
+{
+	struct ota_digest *const d[LATE_DIGESTS] = { &j->confirmed, &j->counted_patch };
+	uint64_t *const n[LATE_NUMBERS] = { &j->counted, &j->spent, &j->rescue_boot,
+		&j->vain_boots };
+
+	memcpy(digests, d, sizeof d);
+	memcpy(numbers, n, sizeof n);
+}
+
 /* A cursor over an output that is known to be long enough. */
 static void put(uint8_t **at, const void *data, size_t len)
 {
@@ -59,34 +76,52 @@ static void put_text(uint8_t **at, const char *text, size_t field_len, size_t ca
 	*at += field_len;
 }
 
+static void put_head(uint8_t **at, const struct journal *j)
+{
+	put(at, MAGIC, sizeof MAGIC);
+	put_le(at, (uint64_t)j->state, 1);
+	put_le(at, (j->reverting ? FLAG_REVERTING : 0u) | (j->lost ? FLAG_LOST : 0u), 3);
+	put_le(at, (uint64_t)j->error, 8);
+	put_text(at, j->rollout, NAME_FIELD_LEN, sizeof j->rollout);
+	put_text(at, j->target.version, NAME_FIELD_LEN, sizeof j->target.version);
+	put_text(at, j->error_text, OTA_ERROR_TEXT_CAP, sizeof j->error_text);
+}
+
+static void put_rest(uint8_t **at, struct journal *j)
+{
+	struct ota_digest *digests[DIGESTS];
+	uint64_t *numbers[NUMBERS];
+	struct ota_seen *seen[JOURNAL_SEEN];
+
+	list_digests(j, digests);
+	list_numbers(j, numbers);
+	list_seen(j, seen);
+	for (size_t i = 0; i < DIGESTS; i++)
+		put(at, digests[i]->at, OTA_DIGEST_LEN);
+	for (size_t i = 0; i < NUMBERS; i++)
+		put_le(at, *numbers[i], 8);
+	for (size_t i = 0; i < JOURNAL_SEEN; i++) {
+		put_le(at, seen[i]->epoch, 8);
+		put_le(at, seen[i]->seq, 8);
+		put(at, seen[i]->digest.at, OTA_DIGEST_LEN);
+	}
+}
+
 enum ota_code journal_encode(const struct journal *journal, struct ota_buf *out)
 {
 	struct journal j = *journal;
 	uint8_t bytes[JOURNAL_LEN] = { 0 };
 	uint8_t *at = bytes;
-	struct ota_digest *digests[DIGESTS];
-	uint64_t *numbers[NUMBERS];
-	struct ota_seen *seen[JOURNAL_SEEN];
+	struct ota_digest *digests[LATE_DIGESTS];
+	uint64_t *numbers[LATE_NUMBERS];
 
-	list_digests(&j, digests);
-	list_numbers(&j, numbers);
-	list_seen(&j, seen);
-	put(&at, MAGIC, sizeof MAGIC);
-	put_le(&at, (uint64_t)j.state, 1);
-	put_le(&at, (j.reverting ? FLAG_REVERTING : 0u) | (j.lost ? FLAG_LOST : 0u), 3);
-	put_le(&at, (uint64_t)j.error, 8);
-	put_text(&at, j.rollout, NAME_FIELD_LEN, sizeof j.rollout);
-	put_text(&at, j.target.version, NAME_FIELD_LEN, sizeof j.target.version);
-	put_text(&at, j.error_text, OTA_ERROR_TEXT_CAP, sizeof j.error_text);
-	for (size_t i = 0; i < DIGESTS; i++)
+	put_head(&at, &j);
+	put_rest(&at, &j);
+	list_late(&j, digests, numbers);
+	for (size_t i = 0; i < LATE_DIGESTS; i++)
 		put(&at, digests[i]->at, OTA_DIGEST_LEN);
-	for (size_t i = 0; i < NUMBERS; i++)
+	for (size_t i = 0; i < LATE_NUMBERS; i++)
 		put_le(&at, *numbers[i], 8);
-	for (size_t i = 0; i < JOURNAL_SEEN; i++) {
-		put_le(&at, seen[i]->epoch, 8);
-		put_le(&at, seen[i]->seq, 8);
-		put(&at, seen[i]->digest.at, OTA_DIGEST_LEN);
-	}
 	return ota_buf_add(out, (struct ota_bytes){ bytes, sizeof bytes });
 }
 
@@ -125,25 +160,23 @@ static OTA_CHECKED enum ota_code read_name(
 	return ota_name_copy(text, "journal", out, err);
 }
 
+/* What only a later version knows does not cost this one its memory: the device may have
+ * fallen back from an image with a newer agent. */
 static OTA_CHECKED enum ota_code read_head(
 	struct ota_reader *r, struct journal *j, struct ota_error *err)
 {
 	const uint8_t *magic = ota_read(r, sizeof MAGIC);
 	uint8_t state = ota_read_u8(r), flags = ota_read_u8(r);
-	uint32_t zero = ota_read_u8(r);
 	uint64_t error;
 
-	zero |= ota_read_u8(r);
+	(void)ota_read(r, 2);
 	error = ota_read_le64(r);
-	if (magic == NULL || memcmp(magic, MAGIC, sizeof MAGIC) != 0)
+	if (memcmp(magic, MAGIC, sizeof MAGIC) != 0)
 		return ota_fail(err, OTA_E_FORMAT, "not a journal");
-	if (state >= OTA_N_UPDATE_STATES)
-		return ota_fail(err, OTA_E_FORMAT, "state %u", state);
-	if (flags > (FLAG_REVERTING | FLAG_LOST) || zero != 0)
-		return ota_fail(err, OTA_E_FORMAT, "flags %u", flags);
-	if (error != 0 && error != (uint64_t)ota_code_of_number(error))
+	if (error > ERROR_MAX)
 		return ota_fail(err, OTA_E_FORMAT, "error number");
-	j->state = (enum ota_update_state)state;
+	j->state = state < OTA_N_UPDATE_STATES ? (enum ota_update_state)state
+					       : OTA_UPDATE_FAILED;
 	j->reverting = (flags & FLAG_REVERTING) != 0;
 	j->lost = (flags & FLAG_LOST) != 0;
 	j->error = (enum ota_code)error;
@@ -179,6 +212,28 @@ static void read_rest(struct ota_reader *r, struct journal *j)
 	}
 }
 
+/* Nothing is left to read of a journal that the version before wrote. */
+static void read_late(struct ota_reader *r, struct journal *j)
+{
+	struct ota_digest *digests[LATE_DIGESTS];
+	uint64_t *numbers[LATE_NUMBERS];
+
+	list_late(j, digests, numbers);
+	for (size_t i = 0; i < LATE_DIGESTS; i++)
+		read_digest(r, digests[i]);
+	for (size_t i = 0; i < LATE_NUMBERS; i++)
+		*numbers[i] = ota_read_le64(r);
+}
+
+static void note_unknown_state(struct journal *j, uint8_t state)
+{
+	if (state < OTA_N_UPDATE_STATES)
+		return;
+	j->error = OTA_E_STATELOST;
+	(void)snprintf(j->error_text, sizeof j->error_text,
+		"state %u, which only a later version knows", state);
+}
+
 enum ota_code journal_parse(
 	struct ota_bytes in, struct journal *out, struct ota_error *err)
 {
@@ -188,7 +243,7 @@ enum ota_code journal_parse(
 
 	if (in.len > JOURNAL_LEN_MAX)
 		return ota_fail(err, OTA_E_LIMIT, "journal of %zu bytes", in.len);
-	if (in.len < JOURNAL_LEN)
+	if (in.len < JOURNAL_LEN && in.len != JOURNAL_LEN_BEFORE)
 		return ota_fail(err, OTA_E_FORMAT, "journal of %zu bytes", in.len);
 	rc = read_head(&r, &j, err);
 	if (rc == OTA_OK)
@@ -201,6 +256,8 @@ enum ota_code journal_parse(
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "error text");
 	read_rest(&r, &j);
+	read_late(&r, &j);
+	note_unknown_state(&j, in.at[STATE_OFFSET]);
 	*out = j;
 	return OTA_OK;
 }

@@ -6,10 +6,12 @@
  *
  *   offset  size  field
  *        0     4  magic            "OTJ1"
- *        4     1  state            enum ota_update_state
- *        5     1  flags            bit 0: reverting - bit 1: lost
- *        6     2  zero
- *        8     8  error            u64le, enum ota_code number, 0: none
+ *        4     1  state            enum ota_update_state; one of a later version is
+ *                                  read as FAILED by STATELOST, the rest counts
+ *        5     1  flags            bit 0: reverting - bit 1: lost; others: passed over
+ *        6     2  zero             passed over
+ *        8     8  error            u64le, enum ota_code number, 0: none; one of a later
+ *                                  version is kept as it is
  *       16    72  rollout          name, NUL-padded, may be empty
  *       88    72  version          name, NUL-padded, may be empty; of the target
  *      160   200  error_text       printable ASCII, NUL-padded
@@ -38,14 +40,23 @@
  *      680   192  seen[4]          fresh, catalog, assign, order; each
  *                                  epoch u64le, seq u64le, digest[32]
  *
- * What a later version appends is passed over. */
+ *      872    32  confirmed        image that last proved itself; zero: not known
+ *      904    32  counted_patch    digest of the manifest that `counted` is about
+ *      936     8  counted          bytes of that patch that `spent` holds already
+ *      944     8  spent            bytes received for the rollout, by all its patches
+ *      952     8  rescue_boot      the boot whose rescue hook was begun
+ *      960     8  vain_boots       into a slot that was given up, while going back
+ *
+ * A version reads what the one before it wrote, which ended at JOURNAL_LEN_BEFORE; what a
+ * later version appends is passed over. */
 
 #include "proto/wire/documents.h"
 #include "proto/wire/trust.h"
 
 enum {
-	JOURNAL_LEN = 872,      /* bytes */
-	JOURNAL_LEN_MAX = 4000, /* bytes, of this or a later version */
+	JOURNAL_LEN = 968,        /* bytes */
+	JOURNAL_LEN_BEFORE = 872, /* bytes, of the version before */
+	JOURNAL_LEN_MAX = 4000,   /* bytes, of this or a later version */
 	JOURNAL_SEEN = 4,
 };
 
@@ -77,6 +88,12 @@ struct journal {
 	uint64_t chunks, chunks_total, bytes, refetched;
 	uint64_t trusted_utc_s;
 	struct ota_seen fresh, catalog, assign, order_seen;
+	struct ota_digest confirmed;     /* image that last proved itself; zero: none */
+	struct ota_digest counted_patch; /* that `counted` is about */
+	uint64_t counted;                /* bytes of it that `spent` holds */
+	uint64_t spent;                  /* bytes received for the rollout */
+	uint64_t rescue_boot;            /* whose rescue hook was begun */
+	uint64_t vain_boots; /* into a slot that was given up, while going back */
 };
 
 /** Append JOURNAL_LEN bytes to out. OTA_OK or OTA_E_NOMEM. */

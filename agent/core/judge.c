@@ -74,6 +74,19 @@ bool judge_is_at_rest(const struct agent *a)
 	       a->journal.state == OTA_UPDATE_FAILED;
 }
 
+bool judge_is_in_rescue(const struct agent *a)
+{
+	return judge_is_at_rest(a) && running_slot(a)->state != SLOT_GOOD;
+}
+
+void judge_block(struct agent *a)
+{
+	const struct ota_order *order = papers_order(&a->papers);
+
+	a->journal.blocked_release = order != NULL ? order->release : a->journal.release;
+	a->journal.blocked_seq = order != NULL ? order->seq : a->journal.order_seq;
+}
+
 bool judge_is_paused(const struct agent *a)
 {
 	const struct ota_order *order = papers_order(&a->papers);
@@ -95,7 +108,8 @@ static OTA_CHECKED enum ota_code adopt(
 	j->reverting = false;
 	j->target = (struct journal_target){ 0 };
 	j->chunks = j->chunks_total = j->bytes = j->refetched = 0;
-	if (j->error != OTA_E_STATELOST) /* an alarm, until the next update is begun */
+	/* Alarms stay until the next update is begun. */
+	if (j->error != OTA_E_STATELOST && j->error != OTA_E_RESCUE)
 		agent_record_error(a, OTA_OK, "");
 	if (j->state == OTA_UPDATE_IDLE)
 		return agent_store(a, err);
@@ -168,14 +182,17 @@ static bool is_to_revert(const struct agent *a, const struct ota_order *order)
 
 static bool waits_for_the_clock(enum ota_code code)
 {
-	return code == OTA_E_WINDOW || code == OTA_E_NOGRANT;
+	return code == OTA_E_WINDOW || code == OTA_E_NOGRANT || code == OTA_E_EXPIRED;
 }
 
 static OTA_CHECKED enum ota_code judge_at_rest(
 	struct agent *a, const struct ota_order *order, struct ota_error *err)
 {
-	enum ota_code rc = adopt(a, order, err);
+	enum ota_code rc;
 
+	if (a->working)
+		return OTA_OK; /* the rescue hook runs: decided when it has ended */
+	rc = adopt(a, order, err);
 	if (rc != OTA_OK)
 		return rc;
 	a->verdict = (struct ota_error){ 0 };

@@ -20,6 +20,9 @@ void offer_ask_manifest(struct agent *a, const struct ota_digest *patch)
 static OTA_CHECKED enum ota_code refuse(
 	struct agent *a, const struct ota_error *why, struct ota_error *err)
 {
+	if (why->code ==
+		OTA_E_EXPIRED) /* until a newer one comes, or the clock is right */
+		return agent_move(a, UPDATE_ON_CANCEL, err);
 	if (judge_is_error(a, why->code))
 		return work_fail(a, why->code, why->text, err);
 	work_park(a, why->code, why->text, WORK_RETRY_MS);

@@ -15,6 +15,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(IDLE,          OFFER,   OFFERED),
 	ROW(IDLE,          RESTART, IDLE),
 	ROW(IDLE,          BOOT,    IDLE),
+	ROW(IDLE,          LEFT,    FAILED),       /* and so it is said                     */
 	ROW(IDLE,          TRIAL,   ROLLING_BACK), /* nobody remembers why: not to be trusted */
 
 	ROW(OFFERED,       DONE,    FETCHING),
@@ -23,6 +24,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(OFFERED,       RESTART, OFFERED),
 	ROW(OFFERED,       BOOT,    OFFERED),
 	ROW(OFFERED,       TRIAL,   ROLLING_BACK),
+	ROW(OFFERED,       LEFT,    FAILED),
 
 	ROW(FETCHING,      DONE,    VERIFYING),
 	ROW(FETCHING,      FAIL,    FAILED),
@@ -30,6 +32,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(FETCHING,      RESTART, FETCHING),     /* resume from the spool's bitmap        */
 	ROW(FETCHING,      BOOT,    FETCHING),
 	ROW(FETCHING,      TRIAL,   ROLLING_BACK),
+	ROW(FETCHING,      LEFT,    FAILED),
 
 	ROW(VERIFYING,     DONE,    INSTALLING),
 	ROW(VERIFYING,     REFETCH, FETCHING),
@@ -38,6 +41,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(VERIFYING,     RESTART, VERIFYING),
 	ROW(VERIFYING,     BOOT,    VERIFYING),
 	ROW(VERIFYING,     TRIAL,   ROLLING_BACK),
+	ROW(VERIFYING,     LEFT,    FAILED),
 
 	ROW(INSTALLING,    DONE,    ARMED),
 	ROW(INSTALLING,    FAIL,    FAILED),       /* only the inactive slot was touched    */
@@ -45,6 +49,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(INSTALLING,    RESTART, INSTALLING),   /* written again from its first byte     */
 	ROW(INSTALLING,    BOOT,    INSTALLING),
 	ROW(INSTALLING,    TRIAL,   ROLLING_BACK),
+	ROW(INSTALLING,    LEFT,    FAILED),
 
 	ROW(ARMED,         DONE,    REBOOTING),
 	ROW(ARMED,         FAIL,    FAILED),
@@ -69,10 +74,10 @@ static const struct ota_fsm_row rows[] = {
 	ROW(CONFIRMED,     OFFER,   OFFERED),
 	ROW(CONFIRMED,     CANCEL,  IDLE),         /* another rollout concerns the device   */
 	ROW(CONFIRMED,     REVERT,  ARMED),        /* the other slot still holds the old    */
-	ROW(CONFIRMED,     FAIL,    FAILED),       /* booted something else later           */
 	ROW(CONFIRMED,     RESTART, CONFIRMED),
 	ROW(CONFIRMED,     BOOT,    CONFIRMED),
 	ROW(CONFIRMED,     TRIAL,   ROLLING_BACK),
+	ROW(CONFIRMED,     LEFT,    FAILED),
 
 	ROW(ROLLING_BACK,  DONE,    FAILED),       /* switched back without a boot          */
 	ROW(ROLLING_BACK,  RESTART, ROLLING_BACK),
@@ -84,6 +89,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(FAILED,        RESTART, FAILED),
 	ROW(FAILED,        BOOT,    FAILED),
 	ROW(FAILED,        TRIAL,   ROLLING_BACK),
+	ROW(FAILED,        LEFT,    FAILED),
 };
 /* clang-format on */
 #undef ROW

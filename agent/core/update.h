@@ -12,7 +12,10 @@
  *       |              fail -> ROLLING_BACK -boot-> FAILED              |
  *       +-------------------------- revert -----------------------------+
  *
- * Until ARMED nothing is switched, and cancel leads back to IDLE. */
+ * Until ARMED nothing is switched, and cancel leads back to IDLE.
+ *
+ * Who cannot go back (the other slot holds nothing, or does not boot) ends in FAILED by
+ * RESCUE and stays up where it is: nothing but an image that an order brings boots it. */
 
 #include "proto/base/fsm.h"
 #include "proto/wire/documents.h"
@@ -27,7 +30,8 @@
  * REVERT   the order says to go back to the other slot
  * RESTART  the process started again within a boot
  * BOOT     the device booted, and not into the slot that is on trial
- * TRIAL    the device booted into the slot that is on trial */
+ * TRIAL    the device booted into the slot that is on trial
+ * LEFT     ... into another image than the confirmed one, and nobody here asked for it */
 #define UPDATE_EVENTS(X)      \
 	X(OFFER, "offer")     \
 	X(DONE, "done")       \
@@ -37,7 +41,8 @@
 	X(REVERT, "revert")   \
 	X(RESTART, "restart") \
 	X(BOOT, "boot")       \
-	X(TRIAL, "trial")
+	X(TRIAL, "trial")     \
+	X(LEFT, "left")
 
 #define UPDATE_EVENT_ENUM(name, text) UPDATE_ON_##name,
 enum update_event { UPDATE_EVENTS(UPDATE_EVENT_ENUM) N_UPDATE_EVENTS };

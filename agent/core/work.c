@@ -5,6 +5,7 @@
 enum {
 	RETRY_HEALTH_MS = 5000, /* a health hook that said "later" is run again */
 	REFETCHES_MAX = 3,
+	VAIN_BOOTS_MAX = 3, /* of a boot loader that does not go back */
 };
 
 static unsigned other_slot(const struct agent *a)
@@ -181,6 +182,36 @@ static unsigned slot_to_leave(const struct agent *a)
 		       : other_slot(a);
 }
 
+/* Nothing to go back to: nothing is booted any more by us. What runs is all there is, so
+ * the boot loader is asked to go on booting it, however often. */
+static OTA_CHECKED enum ota_code stay(struct agent *a, struct ota_error *err)
+{
+	struct slot_info info = a->slots[a->current];
+	enum ota_code rc = OTA_OK;
+
+	if (info.state == SLOT_BAD) {
+		info.state = SLOT_TRIAL;
+		rc = set_slot(a, a->current, &info, err);
+	}
+	if (rc == OTA_OK)
+		rc = set_primary(a, a->current, err);
+	return rc == OTA_OK ? agent_move(a, UPDATE_ON_DONE, err) : rc;
+}
+
+/* Once per boot, also if it brings this process down. */
+static OTA_CHECKED enum ota_code enter_rest(struct agent *a, struct ota_error *err)
+{
+	enum ota_code rc;
+
+	if (a->journal.state != OTA_UPDATE_FAILED)
+		work_purge(a);
+	if (!judge_is_in_rescue(a) || a->journal.rescue_boot == a->journal.boot)
+		return OTA_OK;
+	a->journal.rescue_boot = a->journal.boot;
+	rc = agent_store(a, err);
+	return rc == OTA_OK ? work_start_hook(a, "rescue", err) : rc;
+}
+
 static OTA_CHECKED enum ota_code enter_rolling_back(
 	struct agent *a, struct ota_error *err)
 {
@@ -188,8 +219,11 @@ static OTA_CHECKED enum ota_code enter_rolling_back(
 	struct slot_info info = a->slots[leave];
 	enum ota_code rc;
 
-	if (a->slots[1 - leave].state != SLOT_GOOD) {
-		agent_record_error(a, OTA_E_ROLLBACK, "the other slot holds no image");
+	if (leave == a->current && a->slots[1 - leave].state != SLOT_GOOD)
+		return stay(a, err);
+	if (a->journal.vain_boots >= VAIN_BOOTS_MAX) {
+		agent_record_error(a, a->journal.error,
+			"the boot loader does not boot the other slot");
 		return agent_move(a, UPDATE_ON_DONE, err);
 	}
 	/* What we did not boot on the way back is as whole as before. */
@@ -250,9 +284,8 @@ enum ota_code work_enter(struct agent *a, struct ota_error *err)
 		return enter_rolling_back(a, err);
 	case OTA_UPDATE_IDLE:
 	case OTA_UPDATE_CONFIRMED:
-		work_purge(a);
-		return OTA_OK;
 	case OTA_UPDATE_FAILED:
+		return enter_rest(a, err);
 	case OTA_N_UPDATE_STATES:
 		break;
 	}
@@ -286,6 +319,7 @@ enum ota_code work_confirm_if_proved(struct agent *a, struct ota_error *err)
 		return rc;
 	if (!a->journal.reverting)
 		raise_floor(a);
+	a->journal.confirmed = info.image;
 	agent_record_error(a, OTA_OK, "");
 	return agent_move(a, UPDATE_ON_DONE, err);
 }
@@ -372,11 +406,12 @@ enum ota_code work_result(
 	case OTA_UPDATE_PROVING:
 		return proving_result(a, result, err);
 	case OTA_UPDATE_IDLE:
+	case OTA_UPDATE_CONFIRMED:
+	case OTA_UPDATE_FAILED:
+		return judge(a, err); /* the rescue hook; what it says changes nothing */
 	case OTA_UPDATE_FETCHING:
 	case OTA_UPDATE_ARMED:
-	case OTA_UPDATE_CONFIRMED:
 	case OTA_UPDATE_ROLLING_BACK:
-	case OTA_UPDATE_FAILED:
 	case OTA_N_UPDATE_STATES:
 		break;
 	}

@@ -59,7 +59,7 @@
 	X(REVERTED,  56, OTA_REJECT,  "device left the confirmed image later")            \
 	X(SILENT,    57, OTA_REJECT,  "silent past its deadline")                         \
 	X(POWER,     58, OTA_RETRY,   "not enough power for the update")                  \
-	X(RESCUE,    59, OTA_REJECT,  "no slot holds a proved image")                     \
+	X(RESCUE,    59, OTA_REJECT,  "runs an unproved image for good")                     \
 	X(BUCKET,    64, OTA_NOTHING, "not in the released share yet")                    \
 	X(WINDOW,    65, OTA_RETRY,   "update window is closed")                          \
 	X(OFFLINE,   66, OTA_RETRY,   "device is offline")                                \

@@ -186,7 +186,7 @@ Test(agent_cuts, with_nothing_to_go_back_to_the_device_stays_and_says_so)
 	w.hooks[2].answer = OTA_E_HOOK;
 	world_pass(&w, 10 * 1000);
 	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED);
-	cr_expect_eq(w.report.error, OTA_E_ROLLBACK);
+	cr_expect_eq(w.report.error, OTA_E_RESCUE);
 	cr_expect(world_runs(&w, 2));
 	world_fini(&w);
 }

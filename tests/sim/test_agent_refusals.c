@@ -524,7 +524,7 @@ Test(agent_refusals, expired_documents_do_not_stop_what_has_begun)
 		cr_assert(world_step(&w) && ++steps < 1000);
 	w.now.utc_s += 100 * WORLD_DAY_S;
 	world_run(&w);
-	cr_expect_eq(w.agent.journal.state, OTA_UPDATE_PROVING);
+	cr_expect_eq(w.agent.journal.state, OTA_UPDATE_CONFIRMED);
 	cr_expect_eq(w.current, 1);
 }
 

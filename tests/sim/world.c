@@ -388,11 +388,13 @@ static void load_boot(struct world *w)
 {
 	struct slot_info *info = &w->slots[w->primary].info;
 
+	if (w->loader_is_stuck)
+		return;
 	if (info->state == SLOT_TRIAL && w->tries == 0)
 		info->state = SLOT_BAD;
 	else if (info->state == SLOT_TRIAL)
 		w->tries--;
-	if (info->state == SLOT_BAD)
+	if (info->state == SLOT_BAD && w->slots[1 - w->primary].info.state == SLOT_GOOD)
 		w->primary = 1 - w->primary;
 	w->current = w->primary;
 	w->wrong_boots += !w->slots[w->current].whole;
@@ -512,7 +514,7 @@ void world_init(struct world *w)
 		.now = { .mono_ms = 1000, .utc_s = WORLD_UTC_S, .local_min = 600 },
 		.room = { 1 << 30, 1 << 30 },
 		.hooks = { { .name = "before-install" }, { .name = "before-reboot" },
-			{ .name = "health" } } };
+			{ .name = "health" }, { .name = "rescue" } } };
 	people_init(w);
 	w->slots[0] = (struct world_slot){ .info = { .state = SLOT_GOOD,
 						   .image = world_image(1),

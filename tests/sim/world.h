@@ -8,7 +8,7 @@
 #include "agent/core/core.h"
 #include "proto/wire/manifest.h"
 
-enum { WORLD_QUEUE = 64, WORLD_HOOKS = 3 };
+enum { WORLD_QUEUE = 64, WORLD_HOOKS = 4 };
 
 /** A hook and its scripted answer. */
 struct world_hook {
@@ -62,10 +62,12 @@ struct world {
 	int ops_left; /* port calls until the power goes; -1: never */
 	bool cut;     /* the power is gone */
 	unsigned cuts;
+	bool loader_is_stuck; /* the boot loader boots what runs, whatever it is told */
 	bool net_is_down;
 	bool net_is_mute; /* answers nothing about patches */
 	enum ota_code verify_answer, install_answer;
-	struct world_hook hooks[WORLD_HOOKS]; /* before-install, before-reboot, health */
+	struct world_hook hooks[WORLD_HOOKS]; /* before-install, before-reboot, health,
+					 rescue */
 	struct agent_room room;
 
 	/* what was seen */
