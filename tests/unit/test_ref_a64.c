@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <string.h>
 
 #include "tests/unit/ref_kit.h"
 
@@ -141,4 +142,94 @@ Test(ref_a64, a_page_is_known_for_256_instructions)
 	cr_expect(is_known_after(255));
 	cr_expect_not(is_known_after(256));
 	cr_expect_eq(ota_ref_kind(OTA_REGION_A64)->before, 256 * 4);
+}
+
+/* Instructions that are a reference wherever they stand alone: the first row that fits
+ * tells (Arm ARM, C4.1). */
+/* clang-format off */
+static const struct {
+	uint32_t mask, value;
+	const char *form;
+} insns[] = {
+	{ 0x7c000000, 0x14000000, "a64 b" },
+	{ 0xff000010, 0x54000000, "a64 b.cond" },
+	{ 0x7e000000, 0x34000000, "a64 b.cond" },
+	{ 0x7e000000, 0x36000000, "a64 tbz" },
+	{ 0x3b000000, 0x18000000, "a64 b.cond" },
+	{ 0x9f000000, 0x10000000, "a64 adr" },
+	{ 0x9f000000, 0x90000000, "a64 adrp" },
+	{ 0xffc003ff, 0xd10003ff, "a64 sp -" },
+	{ 0xffc003ff, 0x910003ff, "a64 sp +" },
+	{ 0xffc003e0, 0x910003e0, "a64 [sp]" },
+	{ 0xffe003e0, 0xa9a003e0, "a64 pair [sp] -" },
+	{ 0xffc003e0, 0xa8c003e0, "a64 pair [sp] +" },
+	{ 0xbf8003e0, 0x290003e0, "a64 pair [sp] / 4" },
+	{ 0xff8003e0, 0x2d0003e0, "a64 pair [sp] / 4" },
+	{ 0xff8003e0, 0xa90003e0, "a64 pair [sp] / 8" },
+	{ 0xff8003e0, 0x6d0003e0, "a64 pair [sp] / 8" },
+	{ 0xff8003e0, 0xad0003e0, "a64 pair [sp] / 16" },
+	{ 0xff8003e0, 0x3d8003e0, "a64 [sp] / 16" },
+	{ 0xfb0003e0, 0x390003e0, "a64 [sp]" },
+	{ 0xfb0003e0, 0x790003e0, "a64 [sp] / 2" },
+	{ 0xfb0003e0, 0xb90003e0, "a64 [sp] / 4" },
+	{ 0xfb0003e0, 0xf90003e0, "a64 [sp] / 8" },
+	{ 0x3b200fe0, 0x380003e0, "a64 unscaled [sp]" },
+	{ 0xffc00000, 0x91000000, "a64 field / 1" },
+	{ 0xffbc0000, 0x3d800000, "a64 field / 16" },
+	{ 0xff800000, 0x3d800000, NULL }, /* beyond a page, and so on */
+	{ 0xfb000000, 0x39000000, "a64 field / 1" },
+	{ 0xfb200000, 0x79000000, "a64 field / 2" },
+	{ 0xfb300000, 0xb9000000, "a64 field / 4" },
+	{ 0xfb380000, 0xf9000000, "a64 field / 8" },
+	{ 0x00000000, 0x00000000, NULL },
+};
+/* clang-format on */
+
+/* The name of the form that the scan of one instruction finds, or NULL. */
+static const char *form_found(uint32_t insn)
+{
+	static struct ota_refs refs;
+	uint8_t bytes[] = { (uint8_t)insn, (uint8_t)(insn >> 8), (uint8_t)(insn >> 16),
+		(uint8_t)(insn >> 24) };
+	int64_t far = INT64_C(1) << 40;
+	struct ota_scan scan = {
+		.at = bytes, .len = sizeof bytes, .bounds = { -far, far, -far, far }
+	};
+
+	refs.count = 0;
+	ota_ref_kind(OTA_REGION_A64)->scan(&scan, &refs);
+	cr_assert_leq(refs.count, 1);
+	return refs.count == 1 ? ota_ref_form(refs.at[0].form)->name : NULL;
+}
+
+static const char *form_of(uint32_t insn)
+{
+	size_t i = 0;
+
+	while ((insn & insns[i].mask) != insns[i].value)
+		i++;
+	return insns[i].form;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+Test(ref_a64, knows_an_instruction_by_its_upper_half_and_registers)
+{
+	/* a number that is not 0, and registers: any, SP as source, as both, and neither
+	 */
+	static const uint32_t low[] = { 0x0401, 0x0411, 0x1021, 0x07e1, 0x13e1, 0x13ff,
+		0x0400 | 31 };
+
+	for (uint32_t high = 0; high <= UINT16_MAX; high++)
+		for (size_t i = 0; i < COUNT(low); i++) {
+			uint32_t insn = high << 16 | low[i];
+			const char *found = form_found(insn), *want = form_of(insn);
+
+			cr_assert(is_same(found, want), "%08x: %s, not %s", insn,
+				found != NULL ? found : "nothing",
+				want != NULL ? want : "nothing");
+		}
 }

@@ -9,6 +9,7 @@ enum {
 	LIFE = 256,      /* instructions after which an ADRP is forgotten */
 	LOOK_AHEAD = 24, /* instructions after an ADRP in which its user is sought */
 	REGISTERS = 32,
+	SP = 31,
 	PAGE_LEN = 4096, /* what ADRP counts in */
 };
 
@@ -241,33 +242,49 @@ const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS] = {
 	A64(FORM_FIELD + 4) = { "a64 field / 16", 4, false, { 0x00, 0xfc, 0x3f },
 		read_field_4, write_field_4, OTA_SCOPE_FIELD },
 };
-
-/* Instructions that hold an address alone. */
-static const struct row {
-	uint32_t mask, value;
-	uint8_t form;
-	bool is_branch; /* into the code, or else to anything in the object */
-} rows[] = {
-	{ 0x7c000000, 0x14000000, FORM_B,     true },   /* B, BL */
-	{ 0xff000010, 0x54000000, FORM_IMM19, true },   /* B.cond */
-	{ 0x7e000000, 0x34000000, FORM_IMM19, true },   /* CBZ, CBNZ */
-	{ 0x7e000000, 0x36000000, FORM_TBZ,   true },   /* TBZ, TBNZ */
-	{ 0x3b000000, 0x18000000, FORM_IMM19, false },  /* LDR (literal) */
-	{ 0x9f000000, 0x10000000, FORM_ADR,   false },
-};
 /* clang-format on */
+
+/* Bits 28 to 25 of an instruction say of which group it is. */
+static unsigned group_of(uint32_t insn)
+{
+	return insn >> 25 & 15;
+}
+
+static bool is_access(unsigned group) /* loads and stores */
+{
+	return (group & 5) == 4;
+}
+
+static bool is_branch(unsigned group) /* and system instructions */
+{
+	return (group & 14) == 10;
+}
+
+static bool has_number(unsigned group) /* arithmetic with one */
+{
+	return (group & 14) == 8;
+}
+
+static bool is_vector(unsigned group)
+{
+	return (group & 7) == 7;
+}
 
 static bool is_adrp(uint32_t insn)
 {
 	return (insn & 0x9f000000) == 0x90000000;
 }
 
-static const struct row *row_of(uint32_t insn)
+/* The 12 bits of an unsigned offset, in units of its scale. */
+static uint32_t imm12(uint32_t insn)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows)[0]; i++)
-		if ((insn & rows[i].mask) == rows[i].value)
-			return &rows[i];
-	return NULL;
+	return insn >> 10 & 0xfff;
+}
+
+/* The register that an instruction reads an address from. */
+static unsigned base_register(uint32_t insn)
+{
+	return insn >> 5 & 31;
 }
 
 /* The scale of an instruction that adds an offset to a register: ADD (immediate), LDR and
@@ -280,7 +297,7 @@ static int lo12_scale(uint32_t insn)
 		scale = 0;
 	else if ((insn & 0x3b000000) == 0x39000000)
 		scale = (insn & 0xc4800000) == 0x04800000 ? 4 : (int)(insn >> 30);
-	if (scale > 0 && (insn >> 10 & 0xfff) >> (12 - scale) != 0)
+	if (scale > 0 && imm12(insn) >> (12 - scale) != 0)
 		return -1;
 	return scale;
 }
@@ -299,48 +316,66 @@ static uint32_t written_by_access(uint32_t insn)
 	return (insn & 0x00c00000) != 0 ? first : 0;
 }
 
+/* The same for branches: a call, BL or BLR, leaves none of x0 to x18. */
+static uint32_t written_by_branch(uint32_t insn)
+{
+	bool is_call =
+		(insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000;
+
+	return is_call ? 0x4007ffff : 0;
+}
+
 /* The general registers that an instruction writes, as bits: near enough to tell when an
- * ADRP is over. A call leaves none of x0 to x18. */
+ * ADRP is over. */
 static uint32_t written_by(uint32_t insn)
 {
-	if ((insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000)
-		return 0x4007ffff;
-	if ((insn & 0x1c000000) == 0x14000000) /* branches, system */
-		return 0;
-	if ((insn & 0x0a000000) == 0x08000000)
+	unsigned group = group_of(insn);
+
+	if (is_access(group))
 		return written_by_access(insn);
-	if ((insn & 0x0e000000) == 0x0e000000) /* vectors */
-		return 0;
-	return 1u << (insn & 31);
+	if (is_branch(group))
+		return written_by_branch(insn);
+	return is_vector(group) ? 0 : 1u << (insn & 31);
 }
 
 /* The state of a sweep: which page each register holds, and up to where. */
 struct sweep {
 	const struct ota_scan *scan; /* borrowed */
 	struct ota_refs *refs;       /* borrowed */
+	uint32_t holding;            /* registers that hold a page, as bits */
 	int64_t page[REGISTERS];
 	int32_t until[REGISTERS]; /* positions */
 };
 
+/* Instructions do not overlap, and a page has room for as many as it can hold; a sweep
+ * sees only whole ones. */
 static void add(struct sweep *sweep, int32_t at, unsigned form, int64_t target)
 {
-	struct ota_ref ref = { (uint32_t)at, (uint8_t)form, target, 0 };
+	struct ota_refs *refs = sweep->refs;
 
-	(void)ota_refs_add(sweep->refs, sweep->scan, &ref);
+	if (at >= 0)
+		refs->at[refs->count++] =
+			(struct ota_ref){ (uint32_t)at, (uint8_t)form, target, 0 };
 }
 
 /* Relocatable objects leave the distance to the linker, so a distance of 0 says nothing.
  */
-static void step_alone(struct sweep *sweep, int32_t at, const struct row *row)
+static void add_branch(struct sweep *sweep, int32_t at, unsigned form, int64_t distance)
 {
-	const struct ota_scan *scan = sweep->scan;
-	struct ota_spot spot = { ota_plus(scan->address, at), 0 };
-	int64_t target = ota_ref_form(row->form)->read(scan->at + at, &spot, 0);
-	bool inside =
-		row->is_branch ? ota_in_text(scan, target) : ota_in_object(scan, target);
+	int64_t address = ota_plus(sweep->scan->address, at);
+	int64_t target = ota_plus(address, distance);
 
-	if (inside && target != spot.address)
-		add(sweep, at, row->form, target);
+	if (distance != 0 && ota_in_text(sweep->scan, target))
+		add(sweep, at, form, target);
+}
+
+static void add_data(struct sweep *sweep, int32_t at, unsigned form, int64_t distance)
+{
+	int64_t address = ota_plus(sweep->scan->address, at);
+	int64_t target = ota_plus(address, distance);
+
+	if (distance != 0 && ota_in_object(sweep->scan, target))
+		add(sweep, at, form, target);
 }
 
 /* The offset that the first user of a register adds to the page an ADRP put there. */
@@ -355,8 +390,8 @@ static int32_t first_offset(const struct ota_scan *scan, int32_t at, unsigned re
 			break;
 		insn = ota_le32(scan->at + next);
 		scale = lo12_scale(insn);
-		if (scale >= 0 && (insn >> 5 & 31) == reg)
-			return (int32_t)((insn >> 10 & 0xfff) << scale);
+		if (scale >= 0 && base_register(insn) == reg)
+			return (int32_t)(imm12(insn) << scale);
 		if ((written_by(insn) >> reg & 1) != 0)
 			break;
 	}
@@ -367,85 +402,125 @@ static void step_adrp(struct sweep *sweep, int32_t at, uint32_t insn)
 {
 	const struct ota_scan *scan = sweep->scan;
 	unsigned reg = insn & 31;
-	struct ota_spot spot = { ota_plus(scan->address, at), 0 };
 	int32_t offset = first_offset(scan, at, reg);
-	int64_t target =
-		ota_ref_form(FORM_ADRP)->read(scan->at + at, &spot, (int64_t)offset);
-	bool is_empty = adr_get(insn) == 0 && offset == 0;
+	int64_t pages = adr_get(insn);
+	int64_t page = ota_plus(page_of(ota_plus(scan->address, at)), pages * PAGE_LEN);
+	int64_t target = page | offset;
+	bool is_empty = pages == 0 && offset == 0;
 
-	sweep->until[reg] = INT32_MIN;
+	sweep->holding &= ~(1u << reg);
 	if (is_empty || !ota_in_object(scan, target))
 		return;
 	add(sweep, at, FORM_ADRP, target);
-	sweep->page[reg] = page_of(target);
+	sweep->holding |= 1u << reg;
+	sweep->page[reg] = page;
 	sweep->until[reg] = at + LIFE * INSN_LEN;
 }
 
-static void forget(struct sweep *sweep, uint32_t registers)
-{
-	for (; registers != 0; registers &= registers - 1)
-		sweep->until[__builtin_ctz(registers)] = INT32_MIN;
-}
-
-static void step_frame(struct sweep *sweep, int32_t at, const struct ota_ref_form *form)
+/* True if the instruction counts from the stack pointer. */
+static bool step_frame(struct sweep *sweep, int32_t at, uint32_t insn)
 {
 	const struct ota_spot nowhere = { 0 };
+	const struct ota_ref_form *form =
+		base_register(insn) == SP ? ota_a64_frame_form(insn) : NULL;
 
+	if (form == NULL)
+		return false;
 	add(sweep, at, OTA_FORMS_A64_FRAME + (unsigned)(form - ota_forms_a64_frame),
 		form->read(sweep->scan->at + at, &nowhere, 0));
+	return true;
 }
 
-/* Neither alone nor an ADRP: maybe its user, maybe of a structure's member; the first
- * member stays the first. */
-static void step_other(struct sweep *sweep, int32_t at, uint32_t insn)
+/* Maybe the user of an ADRP, maybe of a structure's member; the first member stays the
+ * first. */
+static void step_offset(struct sweep *sweep, int32_t at, uint32_t insn)
 {
-	const struct ota_ref_form *frame = ota_a64_frame_form(insn);
 	int scale = lo12_scale(insn);
-	unsigned reg = insn >> 5 & 31;
+	unsigned reg = base_register(insn);
 
-	if (frame != NULL)
-		step_frame(sweep, at, frame);
-	else if (scale >= 0 && at < sweep->until[reg]) {
-		int64_t offset = (int64_t)(insn >> 10 & 0xfff) << scale;
-		int64_t target = ota_plus(sweep->page[reg], offset);
+	if (scale < 0)
+		return;
+	if ((sweep->holding >> reg & 1) != 0 && at < sweep->until[reg]) {
+		int64_t target = ota_plus(sweep->page[reg], imm12(insn) << scale);
 
 		if (ota_in_object(sweep->scan, target))
 			add(sweep, at, FORM_LO12 + (unsigned)scale, target);
-	} else if (scale >= 0 && (insn >> 10 & 0xfff) != 0) {
+	} else if (imm12(insn) != 0) {
 		add(sweep, at, FORM_FIELD + (unsigned)scale,
 			read_field(sweep->scan->at + at, (unsigned)scale));
 	}
-	forget(sweep, written_by(insn));
+}
+
+/* B, BL; B.cond; CBZ, CBNZ; TBZ, TBNZ */
+static void step_branch(struct sweep *sweep, int32_t at, uint32_t insn)
+{
+	if ((insn & 0x7c000000) == 0x14000000)
+		add_branch(sweep, at, FORM_B, ota_signed(insn, 26) * INSN_LEN);
+	else if ((insn & 0x7e000000) == 0x36000000)
+		add_branch(sweep, at, FORM_TBZ, ota_signed(insn >> 5, 14) * INSN_LEN);
+	else if ((insn & 0x7e000000) == 0x34000000 || (insn & 0xff000010) == 0x54000000)
+		add_branch(sweep, at, FORM_IMM19, ota_signed(insn >> 5, 19) * INSN_LEN);
+	sweep->holding &= ~written_by_branch(insn);
+}
+
+static void step_access(struct sweep *sweep, int32_t at, uint32_t insn)
+{
+	if ((insn & 0x3b000000) == 0x18000000) /* LDR (literal) */
+		add_data(sweep, at, FORM_IMM19, ota_signed(insn >> 5, 19) * INSN_LEN);
+	else if (!step_frame(sweep, at, insn))
+		step_offset(sweep, at, insn);
+	sweep->holding &= ~written_by_access(insn);
+}
+
+/* Arithmetic with a number, but for ADRP. */
+static void step_number(struct sweep *sweep, int32_t at, uint32_t insn)
+{
+	if ((insn & 0x9f000000) == 0x10000000)
+		add_data(sweep, at, FORM_ADR, adr_get(insn));
+	else if (!step_frame(sweep, at, insn))
+		step_offset(sweep, at, insn);
+	sweep->holding &= ~(1u << (insn & 31));
 }
 
 static void step(struct sweep *sweep, int32_t at)
 {
 	uint32_t insn = ota_le32(sweep->scan->at + at);
-	const struct row *row;
+	unsigned group = group_of(insn);
 
-	if (is_adrp(insn)) {
+	if (is_adrp(insn))
 		step_adrp(sweep, at, insn);
-		return;
-	}
-	row = row_of(insn);
-	if (row == NULL) {
-		step_other(sweep, at, insn);
-		return;
-	}
-	step_alone(sweep, at, row);
-	forget(sweep, written_by(insn));
+	else if (is_access(group))
+		step_access(sweep, at, insn);
+	else if (is_branch(group))
+		step_branch(sweep, at, insn);
+	else if (has_number(group))
+		step_number(sweep, at, insn);
+	else
+		sweep->holding &= ~written_by(insn);
+}
+
+/* Before the page, all that counts is what registers hold when it begins. */
+static void warm_up(struct sweep *sweep, int32_t at)
+{
+	uint32_t insn = ota_le32(sweep->scan->at + at);
+
+	if (is_adrp(insn))
+		step_adrp(sweep, at, insn);
+	else
+		sweep->holding &= ~written_by(insn);
 }
 
 static void scan_a64(const struct ota_scan *scan, struct ota_refs *refs)
 {
 	struct sweep sweep = { .scan = scan, .refs = refs };
+	int32_t at = ota_first_aligned(scan, INSN_LEN);
+	int32_t end = ota_scan_end(scan) - INSN_LEN; /* where the last whole one begins */
 
-	for (int i = 0; i < REGISTERS; i++)
-		sweep.until[i] = INT32_MIN;
-	for (int32_t at = ota_first_aligned(scan, INSN_LEN); at < (int32_t)scan->len;
-		at += INSN_LEN)
-		if (at + INSN_LEN <= ota_scan_end(scan))
-			step(&sweep, at);
+	end = end < (int32_t)scan->len ? end : (int32_t)scan->len - 1;
+	for (; at < 0 && at <= end; at += INSN_LEN)
+		warm_up(&sweep, at);
+	for (; at <= end; at += INSN_LEN)
+		step(&sweep, at);
 }
 
 const struct ota_ref_kind ota_kind_a64 = {
