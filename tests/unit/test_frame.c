@@ -41,3 +41,23 @@ Test(frame, the_oldest_is_forgotten_first)
 	cr_expect_eq(ota_frame_guess(&frame, 0), 2, "as 1024, which is next");
 	cr_expect_eq(ota_frame_guess(&frame, 1024), 1026);
 }
+
+Test(frame, what_came_back_and_what_is_forgotten_moves_nothing)
+{
+	struct ota_frame frame = { 0 };
+
+	ota_frame_learn(&frame, 16, 176);
+	ota_frame_learn(&frame, 16, 184);
+	ota_frame_learn(&frame, 16, 16);
+	cr_expect_eq(frame.moved, 0);
+	ota_frame_learn(&frame, 16, 8);
+	for (int64_t i = 1; i <= OTA_FRAME_OFFSETS; i++)
+		ota_frame_learn(&frame, 1024 * i, 1024 * i);
+	cr_expect_eq(frame.moved, 0);
+	ota_frame_learn(&frame, 32, 40);
+	cr_expect_eq(frame.moved, 1);
+	cr_expect_eq(ota_frame_guess(&frame, 16), 24);
+	ota_frame_forget(&frame);
+	cr_expect_eq(ota_frame_guess(&frame, 32), 32);
+	cr_expect_eq(frame.moved, 0);
+}

@@ -149,6 +149,25 @@ Test(predict_map, an_address_goes_with_the_part_before_it)
 	}
 }
 
+Test(predict_map, where_the_last_one_was_found_does_not_matter)
+{
+	const struct object object = {
+		.pins = { { 10, 1000, 5 }, { 30, 500, 9 }, { 90, 70, 1 } }, .pin_count = 3
+	};
+	OTA_AUTO(ota_map_fini) struct ota_map map = { 0 };
+
+	build(&object, &map);
+	for (uint32_t tried = 0; tried < map.count + 2; tried++)
+		for (int64_t from = 0; from < 110; from++) {
+			uint32_t part = tried;
+			int64_t to = -1, want = -2;
+
+			cr_expect(ota_map_get(&map, from, &want));
+			cr_expect(ota_map_get_next(&map, &part, from, &to));
+			cr_expect_eq(to, want, "%lld", (long long)from);
+		}
+}
+
 Test(predict_map, results_wrap)
 {
 	const struct object object = { .pins = { { 0, INT64_MAX, 2 } }, .pin_count = 1 };

@@ -16,9 +16,10 @@ static uint32_t known_count(const struct ota_frame *frame)
 
 int64_t ota_frame_guess(const struct ota_frame *frame, int64_t from)
 {
+	uint32_t count = frame->moved > 0 ? known_count(frame) : 0;
 	uint64_t least = NEAR, moved = 0;
 
-	for (uint32_t i = 0; i < known_count(frame); i++) {
+	for (uint32_t i = 0; i < count && least > 0; i++) {
 		uint64_t far = distance(frame->known[i].from, from);
 
 		if (far < least) {
@@ -30,16 +31,23 @@ int64_t ota_frame_guess(const struct ota_frame *frame, int64_t from)
 	return (int64_t)((uint64_t)from + moved);
 }
 
+/* Where an offset is known, or else where it will be. */
+static uint32_t place_of(struct ota_frame *frame, int64_t from)
+{
+	uint32_t count = known_count(frame), at = 0;
+
+	while (at < count && frame->known[at].from != from)
+		at++;
+	return at < count ? at : frame->count++ % OTA_FRAME_OFFSETS;
+}
+
 void ota_frame_learn(struct ota_frame *frame, int64_t from, int64_t to)
 {
-	uint32_t at = frame->count % OTA_FRAME_OFFSETS;
+	uint32_t count = known_count(frame), at = place_of(frame, from);
 
-	for (uint32_t i = 0; i < known_count(frame); i++)
-		if (frame->known[i].from == from) {
-			frame->known[i].to = to;
-			return;
-		}
+	if (at < count && frame->known[at].from != frame->known[at].to)
+		frame->moved--;
 	frame->known[at].from = from;
 	frame->known[at].to = to;
-	frame->count++;
+	frame->moved += from != to;
 }

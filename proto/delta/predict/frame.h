@@ -14,7 +14,14 @@ struct ota_frame {
 		int64_t from, to;
 	} known[OTA_FRAME_OFFSETS];
 	uint32_t count; /* offsets learnt so far; the newest are known */
+	uint32_t moved; /* of those that are known, how many went elsewhere */
 };
+
+/** Forget all. */
+static inline void ota_frame_forget(struct ota_frame *frame)
+{
+	frame->count = frame->moved = 0;
+}
 
 /** Where an offset went: as the nearest one that is known, or nowhere. */
 int64_t ota_frame_guess(const struct ota_frame *frame, int64_t from);

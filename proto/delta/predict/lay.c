@@ -23,6 +23,7 @@ struct learnt {
 
 struct kept_map {
 	struct ota_map map;
+	uint32_t tried; /* see ota_map_get_next() */
 	uint32_t pair;
 	bool built;
 };
@@ -47,8 +48,12 @@ struct stretch {
 	const struct ota_span *span;     /* holds `to` */
 	const struct ota_region *region; /* holds `from` */
 	struct ota_page_name page;       /* holds `from` */
-	const struct ota_map *map;
-	bool strays; /* the cover does not say where addresses went */
+	struct kept_map *map;            /* borrowed */
+	bool strays;                     /* the cover does not say where addresses went */
+	/* What references of the page count from, as far as they are in the stretch. */
+	uint64_t page_to;    /* the page's offset in the new image */
+	int64_t old_address; /* its address in the old object */
+	int64_t new_address; /* its address in the new one */
 };
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -141,9 +146,10 @@ static enum ota_code find_map(struct ota_lay *lay, struct stretch *stretch)
 		first->map.heap = lay->heap;
 		rc = ota_map_build(&first->map, lay->tables, stretch->pair);
 		first->pair = stretch->page.pair;
+		first->tried = 0;
 		first->built = rc == OTA_OK;
 	}
-	stretch->map = &first->map;
+	stretch->map = first;
 	return rc;
 }
 
@@ -155,17 +161,24 @@ static struct learnt *learnt_at(struct ota_lay *lay, uint32_t pair, int64_t from
 	return &lay->learnt[hash >> 52 & (LEARNT_COUNT - 1)];
 }
 
+/* By a map that is not empty. */
+static int64_t map_address(struct kept_map *map, int64_t from)
+{
+	int64_t to = from;
+
+	(void)ota_map_get_next(&map->map, &map->tried, from, &to);
+	return to;
+}
+
 static int64_t guess_address(
 	struct ota_lay *lay, const struct stretch *stretch, int64_t from)
 {
 	const struct learnt *learnt = learnt_at(lay, stretch->page.pair, from);
-	int64_t to = from;
 
 	if (learnt->generation == lay->generation && learnt->from == from &&
 		learnt->pair == stretch->page.pair)
 		return learnt->to;
-	(void)ota_map_get(stretch->map, from, &to); /* it is not empty */
-	return to;
+	return map_address(stretch->map, from);
 }
 
 /* Members of structures and addresses do not meet: an object has no such address. */
@@ -188,7 +201,7 @@ static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
 	if (form->scope == OTA_SCOPE_FIELD)
 		return guess_field(lay, stretch, from);
 	if (form->scope == OTA_SCOPE_PUSH)
-		lay->frame = (struct ota_frame){ 0 };
+		ota_frame_forget(&lay->frame);
 	return ota_frame_guess(&lay->frame, from);
 }
 
@@ -196,8 +209,7 @@ static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
  * what is near stays as near as it was, and there is nothing to learn. */
 static bool is_stray(const struct stretch *stretch, const struct ota_guess *guess)
 {
-	uint64_t page = stretch->page.number * OTA_REF_PAGE;
-	uint64_t spot = (uint64_t)stretch->region->address + page + guess->ref->at;
+	uint64_t spot = (uint64_t)stretch->old_address + guess->ref->at;
 	uint64_t far = (uint64_t)guess->ref->target - spot;
 
 	return stretch->strays && guess->form->scope != OTA_SCOPE_FIELD &&
@@ -206,13 +218,11 @@ static bool is_stray(const struct stretch *stretch, const struct ota_guess *gues
 
 static int64_t stray_target(const struct stretch *stretch, const struct ota_guess *guess)
 {
-	uint64_t page = stretch->page.number * OTA_REF_PAGE;
-	uint64_t spot = (uint64_t)stretch->region->address + page + guess->ref->at;
-	uint64_t target = (uint64_t)guess->ref->target;
+	uint64_t moved = (uint64_t)stretch->new_address - (uint64_t)stretch->old_address;
 
 	return guess->form->scope != OTA_SCOPE_OBJECT
 		       ? guess->ref->target
-		       : (int64_t)(target + ((uint64_t)guess->spot.address - spot));
+		       : (int64_t)((uint64_t)guess->ref->target + moved);
 }
 
 /* A field that stayed as it was says that the last lesson was wrong. In frames, that an
@@ -236,37 +246,31 @@ static void learn(struct ota_lay *lay, const struct stretch *stretch,
 		stretch->page.pair, lay->generation };
 }
 
-/* Write one reference over its old bytes at field, `at` bytes into the stretch. */
+/* Write one reference over its old bytes at guess->field. */
 static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
-	const struct ota_ref *ref, uint8_t *field, struct ota_error *err)
+	struct ota_guess *guess, uint8_t *field, struct ota_error *err)
 {
-	const struct ota_ref_form *form = ota_ref_form(ref->form);
-	uint64_t page = stretch->region->offset + stretch->page.number * OTA_REF_PAGE;
-	uint64_t to = stretch->to + (page + ref->at - stretch->from);
-	struct ota_guess guess = { .ref = ref,
-		.form = form,
-		.field = field,
-		.to = to,
-		.pair = stretch->page.pair,
-		.region = stretch->page.region,
-		.spot.address = (int64_t)((uint64_t)stretch->span->address +
-					  (to - stretch->span->offset)) };
-	bool stray = is_stray(stretch, &guess);
-	int64_t guessed;
+	const struct ota_ref *ref = guess->ref;
+	bool stray = is_stray(stretch, guess);
+	int64_t guessed = stray ? stray_target(stretch, guess)
+				: guess_target(lay, stretch, guess->form, ref->target);
 	enum ota_code rc;
 
-	guess.target = guessed = stray ? stray_target(stretch, &guess)
-				       : guess_target(lay, stretch, form, ref->target);
-
-	if (form->has_base)
-		(void)ota_map_get(stretch->map, ref->base, &guess.spot.base);
-	rc = lay->fix->fix(lay->fix->ctx, &guess, err);
+	guess->field = field;
+	guess->to = stretch->page_to + ref->at;
+	guess->spot.address = (int64_t)((uint64_t)stretch->new_address + ref->at);
+	guess->spot.base =
+		guess->form->has_base ? map_address(stretch->map, ref->base) : 0;
+	guess->target = guessed;
+	guess->plain = false;
+	rc = lay->fix->fix(lay->fix->ctx, guess, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (!stray)
-		learn(lay, stretch, &guess, guessed);
-	if (!guess.plain)
-		(void)form->write(field, &guess.spot, guess.target); /* else it stays */
+		learn(lay, stretch, guess, guessed);
+	if (!guess->plain)
+		(void)guess->form->write(
+			field, &guess->spot, guess->target); /* else it stays */
 	return OTA_OK;
 }
 
@@ -291,26 +295,40 @@ static uint32_t first_ref(const struct ota_refs *refs, uint64_t at)
 static enum ota_code lay_refs(struct ota_lay *lay, const struct stretch *stretch,
 	uint8_t *out, uint32_t *len, struct ota_error *err)
 {
-	uint64_t begin = stretch->from - stretch->region->offset -
-			 stretch->page.number * OTA_REF_PAGE;
+	uint64_t begin = (stretch->from - stretch->region->offset) % OTA_REF_PAGE;
+	struct ota_guess guess = { .pair = stretch->page.pair,
+		.region = stretch->page.region };
 	const struct ota_refs *refs;
 	enum ota_code rc = ota_pages_refs(&lay->pages, &stretch->page, &refs);
 
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "read the old image: %s", ota_code_text(rc));
 	for (uint32_t i = first_ref(refs, begin); i < refs->count && rc == OTA_OK; i++) {
-		const struct ota_ref_form *form = ota_ref_form(refs->at[i].form);
 		uint64_t at = refs->at[i].at - begin, end;
 
 		if (at >= *len)
 			break;
-		end = form == NULL ? UINT64_MAX : at + form->len;
+		guess.ref = &refs->at[i];
+		guess.form = ota_ref_form(guess.ref->form);
+		end = guess.form == NULL ? UINT64_MAX : at + guess.form->len;
 		if (end > stretch->limit)
 			continue;
 		*len = end > *len ? (uint32_t)end : *len;
-		rc = lay_ref(lay, stretch, &refs->at[i], out + at, err);
+		rc = lay_ref(lay, stretch, &guess, out + at, err);
 	}
 	return rc;
+}
+
+/* Where the page of a stretch lies in both objects. Only references in the stretch are
+ * there. */
+static void find_page(struct stretch *stretch)
+{
+	uint64_t page = stretch->page.number * OTA_REF_PAGE;
+
+	stretch->page_to = stretch->to + stretch->region->offset + page - stretch->from;
+	stretch->old_address = (int64_t)((uint64_t)stretch->region->address + page);
+	stretch->new_address = (int64_t)((uint64_t)stretch->span->address +
+					 stretch->page_to - stretch->span->offset);
 }
 
 enum ota_code ota_lay_next(struct ota_lay *lay, const struct ota_lay_part *part,
@@ -327,7 +345,9 @@ enum ota_code ota_lay_next(struct ota_lay *lay, const struct ota_lay_part *part,
 
 	if (refs && find_map(lay, &stretch) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "no memory for a map");
-	refs = refs && stretch.map->count > 0;
+	refs = refs && stretch.map->map.count > 0;
+	if (refs)
+		find_page(&stretch);
 	n = least(n, refs ? OTA_REF_PAGE - (stretch.from - stretch.region->offset) %
 						   OTA_REF_PAGE
 			  : PLAIN_MAX);
@@ -390,7 +410,7 @@ void ota_lay_free(struct ota_lay *lay)
 /* A new generation makes the others' entries worthless; there is no second round. */
 void ota_lay_forget(struct ota_lay *lay)
 {
-	lay->frame = (struct ota_frame){ 0 };
+	ota_frame_forget(&lay->frame);
 	lay->generation++;
 	if (lay->generation > 1)
 		return;

@@ -236,24 +236,46 @@ enum ota_code ota_map_build(
 	return OTA_OK;
 }
 
-bool ota_map_get(const struct ota_map *map, int64_t from, int64_t *to)
+/* The part that an address goes with. No branch hangs on what is compared: addresses come
+ * in no order, so half of the branches would be guessed wrong. */
+static uint32_t part_of(const struct ota_map *map, int64_t from)
 {
-	const struct ota_map_part *part = map->parts;
-	uint32_t low = 0, high = map->count;
+	uint32_t part = 0, count = map->count;
+
+	while (count > 1) {
+		uint32_t half = count / 2;
+
+		part += map->parts[part + half].from <= from ? half : 0;
+		count -= half;
+	}
+	return part;
+}
+
+static bool goes_with(const struct ota_map *map, uint32_t part, int64_t from)
+{
+	return part < map->count && map->parts[part].from <= from &&
+	       (part + 1 == map->count || from < map->parts[part + 1].from);
+}
+
+bool ota_map_get_next(
+	const struct ota_map *map, uint32_t *tried, int64_t from, int64_t *to)
+{
+	const struct ota_map_part *part;
 
 	if (map->count == 0)
 		return false;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (part[middle].from <= from)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	part += low > 0 ? low - 1 : 0;
+	if (!goes_with(map, *tried, from))
+		*tried = part_of(map, from);
+	part = &map->parts[*tried];
 	*to = (int64_t)((uint64_t)part->to + ((uint64_t)from - (uint64_t)part->from));
 	return true;
+}
+
+bool ota_map_get(const struct ota_map *map, int64_t from, int64_t *to)
+{
+	uint32_t tried = 0;
+
+	return ota_map_get_next(map, &tried, from, to);
 }
 
 void ota_map_fini(struct ota_map *map)

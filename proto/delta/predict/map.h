@@ -33,6 +33,11 @@ OTA_CHECKED enum ota_code ota_map_build(struct ota_map *map,
  *  the first). False if the map is empty. Never overflows: results wrap. */
 bool ota_map_get(const struct ota_map *map, int64_t from, int64_t *to);
 
+/** The same, for one of many addresses: tried is the part that the last one was found in,
+ *  0 at first, and is kept by the caller. */
+bool ota_map_get_next(
+	const struct ota_map *map, uint32_t *tried, int64_t from, int64_t *to);
+
 /** Release. Accepts a zeroed map. */
 void ota_map_fini(struct ota_map *map);
 

@@ -35,7 +35,7 @@ static const struct ota_ref_kind *const kinds[OTA_REGION_KIND_COUNT] = {
 };
 
 /* .. and one here for its forms. */
-static const struct ota_ref_form *const families[] = {
+const struct ota_ref_form *const ota_ref_families[(UINT8_MAX + 1) / OTA_FAMILY_FORMS] = {
 	[OTA_FORMS_WORD / OTA_FAMILY_FORMS] = ota_forms_word,
 	[OTA_FORMS_A64 / OTA_FAMILY_FORMS] = ota_forms_a64,
 	[OTA_FORMS_X86 / OTA_FAMILY_FORMS] = ota_forms_x86,
@@ -60,17 +60,6 @@ const struct ota_ref_kind *ota_ref_kind(uint8_t number)
 const char *ota_ref_kind_text(uint8_t number)
 {
 	return number < OTA_REGION_KIND_COUNT ? texts[number] : "unknown";
-}
-
-const struct ota_ref_form *ota_ref_form(uint8_t number)
-{
-	unsigned family = number / OTA_FAMILY_FORMS;
-	const struct ota_ref_form *form;
-
-	if (family >= sizeof(families) / sizeof(families)[0] || families[family] == NULL)
-		return NULL;
-	form = &families[family][number % OTA_FAMILY_FORMS];
-	return form->len != 0 ? form : NULL;
 }
 
 /* One behind the last byte of the last reference. */

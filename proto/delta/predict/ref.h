@@ -16,6 +16,7 @@ enum {
 	OTA_REF_MARGIN = 4096, /* the most bytes a scan may want before or after a page */
 	OTA_REF_FIELD_MAX = 16,  /* bytes of the longest field */
 	OTA_REF_PAGE_MAX = 2048, /* references that may start in one page */
+	OTA_FAMILY_FORMS = 16,   /* forms of one family, at most */
 };
 
 /** Kinds of region. The number is on the wire: append only. */
@@ -150,8 +151,18 @@ const struct ota_ref_kind *ota_ref_kind(uint8_t number);
 /** The name of a kind ("aarch64 code"); "unknown" otherwise. */
 const char *ota_ref_kind_text(uint8_t number);
 
+/** Tables of forms, OTA_FAMILY_FORMS each; NULL where there is none. */
+extern const struct ota_ref_form
+	*const ota_ref_families[(UINT8_MAX + 1) / OTA_FAMILY_FORMS];
+
 /** The form of a reference that a scan found. NULL for a number that no form has. */
-const struct ota_ref_form *ota_ref_form(uint8_t number);
+static inline const struct ota_ref_form *ota_ref_form(uint8_t number)
+{
+	const struct ota_ref_form *family = ota_ref_families[number / OTA_FAMILY_FORMS];
+	const struct ota_ref_form *form = family + number % OTA_FAMILY_FORMS;
+
+	return family != NULL && form->len != 0 ? form : NULL;
+}
 
 /** Append a reference, unless refs is full, it starts outside of the page or before the
  *  end of the one before, or its field goes beyond what the scan can see. True if it was

@@ -8,8 +8,6 @@
 #include "proto/delta/predict/ref.h"
 
 enum {
-	OTA_FAMILY_FORMS = 16, /* forms of one family, at most */
-
 	/* Families. Numbers are not on the wire. */
 	OTA_FORMS_WORD = 0 * OTA_FAMILY_FORMS,
 	OTA_FORMS_A64 = 1 * OTA_FAMILY_FORMS,
