@@ -2,16 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
+enum { ALIGN_LEN = 4096 }; /* of memory and lengths past the page cache, bytes */
+
 enum ota_code image_file_open(
 	const char *path, struct image_file *out, struct ota_error *err)
 {
 	ota_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct image_file image = { 0 };
 	struct stat st;
 
 	if (fd < 0)
@@ -19,9 +25,13 @@ enum ota_code image_file_open(
 			"%s: %s", path, strerror(errno));
 	if (fstat(fd, &st) != 0)
 		return ota_fail(err, OTA_E_IO, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
+	image.len = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &image.len) != 0)
+		return ota_fail(err, OTA_E_IO, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return ota_fail(err, OTA_E_IO, "%s: not a file", path);
-	*out = (struct image_file){ fd, (uint64_t)st.st_size };
+	image.fd = fd;
+	*out = image;
 	fd = -1;
 	return OTA_OK;
 }
@@ -45,10 +55,42 @@ struct ota_source image_file_source(struct image_file *image)
 	return (struct ota_source){ .ctx = image, .len = image->len, .read = read_at };
 }
 
+void image_file_bypass_cache(struct image_file *image)
+{
+	int flags = fcntl(image->fd, F_GETFL);
+
+	(void)ioctl(image->fd, BLKFLSBUF, 0); /* of a block device */
+	(void)posix_fadvise(image->fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (flags >= 0)
+		image->is_direct = fcntl(image->fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
+/* Past the page cache whole units are asked for, and the last may be cut by the end. */
+static OTA_CHECKED enum ota_code read_piece(const struct image_file *image, uint64_t at,
+	uint8_t *piece, size_t len, struct ota_error *err)
+{
+	size_t asked = (len + ALIGN_LEN - 1) / ALIGN_LEN * ALIGN_LEN, done = 0;
+
+	if (!image->is_direct)
+		return ota_fd_read_at(image->fd, at, piece, len, err);
+	while (done < len) {
+		ssize_t n =
+			pread(image->fd, piece + done, asked - done, (off_t)(at + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ota_fail(err, OTA_E_IO, "read: %s",
+				n < 0 ? strerror(errno) : "past the end");
+		done += (size_t)n;
+	}
+	return OTA_OK;
+}
+
 enum ota_code image_file_digest(const struct image_file *image, const atomic_bool *stop,
 	struct ota_digest *out, struct ota_error *err)
 {
-	ota_autofree uint8_t *piece = malloc(IMAGE_PIECE_LEN);
+	ota_autofree uint8_t *piece = aligned_alloc(ALIGN_LEN, IMAGE_PIECE_LEN);
 	struct ota_hasher hasher;
 	enum ota_code rc;
 
@@ -61,7 +103,7 @@ enum ota_code image_file_digest(const struct image_file *image, const atomic_boo
 
 		if (stop != NULL && atomic_load(stop))
 			return ota_fail(err, OTA_E_CANCELLED, "image");
-		rc = ota_fd_read_at(image->fd, at, piece, len, err);
+		rc = read_piece(image, at, piece, len, err);
 		if (rc != OTA_OK)
 			return ota_wrap(err, rc, "image");
 		ota_hasher_add(&hasher, (struct ota_bytes){ piece, len });

@@ -10,8 +10,9 @@
 enum { IMAGE_PIECE_LEN = 1 << 18 }; /* bytes read at a time */
 
 struct image_file {
-	int fd;       /* owned */
-	uint64_t len; /* bytes */
+	int fd;         /* owned */
+	uint64_t len;   /* bytes */
+	bool is_direct; /* opened past the page cache */
 };
 
 /** Open an image to read it. OTA_OK, OTA_E_NOTFOUND or OTA_E_IO. Close with
@@ -21,6 +22,11 @@ OTA_CHECKED enum ota_code image_file_open(
 
 /** Close. */
 void image_file_fini(struct image_file *image);
+
+/** Read the image from the medium from now on, past the page cache: with O_DIRECT where
+ * the file system takes it, or after dropping what the cache holds. For
+ * image_file_digest() alone. */
+void image_file_bypass_cache(struct image_file *image);
 
 /** The image as a source of the decoder; borrows it. */
 struct ota_source image_file_source(struct image_file *image);

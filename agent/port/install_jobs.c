@@ -96,6 +96,16 @@ static void on_work(uv_work_t *request)
 	err->code = rc;
 }
 
+static void log_install(const struct install_task *task)
+{
+	const struct install_count *count = &task->work.count;
+
+	ota_log(OTA_LOG_INFO, "slot.written",
+		"slot=%u code=%s kept=%llu skipped=%llu written=%llu", task->work.to.slot,
+		ota_code_name(task->result.error.code), (unsigned long long)count->kept,
+		(unsigned long long)count->skipped, (unsigned long long)count->written);
+}
+
 static void on_worked(uv_work_t *request, int status)
 {
 	struct install_task *task = request->data;
@@ -106,6 +116,8 @@ static void on_worked(uv_work_t *request, int status)
 		(void)ota_fail(&result.error, OTA_E_CANCELLED, "worker");
 	if (task->kind == AGENT_JOB_HASH)
 		jobs->known = task->known;
+	if (task->kind == AGENT_JOB_INSTALL)
+		log_install(task);
 	jobs->task = NULL;
 	free(task);
 	ended(jobs, &result);
@@ -125,6 +137,7 @@ static OTA_CHECKED enum ota_code begin_task(
 	task->known = jobs->known;
 	task->result.serial = job->serial;
 	task->work.spool_dir = jobs->config->spool_dir;
+	task->work.state_dir = jobs->config->state_dir;
 	task->work.patch = job->patch;
 	task->work.ram_max = jobs->config->decoder_ram_bytes;
 	task->work.from = slots_place(jobs->slots, from);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,6 +178,16 @@ static enum ota_code room(
 	return OTA_OK;
 }
 
+/* Take the room before the first byte, where the file system can; its length stays. */
+static OTA_CHECKED enum ota_code reserve(
+	int fd, const char *path, uint64_t len, struct ota_error *err)
+{
+	if (len == 0 || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) == 0 ||
+		errno == EOPNOTSUPP || errno == ENOSYS)
+		return OTA_OK;
+	return ota_wrap(err, io_error(path, err), "room for %" PRIu64 " bytes", len);
+}
+
 static enum ota_code open_target(
 	const struct slot_place *place, uint64_t len, int *out, struct ota_error *err)
 {
@@ -189,10 +200,11 @@ static enum ota_code open_target(
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return io_error(path, err);
-	rc = ota_dir_sync(place->config->dir, err);
+	rc = reserve(fd, path, len, err);
+	if (rc == OTA_OK)
+		rc = ota_dir_sync(place->config->dir, err);
 	if (rc != OTA_OK)
 		return rc;
-	(void)len;
 	*out = fd;
 	fd = -1;
 	return OTA_OK;

@@ -1,0 +1,73 @@
+#ifndef AGENT_PORT_INSTALL_TARGET_H
+#define AGENT_PORT_INSTALL_TARGET_H
+
+/* The slot being written. Bytes come in order; every INSTALL_BLOCK_LEN of them they are
+ * made durable, and then their digest is marked (install_mark.h). What a slot of fixed
+ * size holds already is read first, and not written again.
+ *
+ * A write or a sync that fails is the end: the descriptor is closed and never synced
+ * again, and the mark then says that nothing in the slot is to be believed. */
+
+#include "agent/port/install_mark.h"
+#include "agent/port/slot_medium.h"
+#include "proto/delta/codec.h"
+
+/** How the bytes of an image came to be in the slot. */
+struct install_count {
+	uint64_t kept;    /* proved to be there from an earlier attempt */
+	uint64_t skipped; /* found there, byte for byte */
+	uint64_t written;
+};
+
+struct install_target {
+	struct slot_place place;
+	const char *mark_path; /* borrowed */
+	int fd;                /* owned; -1: none, or it failed */
+	bool is_direct;        /* writes go past the page cache */
+	uint64_t len;          /* of the image, bytes */
+	uint64_t at;           /* bytes in place, or in the piece to be written next */
+	uint8_t *piece;        /* owned, aligned; bytes not yet written */
+	size_t fill;           /* bytes in it */
+	uint8_t *found;        /* owned, aligned; what the slot holds */
+	struct ota_hasher block;
+	struct install_mark mark;
+	struct install_count count;
+	struct ota_error error; /* why it failed */
+};
+
+/**
+ * Open a slot to write the image of a patch into it, and prove what is in place of it
+ * already.
+ *
+ * mark_path  of the file of the mark, borrowed for the life of the target
+ * out        filled on success only; release with install_target_fini()
+ *
+ * Returns OTA_OK, OTA_E_NOMEM, what slot_medium.open_target or install_mark_open()
+ * returns, or OTA_E_CANCELLED by stop.
+ */
+OTA_CHECKED enum ota_code install_target_open(const struct slot_place *place,
+	const struct install_mark_head *head, const char *mark_path,
+	const atomic_bool *stop, struct install_target *out, struct ota_error *err);
+
+/** Close. Accepts `{ .fd = -1, .mark = { .fd = -1 } }`. */
+void install_target_fini(struct install_target *target);
+
+/** What is proved to be in place, from the start of the image; borrows target. */
+struct ota_source install_target_have(struct install_target *target);
+
+/** Takes what comes behind it; borrows target. */
+struct ota_sink install_target_sink(struct install_target *target);
+
+/** All bytes came: make them durable. OTA_OK, or why it failed. */
+OTA_CHECKED enum ota_code install_target_finish(
+	struct install_target *target, struct ota_error *err);
+
+/** The slot read back as it should: what a failure before had spoilt is good again.
+ * OTA_OK, OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM. */
+OTA_CHECKED enum ota_code install_target_trust(
+	struct install_target *target, struct ota_error *err);
+
+/** The slot is not to be believed, at the next attempt either: it did not read back. */
+void install_target_distrust(struct install_target *target);
+
+#endif
