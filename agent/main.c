@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "agent/port/decode_worker.h"
 #include "agent/port/install.h"
 #include "agent/port/net.h"
 #include "agent/port/supervise.h"
@@ -26,6 +27,8 @@ static const char HELP[] =
 	"       sluice-agent net --fd N [-c FILE]\n"
 	"       sluice-agent install --fd N --boot TEXT [-c FILE]\n"
 	"                                         its two halves, as `run` starts them\n"
+	"       sluice-agent decode               apply one patch, as `install` starts "
+	"it\n"
 	"\n"
 	"  -c, --config FILE   configuration (/etc/sluice/agent.yaml)\n"
 	"      --fd N          descriptor of the socketpair between the halves\n"
@@ -98,11 +101,21 @@ static int run_install(const struct options *options)
 	return install_run(&options->config, options->fd, options->boot);
 }
 
-static const char *const role_names[] = { "run", "check", "net", "install" };
-static int (*const role_runs[])(
-	const struct options *) = { run_supervisor, run_check, run_net, run_install };
+/* Its descriptors are no terminal: not even standard error is one. */
+static int run_decode(const struct options *options)
+{
+	(void)options;
+	if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+		return usage("decode is started by install", "");
+	return decode_worker_run();
+}
 
-enum { N_ROLES = sizeof role_names / sizeof role_names[0] };
+static const char *const role_names[] = { "decode", "run", "check", "net", "install" };
+static int (*const role_runs[])(const struct options *) = { run_decode, run_supervisor,
+	run_check, run_net, run_install };
+
+/* The first role has no configuration: it is to know nothing. */
+enum { N_ROLES = sizeof role_names / sizeof role_names[0], DECODE = 0 };
 
 static int unknown_role(const char *name)
 {
@@ -176,7 +189,7 @@ static int run_role(const char *name, struct options *options)
 	for (size_t i = 0; i < N_ROLES; i++) {
 		if (strcmp(name, role_names[i]) != 0)
 			continue;
-		if (load_config(options) != EXIT_OK)
+		if (i != DECODE && load_config(options) != EXIT_OK)
 			return EXIT_ERROR;
 		return role_runs[i](options);
 	}
