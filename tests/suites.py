@@ -20,6 +20,8 @@ FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
 FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
 BY_NIGHT = {'FUZZ_SECONDS': '60', 'FUZZ_SECONDS_LONG': '600', NIGHT: '1'}
+QEMU_SECONDS = 7200  # one program of tests/qemu
+QEMU_BY_DAY = ('test_uboot',)  # what of it runs at every change
 NIGHT_SUITES = ()  # run when asked for by name, and by night
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 SHIPPED = ('proto', 'agent', 'orchestrator')
@@ -165,11 +167,11 @@ def meson_tests(directory, suite, wrap=None):
     return results + [(f'{name}: did not run', False) for name in sorted(absent)]
 
 
-def unittest_program(program, build_directory, prefix):
+def unittest_program(program, build_directory, prefix, seconds=PROGRAM_SECONDS):
     """Run one Python test program and count by what unittest printed."""
     mark = f'{os.getpid()}/{program.name}'
     status, output = run(['python3', program, '-v'], {
-        'SLUICE_BUILD': str(ROOT / build_directory), MARK: mark}, PROGRAM_SECONDS, prefix)
+        'SLUICE_BUILD': str(ROOT / build_directory), MARK: mark}, seconds, prefix)
     left = leftovers(mark)
     name = program.stem
     ran = re.search(r'^Ran (\d+) tests?', output, re.M)
@@ -318,8 +320,20 @@ def cross():
     return results
 
 
+def qemu():
+    """Gateways with real boot loaders, in virtual machines, one after the other."""
+    status, _ = run([ROOT / 'deploy/setup', '--qemu', '--packages-only'])
+    if status:
+        return [('deploy/setup --qemu', False)]
+    programs = sorted((ROOT / 'tests/qemu').glob('test_*.py'))
+    if not os.environ.get(NIGHT):
+        programs = [p for p in programs if p.stem in QEMU_BY_DAY]
+    return [result for p in programs
+            for result in unittest_program(p, 'build', f'  {p.stem}: ', QEMU_SECONDS)]
+
+
 SUITES = {f.__name__: f for f in (
-    unit, sim, integration, e2e, coverage, lint, compilers, sanitizers, cross, fuzz)}
+    unit, sim, integration, e2e, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
 
 
 def closing_line(results):

@@ -1,0 +1,176 @@
+"""One virtual gateway and what stands on its other end: a Mosquitto, a sluiced and a fleet of
+one on this machine, as in deploy/lab.py."""
+import os
+import pathlib
+import shutil
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / 'deploy'))
+sys.path.insert(0, str(HERE))
+import disk as disks  # noqa: E402
+import loaders  # noqa: E402
+from debian import TOP, Failed  # noqa: E402
+from lab import Lab, LabError, run, wait_for  # noqa: E402,F401
+from system import System  # noqa: E402
+from vm import Machine  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get('SLUICE_BUILD', TOP / 'build'))
+RUNS = TOP / 'build/qemu-runs'  # consoles, logs and disks of the last run of each test
+NAME = 'gw-1'
+HARDWARE = 'qemu-arm64'
+BOOT_S = 90  # from power on to the agent's first report, on a busy machine
+UPDATE_S = 240  # from the order to the confirmed image
+
+AGENT = '''\
+device: {name}
+fleet: demo
+product: gateway
+hardware: {hardware}
+root: root.doc
+device_key: device.key
+state_dir: state
+spool: {{dir: spool, max: 32M}}
+user: sluice-net
+hooks: /etc/sluice/hooks
+{slots}
+broker:
+  url: {url}
+  ca: tls/ca.pem
+  cert: tls/device.pem
+  key: tls/device.key
+  keepalive: 5s
+log: info
+'''
+
+ROLLOUT = '''\
+rollout: {name}
+release: {{product: gateway, version: {version}}}
+stages:
+  - {{name: all, cohort: fleet, share: 100%}}
+gates: {{success: 100%, silence: {silence}}}
+deadlines: {{fetch: 5m, install: 5m, prove: {prove}}}
+'''
+
+
+class Gateway(unittest.TestCase):
+    """Tests of one gateway that share a fleet; each begins with a fresh disk. Subclasses say
+    which boot loader."""
+
+    loader = 'uboot'
+    server_more = 'patches:\n  level: 3\n'
+
+    @classmethod
+    def setUpClass(cls):
+        cls.boot = loaders.LOADERS[cls.loader]
+        cls.dir = RUNS / cls.__name__.lower()
+        shutil.rmtree(cls.dir, ignore_errors=True)
+        cls.dir.mkdir(parents=True)
+        cls.system = System()
+        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more=cls.server_more)
+        cls.machine = None
+        try:
+            cls._start_fleet()
+        except BaseException:
+            cls.tearDownClass()
+            raise
+
+    @classmethod
+    def _start_fleet(cls):
+        cls.lab.init()
+        certs = cls.lab.dir / 'broker/certs'
+        for old in ('server.pem', 'server.key'):  # the guest knows the broker by a name
+            (certs / old).unlink()
+        run(TOP / 'deploy/mosquitto/make-certs', certs, '--server', 'broker.test')
+        cls.lab.start_broker()
+        cls.lab.start_sluiced()
+        cls.lab.cli('apply', cls.lab.write(
+            'fleet.yaml', 'fleet: demo\ncohorts:\n  - {name: fleet}\n'))
+        cls.lab.url = f'ssl://broker.test:{cls.lab.port}'
+        cls.agent = cls.lab.add_agent(NAME, hardware=HARDWARE)
+        cls.releases = 0
+        cls.first = cls.publish(newer=False)
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.machine:
+            cls.machine.cut()
+        cls.lab.stop()
+
+    @classmethod
+    def publish(cls, newer=True, changes=None):
+        """A new release of a new image: {version, path, image: its digest, ...}"""
+        cls.releases += 1
+        version = f'{cls.releases}.0'
+        path = cls.boot.image(cls.system, version, newer, changes)
+        release = cls.lab.cli('release', 'create', path, '--product', 'gateway', '--version',
+                              version, '--hardware', HARDWARE)
+        return {'version': version, 'path': path, **release}
+
+    @classmethod
+    def provision(cls, folder, release, counter):
+        """A fresh disk that runs a release, as a factory makes it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / 'data', ignore_errors=True)
+        device = folder / 'data/sluice'
+        for name in ('spool', 'state', 'tls'):
+            (device / name).mkdir(parents=True)
+        for name in ('root.doc', 'device.key'):
+            shutil.copy(cls.agent.dir / name, device / name)
+        for source, name in (('ca.pem', 'ca.pem'), (f'{NAME}.pem', 'device.pem'),
+                             (f'{NAME}.key', 'device.key')):
+            shutil.copy(cls.agent.dir / source, device / 'tls' / name)
+        (device / 'agent.yaml').write_text(AGENT.format(
+            name=NAME, hardware=HARDWARE, url=cls.lab.url,
+            slots=cls.boot.slots(release['version'], counter)))
+        disks.make_data(folder / 'data.img', folder / 'data')
+        shutil.rmtree(folder / 'loader', ignore_errors=True)
+        cls.boot.prepare(cls.system, folder / 'loader')
+        disks.make_fat(folder / 'loader.img', folder / 'loader')
+        disks.make_disk(folder / 'disk.img', folder / 'loader.img', release['path'],
+                        folder / 'data.img')
+        for part in ('data.img', 'loader.img'):
+            (folder / part).unlink()
+        return cls.open_disk(folder / 'disk.img')
+
+    @classmethod
+    def open_disk(cls, path):
+        return disks.FileDisk(path)
+
+    # ---- one test --------------------------------------------------------------------
+
+    def power_on(self):
+        """A new gateway in slot a, that has reported."""
+        folder = self.dir / self.id().rsplit('.', 1)[-1]
+        disk = self.provision(folder, self.first, 1)
+        type(self).machine = Machine(disk, folder, self.boot.firmware)
+        began = time.time()
+        self.machine.power_on()
+        at, _ = self.machine.wait_line(r'guest: up version=(\S+)', BOOT_S)
+        self.report_since(began)
+        self.say(f'booted in {at:.1f} s, reported after '
+                 f'{time.monotonic() - self.machine.started:.1f} s')
+
+    def tearDown(self):
+        if self.machine:
+            self.machine.cut()
+
+    def say(self, text):
+        print(f'  {self.id().rsplit(".", 1)[-1]}: {text}', flush=True)
+
+    def report_since(self, utc_s, seconds=BOOT_S):
+        """The device as it reported after a time."""
+        def look():
+            seen = self.lab.device(NAME)
+            return seen if (seen['last_report_s'] or 0) >= int(utc_s) else None
+        return wait_for(f'{NAME} to report; console: {self.machine.console}', look, seconds, 0.2)
+
+    def begin(self, release, prove='1m', silence='5m'):
+        """Order a release; gives the name of the rollout."""
+        name = f'to-{release["version"]}'
+        self.lab.cli('apply', self.lab.write(f'{name}.yaml', ROLLOUT.format(
+            name=name, version=release['version'], silence=silence, prove=prove)))
+        self.lab.cli('approve', name)
+        return name
