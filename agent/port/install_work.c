@@ -52,21 +52,21 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 {
 	OTA_AUTO(image_file_fini) struct image_file from = { 0 };
 	struct feed feed = { work, patch };
-	struct ota_source source = { 0 };
 	const struct ota_source have = install_target_have(target);
 	const struct ota_sink sink = install_target_sink(target);
 	const struct install_decode how = { .manifest = &patch->manifest,
-		.from = &source,
+		.from = &from,
 		.have = &have,
 		.out = &sink,
 		.ram_max = work->ram_max,
+		.program = work->decoder,
+		.stop = &work->stop,
 		.ctx = &feed,
 		.chunk = next_chunk };
 	enum ota_code rc = slot_image_open(&work->from, work->from_len, &from, err);
 
 	if (rc != OTA_OK)
 		return rc;
-	source = image_file_source(&from);
 	rc = install_decode_run(&how, err);
 	if (rc != OTA_OK && target->error.code != OTA_OK)
 		return ota_fail(err, target->error.code, "%s", target->error.text);

@@ -18,6 +18,7 @@ struct install_work {
 	uint64_t from_len;       /* as of slots_image_len() */
 	struct slot_place to;    /* slot to be written */
 	uint64_t ram_max;        /* bytes, of the decoder */
+	const char *decoder;     /* borrowed; program that decodes, NULL: this one */
 	atomic_bool stop;
 	struct install_count count; /* after install_work_apply() */
 };
@@ -29,8 +30,8 @@ OTA_CHECKED enum ota_code install_work_verify(
 
 /** Apply the patch: write work->to, make it durable, read it back and digest it. Goes on
  *  behind what an attempt that was cut left in place and can be proved. Each chunk is
- *  hashed again as it is read. Besides codes of ota_decoder_*(): OTA_E_MEDIA if the spool
- *  or the slot does not hold what was written to it, OTA_E_NOSPACE, OTA_E_IO,
+ *  hashed again as it is read. Besides codes of decode_child_*(): OTA_E_MEDIA if the
+ * spool or the slot does not hold what was written to it, OTA_E_NOSPACE, OTA_E_IO,
  *  OTA_E_CANCELLED, and what slot_medium.open_target and .settle return. */
 OTA_CHECKED enum ota_code install_work_apply(
 	struct install_work *work, struct ota_error *err);

@@ -97,6 +97,7 @@ void install_kit_init(struct install_kit *kit, const char *dir, size_t len, uint
 	kit->work.from = (struct slot_place){ &kit->slot, 0 };
 	kit->work.to = (struct slot_place){ &kit->slot, 1 };
 	kit->work.ram_max = 16 << 20;
+	kit->work.decoder = AGENT;
 	kit->to.len = 0;
 	make_noise(&kit->to, len, seed);
 	install_kit_renew(kit, seed);
