@@ -108,6 +108,7 @@ static void make_patch(struct agent_install *in)
 	struct ota_error err = { 0 };
 
 	*m = (struct ota_manifest){ 0 };
+	in->patch.len = 0;
 	cr_assert_eq(ota_patch_encode(&job, &sink, m, &err), OTA_OK, "%s", err.text);
 	cr_assert_leq(m->chunk_count, 16);
 	cr_assert_geq(m->chunk_count, 3, "enough to have something in the middle");
@@ -153,6 +154,7 @@ void agent_install_init(struct agent_install *in)
 	write_file(in, "root", ota_buf_bytes(&in->people.root_bytes), 0644);
 	write_file(in, "first", ota_buf_bytes(&in->from), 0644);
 	write_file(in, "agent.yaml", ota_bytes_of(CONFIG), 0644);
+	in->program = AGENT;
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
@@ -173,10 +175,29 @@ static void say_document(struct agent_install *in, enum ota_topic_kind kind)
 			.payload = ota_buf_bytes(&in->people.docs[kind]) });
 }
 
-static void start(struct agent_install *in)
+static void say_documents(struct agent_install *in)
 {
 	static const enum ota_topic_kind kinds[] = { OTA_TOPIC_FRESH, OTA_TOPIC_CATALOG,
 		OTA_TOPIC_ASSIGN, OTA_TOPIC_ORDER, OTA_TOPIC_RELEASE, OTA_TOPIC_GRANT };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		say_document(in, kinds[i]);
+}
+
+void agent_install_renew(struct agent_install *in, size_t less)
+{
+	for (size_t i = 1000; i < 200000; i++)
+		in->to.at[i] = (uint8_t)(in->to.at[i] * 3 + 1);
+	in->to.len = IMAGE_LEN - less;
+	make_patch(in);
+	world_next(&in->people);
+	make_documents(in);
+	if (in->pid > 0)
+		say_documents(in);
+}
+
+static void start(struct agent_install *in)
+{
 	static const uint8_t nonce[OTA_NONCE_LEN] = { 1 };
 	char config[PATH_CAP], boot[16];
 	int pair[2];
@@ -188,8 +209,8 @@ static void start(struct agent_install *in)
 	cr_assert_geq(in->pid, 0);
 	if (in->pid == 0) {
 		(void)dup2(pair[1], 3);
-		(void)execl(AGENT, AGENT, "install", "--fd", "3", "--boot", boot, "-c",
-			config, (char *)NULL);
+		(void)execl(in->program, in->program, "install", "--fd", "3", "--boot",
+			boot, "-c", config, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(pair[1]);
@@ -197,8 +218,7 @@ static void start(struct agent_install *in)
 	say(in, &(struct ipc_message){ .type = IPC_HELLO });
 	say(in, &(struct ipc_message){
 			.type = IPC_UP, .payload = { nonce, sizeof nonce } });
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		say_document(in, kinds[i]);
+	say_documents(in);
 }
 
 static void reap(struct agent_install *in)

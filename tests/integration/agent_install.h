@@ -11,7 +11,8 @@
 #include "tests/sim/world.h"
 
 struct agent_install {
-	char dir[64]; /* holds everything; removed at the end */
+	char dir[64];        /* holds everything; removed at the end */
+	const char *program; /* the agent, unless it is another one */
 	struct world people;
 	struct ota_buf from, to; /* owned; the images */
 	struct ota_buf patch;    /* owned */
@@ -30,6 +31,10 @@ struct agent_install {
 
 /** Make two images, their patch, a configuration and signed documents. Nothing runs. */
 void agent_install_init(struct agent_install *install);
+
+/** Make another image, shorter by `less` bytes than the first, its patch and newer
+ *  documents, and say so if the process runs. */
+void agent_install_renew(struct agent_install *install, size_t less);
 
 /** Write an executable hook: the body of a shell script. */
 void agent_install_hook(
