@@ -21,8 +21,7 @@ const struct cli_option diff_options[] = {
 
 const struct cli_option patch_options[] = {
 	{ "out", 'o', "NEW", "the file to write" },
-	{ "raw", 0, "FILE",
-		"write the zstd frame of the patch there, and apply nothing" },
+	{ "raw", 0, "FILE", "write the patch as it travels there, and apply nothing" },
 	{ 0 },
 };
 

@@ -8,11 +8,13 @@
  *        0     4  magic         "OTAP"
  *        4     4  manifest_len  u32le, bytes, at most OTA_MANIFEST_LEN_MAX
  *        8     .  manifest      proto/wire/manifest.h
- *        .     .  patch         manifest.patch_len bytes: one zstd frame
+ *        .     .  patch         manifest.patch_len bytes: one zstd frame; with codec
+ *                               predict, raw LZMA2
  *
  * Nothing follows. Cut out, the frame is read by the zstd program; what it holds is the
- * image, or, with codec vcdiff, a delta that the xdelta3 program decodes; what it holds
- * with codec predict is described in proto/delta/README.md. */
+ * image, or, with codec vcdiff, a delta that the xdelta3 program decodes. LZMA2 is read
+ * by the xz program (--format=raw --lzma2=dict=2MiB); what it holds is described in
+ * proto/delta/README.md. */
 
 #include "orchestrator/cli/patch_explain.h"
 #include "proto/delta/codec.h"
@@ -64,7 +66,7 @@ OTA_CHECKED enum ota_code patch_file_apply(const struct patch_file_job *job,
 OTA_CHECKED enum ota_code patch_file_inspect(
 	const char *patch_path, struct ota_manifest *manifest, struct ota_error *err);
 
-/** Write the zstd frame of a patch file to out_path, its chunks checked. Codes as for
+/** Write the patch of a patch file to out_path, its chunks checked. Codes as for
  *  patch_file_apply(). */
 OTA_CHECKED enum ota_code patch_file_extract(
 	const char *patch_path, const char *out_path, struct ota_error *err);

@@ -1,16 +1,16 @@
 #include <inttypes.h>
 
 #include "proto/delta/decoder.h"
-#include "proto/delta/inflate.h"
+#include "proto/delta/lzma_in.h"
 #include "proto/delta/predict/stream.h"
 
 struct predict {
 	const struct ota_decoder_job *job;
-	struct ota_inflate inflate;
+	struct ota_lzma_in lzma;
 	struct ota_stream stream;
 };
 
-/* Take a piece of the stream out of the zstd frame. */
+/* Take a piece of the stream out of the LZMA2. */
 static enum ota_code predict_take(void *ctx, struct ota_bytes data, struct ota_error *err)
 {
 	struct predict *predict = ctx;
@@ -29,7 +29,7 @@ static void predict_free(void *state)
 	struct predict *predict = state;
 
 	ota_stream_fini(&predict->stream);
-	ota_inflate_fini(&predict->inflate);
+	ota_lzma_in_fini(&predict->lzma);
 	ota_heap_free(predict->job->heap, predict);
 }
 
@@ -43,7 +43,7 @@ static enum ota_code predict_new(const struct ota_decoder_job *job, void **state
 		return OTA_E_NOMEM;
 	*predict = (struct predict){ .job = job };
 	ota_stream_init(&predict->stream, job);
-	rc = ota_inflate_init(&predict->inflate, job->heap, job->manifest->window_log,
+	rc = ota_lzma_in_init(&predict->lzma, job->heap, job->manifest->window_log,
 		job->manifest->raw_len, next);
 	if (rc != OTA_OK) {
 		predict_free(predict);
@@ -58,14 +58,14 @@ static enum ota_code predict_feed(
 {
 	struct predict *predict = state;
 
-	return ota_inflate_feed(&predict->inflate, data, err);
+	return ota_lzma_in_feed(&predict->lzma, data, err);
 }
 
 static enum ota_code predict_finish(void *state, struct ota_error *err)
 {
 	struct predict *predict = state;
-	enum ota_code rc = ota_inflate_finish(
-		&predict->inflate, predict->job->manifest->raw_len, err);
+	enum ota_code rc =
+		ota_lzma_in_finish(&predict->lzma, predict->job->manifest->raw_len, err);
 
 	return rc != OTA_OK ? rc : ota_stream_finish(&predict->stream, err);
 }

@@ -33,7 +33,7 @@ struct ota_decoder_row {
 /** A zstd frame that holds the image. decode_full.c */
 extern const struct ota_decoder_row ota_decoder_full;
 
-/** A zstd frame that holds tables and segments. decode_predict.c */
+/** LZMA2 that holds tables and segments. decode_predict.c */
 extern const struct ota_decoder_row ota_decoder_predict;
 
 /** A zstd frame that holds a VCDIFF stream (RFC 3284). decode_vcdiff.c */

@@ -111,11 +111,6 @@ static enum ota_code drain(
 	return OTA_OK;
 }
 
-enum ota_code ota_deflate_divide(struct ota_deflate *deflate, struct ota_error *err)
-{
-	return drain(deflate, ZSTD_e_flush, err);
-}
-
 enum ota_code ota_deflate_finish(struct ota_deflate *deflate, struct ota_error *err)
 {
 	return drain(deflate, ZSTD_e_end, err);

@@ -39,12 +39,6 @@ void ota_deflate_fini(struct ota_deflate *deflate);
 OTA_CHECKED enum ota_code ota_deflate_feed(
 	struct ota_deflate *deflate, struct ota_bytes data, struct ota_error *err);
 
-/** What follows is of another kind than what came before: coded with its own statistics,
- *  and matched as ever. Costs some ten bytes. OTA_OK, OTA_E_NOMEM, or what next
- *  returned. */
-OTA_CHECKED enum ota_code ota_deflate_divide(
-	struct ota_deflate *deflate, struct ota_error *err);
-
 /** End the frame. OTA_OK, OTA_E_NOMEM, or what next returned. */
 OTA_CHECKED enum ota_code ota_deflate_finish(
 	struct ota_deflate *deflate, struct ota_error *err);

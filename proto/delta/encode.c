@@ -49,7 +49,7 @@ static enum ota_code settle(struct ota_encode_options *options, struct ota_error
 	return OTA_OK;
 }
 
-/* The largest zstd window that leaves the decoder room for the rest. */
+/* The largest window that leaves the decoder room for the rest. */
 static uint8_t window_log_of(const struct ota_encoder_row *row, uint64_t ram_max)
 {
 	uint8_t log = row->window_log_max;

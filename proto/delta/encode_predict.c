@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "proto/base/own.h"
-#include "proto/delta/deflate.h"
 #include "proto/delta/encoder.h"
+#include "proto/delta/lzma_out.h"
 #include "proto/delta/predict/judge.h"
 #include "proto/delta/predict/plan.h"
 #include "proto/delta/predict/prune.h"
@@ -11,9 +11,7 @@
 enum {
 	LAY_MAX = 64 << 10,       /* bytes laid out at once */
 	SEGMENT_LEN = 512 << 10,  /* bytes a segment may come to before it is closed */
-	DIVIDE_MIN = 1 << 11,     /* bytes that are worth statistics of their own */
 	SEGMENT_TO_LEN = 8 << 20, /* bytes of the new image, likewise */
-	LEVEL_MAX = 22,           /* of zstd: what is left is little and worth it */
 };
 
 /* Both images in memory. */
@@ -73,7 +71,7 @@ static enum ota_code read_to(
 
 /* What writes the segments. */
 struct writer {
-	struct ota_deflate deflate;
+	struct ota_lzma_out lzma;
 	struct ota_heap heap;
 	struct ota_judge judge;
 	struct ota_fix fix;
@@ -89,14 +87,14 @@ static void writer_fini(struct writer *writer)
 	ota_segment_out_fini(&writer->judge.segment);
 	ota_buf_fini(&writer->block);
 	ota_heap_fini(&writer->heap);
-	ota_deflate_fini(&writer->deflate);
+	ota_lzma_out_fini(&writer->lzma);
 }
 
 static enum ota_code flush(struct writer *writer, struct ota_error *err)
 {
 	enum ota_code rc;
 
-	rc = ota_deflate_feed(&writer->deflate, ota_buf_bytes(&writer->block), err);
+	rc = ota_lzma_out_feed(&writer->lzma, ota_buf_bytes(&writer->block), err);
 	writer->block.len = 0;
 	return rc;
 }
@@ -111,47 +109,8 @@ static enum ota_code answer(void *ctx, struct ota_guess *guess, struct ota_error
 	return rc == OTA_OK ? ota_tally_guess(writer->tally, &asked, guess) : rc;
 }
 
-/* Where the columns of the segment at hand will end in its block, counted from its end;
- * near enough to divide by. */
-struct cuts {
-	size_t left[OTA_SEGMENT_COLUMN_COUNT]; /* bytes behind each column's begin */
-};
-
-static struct cuts cuts_of(const struct ota_segment_out *segment)
-{
-	struct cuts cuts;
-	size_t left = 0;
-
-	for (unsigned i = OTA_SEGMENT_COLUMN_COUNT; i-- > 0;)
-		cuts.left[i] = left += segment->columns[i].len;
-	return cuts;
-}
-
-/* Feed a segment's block, divided where a column of some length begins. */
-static enum ota_code feed_divided(
-	struct writer *writer, const struct cuts *cuts, struct ota_error *err)
-{
-	struct ota_bytes rest = ota_buf_bytes(&writer->block);
-	enum ota_code rc = OTA_OK;
-
-	for (unsigned i = 0; i < OTA_SEGMENT_COLUMN_COUNT && rc == OTA_OK; i++) {
-		struct ota_bytes before = { rest.at, 0 };
-
-		if (cuts->left[i] + DIVIDE_MIN > rest.len || cuts->left[i] < DIVIDE_MIN)
-			continue;
-		before.len = rest.len - cuts->left[i];
-		rc = ota_deflate_feed(&writer->deflate, before, err);
-		if (rc == OTA_OK)
-			rc = ota_deflate_divide(&writer->deflate, err);
-		rest = (struct ota_bytes){ rest.at + before.len, cuts->left[i] };
-	}
-	writer->block.len = 0;
-	return rc == OTA_OK ? ota_deflate_feed(&writer->deflate, rest, err) : rc;
-}
-
 static enum ota_code end_segment(struct writer *writer, struct ota_error *err)
 {
-	struct cuts cuts = cuts_of(&writer->judge.segment);
 	enum ota_code rc;
 
 	if (writer->judge.segment.to_len == 0)
@@ -160,7 +119,7 @@ static enum ota_code end_segment(struct writer *writer, struct ota_error *err)
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "no memory for a segment");
 	ota_lay_forget(writer->lay);
-	return feed_divided(writer, &cuts, err);
+	return flush(writer, err);
 }
 
 static enum ota_code end_segment_if_full(struct writer *writer, struct ota_error *err)
@@ -275,11 +234,10 @@ static enum ota_code write_stream(const struct ota_encoder_job *job,
 		.heap.max = UINT64_MAX,
 		.judge.to = ota_buf_bytes(&images->to),
 	};
-	struct ota_deflate_options options = { LEVEL_MAX, job->window_log, 0,
-		OTA_DEFLATE_LEN_UNKNOWN };
 	struct ota_bytes from = ota_buf_bytes(&images->from);
 	struct ota_source source = ota_source_of(&from);
-	enum ota_code rc = ota_deflate_init(&writer.deflate, &options, job->next, err);
+	enum ota_code rc =
+		ota_lzma_out_init(&writer.lzma, job->window_log, job->next, err);
 
 	if (rc != OTA_OK)
 		return rc;
@@ -287,12 +245,12 @@ static enum ota_code write_stream(const struct ota_encoder_job *job,
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "no memory to lay out the image");
 	rc = write_all(&writer, &plan->tables, err);
-	*raw_len = writer.deflate.taken;
+	*raw_len = writer.lzma.taken;
 	if (rc == OTA_OK)
-		rc = ota_deflate_finish(&writer.deflate, err);
+		rc = ota_lzma_out_finish(&writer.lzma, err);
 	if (rc == OTA_OK)
 		rc = ota_tally_report(
-			writer.tally, writer.deflate.given, &job->explain, err);
+			writer.tally, writer.lzma.given, &job->explain, err);
 	return rc;
 }
 

@@ -13,7 +13,7 @@ struct ota_encoder_job {
 	const struct ota_source *from; /* borrowed */
 	struct ota_image_in *to;       /* borrowed; to be read to its end */
 	int level;                     /* of zstd */
-	int window_log;                /* of zstd */
+	int window_log;                /* of zstd or LZMA2 */
 	uint32_t workers;              /* threads beside the caller's */
 	struct ota_crew crew;          /* may be { 0 } */
 	struct ota_explain explain;    /* may be { 0 } */
@@ -23,9 +23,9 @@ struct ota_encoder_job {
 struct ota_encoder_row {
 	uint8_t codec;           /* enum ota_codec_id */
 	bool has_from;           /* reads the old image */
-	uint8_t window_log_max;  /* of zstd */
-	uint64_t beside_ram_max; /* bytes of the decoder's heap beside zstd's window */
-	/** Make a whole patch. raw_len is what the outer frame holds, in bytes. */
+	uint8_t window_log_max;  /* of zstd or LZMA2 */
+	uint64_t beside_ram_max; /* bytes of the decoder's heap beside that window */
+	/** Make a whole patch. raw_len is what the outer layer holds, in bytes. */
 	enum ota_code (*encode)(const struct ota_encoder_job *job, uint64_t *raw_len,
 		struct ota_error *err);
 };
@@ -36,7 +36,7 @@ extern const struct ota_encoder_row ota_encoder_full;
 /** A zstd frame that holds a VCDIFF stream (RFC 3284). encode_vcdiff.c */
 extern const struct ota_encoder_row ota_encoder_vcdiff;
 
-/** A zstd frame that holds a prediction and what turns it into the image.
+/** LZMA2 that holds a prediction and what turns it into the image.
  *  encode_predict.c */
 extern const struct ota_encoder_row ota_encoder_predict;
 

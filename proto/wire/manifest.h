@@ -7,7 +7,7 @@
  *   offset  size  field
  *        0     4  magic         "OTM1"
  *        4     1  codec         enum ota_codec_id
- *        5     1  window_log    of zstd, 10 .. 27
+ *        5     1  window_log    of zstd or LZMA2, 10 .. 27
  *        6     2  zero
  *        8     4  chunk_len     u32le, bytes of every chunk but the last, 4096 .. 65536
  *       12     4  chunk_count   u32le, 1 .. OTA_CHUNKS_MAX

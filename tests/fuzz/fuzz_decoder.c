@@ -15,9 +15,9 @@ enum {
 	FRAME_CAP = 1 << 17,
 };
 
-/* What the first byte picks: a codec by its number, or a delta to be put into a frame,
- * which mutation by itself rarely keeps whole. */
-enum { PICK_FULL = 0, PICK_VCDIFF = 1, PICK_FRAMED = 2, N_PICKS };
+/* What the first byte picks: a codec, or a delta to be put into a frame, which mutation
+ * by itself rarely keeps whole. */
+enum { PICK_FULL = 0, PICK_VCDIFF = 1, PICK_FRAMED = 2, PICK_PREDICT = 3, N_PICKS };
 
 static enum ota_code count(void *ctx, struct ota_bytes data)
 {
@@ -69,6 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	manifest.raw_len = UINT64_MAX;
 	if (data[0] % N_PICKS == PICK_FULL)
 		manifest.codec = OTA_CODEC_FULL;
+	if (data[0] % N_PICKS == PICK_PREDICT)
+		manifest.codec = OTA_CODEC_PREDICT;
 	if (data[0] % N_PICKS == PICK_FRAMED) {
 		size_t len = ZSTD_compress(frame, FRAME_CAP, patch.at, patch.len, 1);
 

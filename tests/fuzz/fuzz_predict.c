@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RAM_MAX = 4 << 20 };
 
-/* One decoding of a stream as it is behind zstd. */
+/* One decoding of a stream as it is once unpacked. */
 struct run {
 	struct ota_heap heap;
 	struct ota_image image;

@@ -1,11 +1,11 @@
 #include "tests/unit/predict_kit.h"
 
 #include <string.h>
-#include <zstd.h>
 
 #include "proto/base/own.h"
+#include "proto/delta/lzma_out.h"
 
-enum { FUNCTION_LEN = 32, BASE = 0x10000, HEAP_MAX = 64 << 20 };
+enum { FUNCTION_LEN = 32, BASE = 0x10000, HEAP_MAX = 64 << 20, WINDOW_LOG = 16 };
 
 void kit_cover_add(struct kit_tables *tables, uint64_t to, uint64_t from, uint32_t len)
 {
@@ -218,24 +218,32 @@ static enum ota_code add_tables(
 	return rc != OTA_OK ? rc : ota_block_write(ota_buf_bytes(&block), &making->raw);
 }
 
-enum ota_code kit_frame(struct kit_patch *kit, const struct kit_making *making)
+static enum ota_code keep(void *ctx, struct ota_bytes data, struct ota_error *err)
 {
-	size_t cap = ZSTD_compressBound(making->raw.len);
-	ota_autofree uint8_t *frame = malloc(cap);
-	struct ota_bytes bytes = { frame, 0 };
+	(void)err;
+	return ota_buf_add(ctx, data);
+}
 
-	if (frame == NULL)
-		return OTA_E_NOMEM;
-	bytes.len = ZSTD_compress(frame, cap, making->raw.at, making->raw.len, 3);
+enum ota_code kit_pack(struct kit_patch *kit, const struct kit_making *making)
+{
+	OTA_AUTO(ota_lzma_out_fini) struct ota_lzma_out out = { 0 };
+	enum ota_code rc;
+
 	kit->patch.len = 0;
+	rc = ota_lzma_out_init(
+		&out, WINDOW_LOG, (struct ota_stage){ &kit->patch, keep }, NULL);
+	if (rc == OTA_OK)
+		rc = ota_lzma_out_feed(&out, ota_buf_bytes(&making->raw), NULL);
+	if (rc == OTA_OK)
+		rc = ota_lzma_out_finish(&out, NULL);
 	kit->manifest = (struct ota_manifest){ .codec = OTA_CODEC_PREDICT,
-		.window_log = 21,
+		.window_log = WINDOW_LOG,
 		.raw_len = making->raw.len,
-		.patch_len = bytes.len,
+		.patch_len = kit->patch.len,
 		.from_len = kit->from.len,
 		.to_len = kit->to.len,
 		.to = ota_digest_of(ota_buf_bytes(&kit->to)) };
-	return ota_buf_add(&kit->patch, bytes);
+	return rc;
 }
 
 enum ota_code kit_predict(struct kit_patch *kit, const struct kit_tables *tables,
@@ -257,7 +265,7 @@ enum ota_code kit_predict(struct kit_patch *kit, const struct kit_tables *tables
 		rc = add_all(&maker, &tables->tables, err);
 	ota_segment_out_fini(&maker.segment);
 	ota_lay_free(maker.lay);
-	return rc != OTA_OK ? rc : kit_frame(kit, making);
+	return rc != OTA_OK ? rc : kit_pack(kit, making);
 }
 
 void kit_making_fini(struct kit_making *making)

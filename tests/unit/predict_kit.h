@@ -40,7 +40,7 @@ struct kit_making {
 	uint32_t
 		segment_len; /* bytes of the new image a segment ends behind; 0: 16 MiB */
 	uint32_t lay_max;    /* bytes laid out at once; 0: 4096 */
-	struct ota_buf raw;  /* the stream before zstd */
+	struct ota_buf raw;  /* the stream before it is packed */
 	uint32_t guesses, fixes, wrong, extra; /* references and bytes */
 	uint32_t segments;
 };
@@ -50,7 +50,7 @@ enum ota_code kit_predict(struct kit_patch *kit, const struct kit_tables *tables
 	struct kit_making *making, struct ota_error *err);
 
 /** Put making->raw, as it is now, into kit->patch and its manifest. */
-enum ota_code kit_frame(struct kit_patch *kit, const struct kit_making *making);
+enum ota_code kit_pack(struct kit_patch *kit, const struct kit_making *making);
 
 /** Release. */
 void kit_making_fini(struct kit_making *making);

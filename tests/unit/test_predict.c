@@ -256,7 +256,7 @@ Test(predict, every_truncated_stream_is_refused)
 
 	make_small(&made);
 	while (made.making.raw.len-- > 0) {
-		cr_assert(kit_frame(&made.kit, &made.making) == OTA_OK);
+		cr_assert(kit_pack(&made.kit, &made.making) == OTA_OK);
 		cr_assert_eq(kit_decode(&made.kit, &run, NULL), OTA_E_DECODER);
 		cr_assert_leq(run.image.len, made.kit.to.len);
 	}
@@ -273,7 +273,7 @@ Test(predict, every_flipped_bit_is_refused_or_does_not_matter)
 		enum ota_code rc;
 
 		made.making.raw.at[i / 8] ^= (uint8_t)(1 << i % 8);
-		cr_assert(kit_frame(&made.kit, &made.making) == OTA_OK);
+		cr_assert(kit_pack(&made.kit, &made.making) == OTA_OK);
 		made.making.raw.at[i / 8] ^= (uint8_t)(1 << i % 8);
 		rc = kit_decode(&made.kit, &run, NULL);
 		cr_assert(rc == OTA_E_DECODER || rc == OTA_E_DIGEST ||

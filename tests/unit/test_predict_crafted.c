@@ -93,7 +93,7 @@ static void expect_refused(struct kit_making *making, const char *text)
 
 	kit_noise(&kit.from, FROM_LEN, 1);
 	kit_noise(&kit.to, TO_LEN, 2);
-	cr_assert(kit_frame(&kit, making) == OTA_OK);
+	cr_assert(kit_pack(&kit, making) == OTA_OK);
 	cr_expect_eq(kit_decode(&kit, &run, &err), OTA_E_DECODER, "%s", text);
 	cr_expect_str_eq(err.text, text, "%s", err.text);
 }
@@ -165,7 +165,7 @@ Test(predict_crafted, a_segment_that_cuts_a_reference_is_refused)
 	cr_assert(ota_tables_write(&tables.tables, &block) == OTA_OK);
 	cr_assert(ota_block_write(ota_buf_bytes(&block), &making.raw) == OTA_OK);
 	add_segment(&making.raw, &cut);
-	cr_assert(kit_frame(&kit, &making) == OTA_OK);
+	cr_assert(kit_pack(&kit, &making) == OTA_OK);
 	cr_expect_eq(kit_decode(&kit, &run, &err), OTA_E_DECODER);
 	cr_expect_str_eq(
 		err.text, "segment at 0: its end cuts a reference", "%s", err.text);

@@ -1,7 +1,7 @@
 #ifndef PROTO_DELTA_PREDICT_STREAM_H
 #define PROTO_DELTA_PREDICT_STREAM_H
 
-/* The stream of codec `predict`, once it is out of its zstd frame: blocks, of which the
+/* The stream of codec `predict`, once it is out of its LZMA2: blocks, of which the
  * first holds the tables and each further one a segment. Fed in pieces of any length. */
 
 #include "proto/delta/predict/apply.h"
