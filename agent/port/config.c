@@ -76,29 +76,6 @@ static void read_spool(struct config_reading *r, const struct ota_yaml_node *roo
 		config_size(r, config_value(map, "max"), "max", MIB, 512 * MIB);
 }
 
-static void read_slot(struct config_reading *r, const struct ota_yaml_node *root)
-{
-	static const char *const keys[] = { "type", "backend", "dir", "initial",
-		"initial_version", "initial_counter", NULL };
-	static const char *const types[] = { "file", NULL };
-	struct agent_slot_config *s = &r->out->slot;
-	const struct ota_yaml_node *map =
-		config_section(r, config_need(r, root, "slot"), "the slot", keys);
-	const char *name;
-
-	/* `backend` is how `type` was called first. */
-	name = config_value(map, "type") != NULL ? "type" : "backend";
-	s->type = (enum agent_slot_type)ota_yaml_choice(
-		r->doc, config_value(map, name), name, types, AGENT_SLOT_FILE);
-	config_path(r, config_need(r, map, "dir"), "dir", s->dir);
-	config_path(r, config_value(map, "initial"), "initial", s->initial);
-	if (config_value(map, "initial_version") != NULL)
-		ota_yaml_name(r->doc, config_value(map, "initial_version"),
-			"initial_version", s->initial_version);
-	s->initial_counter = ota_yaml_u64(r->doc, config_value(map, "initial_counter"),
-		"initial_counter", 0, (UINT64_C(1) << 53) - 1, 0);
-}
-
 /* "self", or the words of a command. */
 static void read_reboot(struct config_reading *r, const struct ota_yaml_node *node)
 {
@@ -177,7 +154,7 @@ static void read_all(struct config_reading *r)
 	read_spool(r, root);
 	config_text(r, config_value(root, "user"), "user", c->user, sizeof c->user);
 	config_path(r, config_value(root, "hooks"), "hooks", c->hooks_dir);
-	read_slot(r, root);
+	config_slot(r, root);
 	read_reboot(r, config_value(root, "reboot"));
 	read_limits(r, root);
 	read_deadlines(r, root);

@@ -41,4 +41,7 @@ uint64_t config_size(struct config_reading *r, const struct ota_yaml_node *node,
 const struct ota_yaml_node *config_section(struct config_reading *r,
 	const struct ota_yaml_node *node, const char *what, const char *const *keys);
 
+/** The section `slot`, which must be there. */
+void config_slot(struct config_reading *r, const struct ota_yaml_node *root);
+
 #endif

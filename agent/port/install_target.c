@@ -58,6 +58,16 @@ static OTA_CHECKED enum ota_code die(
 
 /* ---- writing ---- */
 
+/* Past the page cache where the medium allows it, from the first write on: what is read
+ * before that need not be aligned. */
+static void go_direct(struct install_target *target)
+{
+	int flags = fcntl(target->fd, F_GETFL);
+
+	if (is_fixed(target) && flags >= 0)
+		target->is_direct = fcntl(target->fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
 /* The end of an image need not be aligned: it goes through the page cache, which also
  * keeps what lies behind it. */
 static OTA_CHECKED enum ota_code leave_direct(
@@ -138,6 +148,8 @@ static OTA_CHECKED enum ota_code flush(
 	uint64_t offset = target->at - target->fill;
 	enum ota_code rc = OTA_OK;
 
+	if (offset == target->count.kept)
+		go_direct(target);
 	if (target->is_direct && target->fill % ALIGN_LEN != 0)
 		rc = leave_direct(target, err);
 	if (rc == OTA_OK && is_fixed(target) && !target->mark.head.distrust)
@@ -285,15 +297,6 @@ void install_target_fini(struct install_target *target)
 	*target = NONE;
 }
 
-/* Where the medium allows it. */
-static void go_direct(struct install_target *target)
-{
-	int flags = fcntl(target->fd, F_GETFL);
-
-	if (is_fixed(target) && flags >= 0)
-		target->is_direct = fcntl(target->fd, F_SETFL, flags | O_DIRECT) == 0;
-}
-
 enum ota_code install_target_open(const struct slot_place *place,
 	const struct install_mark_head *head, const char *mark_path,
 	const atomic_bool *stop, struct install_target *out, struct ota_error *err)
@@ -317,7 +320,6 @@ enum ota_code install_target_open(const struct slot_place *place,
 		rc = prove(&target, stop, err);
 	if (rc != OTA_OK)
 		return rc;
-	go_direct(&target);
 	*out = target;
 	target = NONE;
 	return OTA_OK;

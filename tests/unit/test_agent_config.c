@@ -92,6 +92,20 @@ Test(agent_config, each_key_reaches_its_field)
 	cr_expect_str_eq(c.hooks_dir, "/h");
 }
 
+Test(agent_config, slots_may_be_partitions)
+{
+	struct agent_config c;
+	struct ota_error err = { 0 };
+
+	write_with(13, "  type: block\n  a: /dev/disk/by-partlabel/a\n  b: b.part\n"
+		       "  initial_size: 235M");
+	cr_assert_eq(agent_config_load(path, &c, NULL, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(c.slot.type, AGENT_SLOT_BLOCK);
+	cr_expect_str_eq(c.slot.devices[0], "/dev/disk/by-partlabel/a");
+	cr_expect_not_null(strstr(c.slot.devices[1], "/b.part"), "beside the file");
+	cr_expect_eq(c.slot.initial_len, UINT64_C(235) << 20);
+}
+
 static const struct {
 	size_t line;
 	const char *text, *error; /* error follows "FILE:" */
@@ -109,6 +123,12 @@ static const struct {
 		"14:9: error: 'reboot' must be self or a list" },
 	{ 13, "  dir: slots\nlimits: {chunks_outstanding: 17}", "14:30: error: " },
 	{ 13, "  dir: slots\nlog: loud", "14:6: error: " },
+	{ 13, "  dir: slots\n  a: /dev/sda1",
+		"14:6: error: 'a' is not for slots of type" },
+	{ 13, "  type: block\n  a: /dev/sda1", "13:3: error: " },
+	{ 13, "  type: block\n  a: x\n  b: x", "15:6: error: 'a' and 'b' are the same" },
+	{ 13, "  type: block\n  a: x\n  b: y\n  dir: z",
+		"16:8: error: 'dir' is not for slots of type block" },
 	{ 13, "  dyr: slots", "13:3: error: unknown key 'dyr'" },
 };
 
