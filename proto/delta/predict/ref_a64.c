@@ -1,3 +1,4 @@
+#include "proto/delta/predict/ref_a64.h"
 #include "proto/delta/predict/ref_machine.h"
 
 /* AArch64 (Arm ARM, C4.1 "A64 instruction set encoding"). An address is formed in two
@@ -244,41 +245,9 @@ const struct ota_ref_form ota_forms_a64[OTA_FAMILY_FORMS] = {
 };
 /* clang-format on */
 
-/* Bits 28 to 25 of an instruction say of which group it is. */
-static unsigned group_of(uint32_t insn)
+static struct ota_a64_class class_of(uint32_t insn)
 {
-	return insn >> 25 & 15;
-}
-
-static bool is_access(unsigned group) /* loads and stores */
-{
-	return (group & 5) == 4;
-}
-
-static bool is_branch(unsigned group) /* and system instructions */
-{
-	return (group & 14) == 10;
-}
-
-static bool has_number(unsigned group) /* arithmetic with one */
-{
-	return (group & 14) == 8;
-}
-
-static bool is_vector(unsigned group)
-{
-	return (group & 7) == 7;
-}
-
-static bool is_adrp(uint32_t insn)
-{
-	return (insn & 0x9f000000) == 0x90000000;
-}
-
-/* The 12 bits of an unsigned offset, in units of its scale. */
-static uint32_t imm12(uint32_t insn)
-{
-	return insn >> 10 & 0xfff;
+	return ota_a64_classes[insn >> 21];
 }
 
 /* The register that an instruction reads an address from. */
@@ -287,55 +256,25 @@ static unsigned base_register(uint32_t insn)
 	return insn >> 5 & 31;
 }
 
-/* The scale of an instruction that adds an offset to a register: ADD (immediate), LDR and
- * STR (unsigned offset); -1 for others and for offsets beyond a page. */
-static int lo12_scale(uint32_t insn)
+/* What an instruction of kind OFFSET adds to it, in bytes; -1 beyond a page. */
+static int32_t offset_of(uint32_t insn, struct ota_a64_class class)
 {
-	int scale = -1;
+	int32_t offset = (int32_t)(insn >> 10 & 0xfff) << class.scale;
 
-	if ((insn & 0xffc00000) == 0x91000000)
-		scale = 0;
-	else if ((insn & 0x3b000000) == 0x39000000)
-		scale = (insn & 0xc4800000) == 0x04800000 ? 4 : (int)(insn >> 30);
-	if (scale > 0 && imm12(insn) >> (12 - scale) != 0)
-		return -1;
-	return scale;
+	return offset < PAGE_LEN ? offset : -1;
 }
 
-/* The general registers that a load or store writes, as bits. */
-static uint32_t written_by_access(uint32_t insn)
+/* The general registers that an instruction writes, as bits. */
+static uint32_t written_by(uint32_t insn, struct ota_a64_class class)
 {
-	uint32_t first = 1u << (insn & 31);
+	uint32_t first = class.writes & OTA_A64_WRITES_FIRST;
+	uint32_t second = (class.writes & OTA_A64_WRITES_SECOND) / OTA_A64_WRITES_SECOND;
 
-	if ((insn & 0x04000000) != 0) /* vector registers */
-		return 0;
-	if ((insn & 0x3a000000) == 0x28000000) /* pairs */
-		return (insn & 0x00400000) != 0 ? first | 1u << (insn >> 10 & 31) : 0;
-	if ((insn & 0x3b000000) == 0x18000000) /* literal */
-		return first;
-	return (insn & 0x00c00000) != 0 ? first : 0;
-}
-
-/* The same for branches: a call, BL or BLR, leaves none of x0 to x18. */
-static uint32_t written_by_branch(uint32_t insn)
-{
-	bool is_call =
-		(insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000;
-
-	return is_call ? 0x4007ffff : 0;
-}
-
-/* The general registers that an instruction writes, as bits: near enough to tell when an
- * ADRP is over. */
-static uint32_t written_by(uint32_t insn)
-{
-	unsigned group = group_of(insn);
-
-	if (is_access(group))
-		return written_by_access(insn);
-	if (is_branch(group))
-		return written_by_branch(insn);
-	return is_vector(group) ? 0 : 1u << (insn & 31);
+	if (class.writes == OTA_A64_CALLS)
+		return class.kind == OTA_A64_B || (insn & 0xfffffc1f) == 0xd63f0000
+			       ? 0x4007ffff
+			       : 0;
+	return first << (insn & 31) | second << (insn >> 10 & 31);
 }
 
 /* The state of a sweep: which page each register holds, and up to where. */
@@ -381,18 +320,16 @@ static void add_data(struct sweep *sweep, int32_t at, unsigned form, int64_t dis
 /* The offset that the first user of a register adds to the page an ADRP put there. */
 static int32_t first_offset(const struct ota_scan *scan, int32_t at, unsigned reg)
 {
-	for (int i = 1; i <= LOOK_AHEAD; i++) {
-		int32_t next = at + i * INSN_LEN;
-		uint32_t insn;
-		int scale;
+	int32_t end = ota_scan_end(scan) - INSN_LEN, last = at + LOOK_AHEAD * INSN_LEN;
 
-		if (next + INSN_LEN > ota_scan_end(scan))
-			break;
-		insn = ota_le32(scan->at + next);
-		scale = lo12_scale(insn);
-		if (scale >= 0 && base_register(insn) == reg)
-			return (int32_t)(imm12(insn) << scale);
-		if ((written_by(insn) >> reg & 1) != 0)
+	for (at += INSN_LEN; at <= last && at <= end; at += INSN_LEN) {
+		uint32_t insn = ota_le32(scan->at + at);
+		struct ota_a64_class class = class_of(insn);
+		bool is_user = class.kind == OTA_A64_OFFSET && base_register(insn) == reg;
+
+		if (is_user && offset_of(insn, class) >= 0)
+			return offset_of(insn, class);
+		if ((written_by(insn, class) >> reg & 1) != 0)
 			break;
 	}
 	return 0;
@@ -417,97 +354,116 @@ static void step_adrp(struct sweep *sweep, int32_t at, uint32_t insn)
 	sweep->until[reg] = at + LIFE * INSN_LEN;
 }
 
-/* True if the instruction counts from the stack pointer. */
-static bool step_frame(struct sweep *sweep, int32_t at, uint32_t insn)
+/* The form of an instruction that counts from the stack pointer. */
+static unsigned frame_of(uint32_t insn, struct ota_a64_class class)
+{
+	if (base_register(insn) != SP)
+		return OTA_A64_NO_FRAME;
+	if (class.frame == OTA_A64_NEAR_SP && (insn >> 10 & 3) != 0)
+		return OTA_A64_NO_FRAME;
+	if ((insn & 31) == SP)
+		return class.frame;
+	if (class.frame == OTA_A64_PUSH)
+		return OTA_A64_NO_FRAME;
+	return class.frame == OTA_A64_SIZE ? OTA_A64_OFFSET_SP : class.frame;
+}
+
+/* True if it is one. */
+static bool step_frame(
+	struct sweep *sweep, int32_t at, uint32_t insn, struct ota_a64_class class)
 {
 	const struct ota_spot nowhere = { 0 };
-	const struct ota_ref_form *form =
-		base_register(insn) == SP ? ota_a64_frame_form(insn) : NULL;
+	unsigned frame = frame_of(insn, class);
 
-	if (form == NULL)
+	if (frame == OTA_A64_NO_FRAME)
 		return false;
-	add(sweep, at, OTA_FORMS_A64_FRAME + (unsigned)(form - ota_forms_a64_frame),
-		form->read(sweep->scan->at + at, &nowhere, 0));
+	add(sweep, at, OTA_FORMS_A64_FRAME + frame,
+		ota_forms_a64_frame[frame].read(sweep->scan->at + at, &nowhere, 0));
 	return true;
 }
 
 /* Maybe the user of an ADRP, maybe of a structure's member; the first member stays the
  * first. */
-static void step_offset(struct sweep *sweep, int32_t at, uint32_t insn)
+static void step_offset(
+	struct sweep *sweep, int32_t at, uint32_t insn, struct ota_a64_class class)
 {
-	int scale = lo12_scale(insn);
+	int32_t offset = offset_of(insn, class);
 	unsigned reg = base_register(insn);
 
-	if (scale < 0)
+	if (offset < 0)
 		return;
 	if ((sweep->holding >> reg & 1) != 0 && at < sweep->until[reg]) {
-		int64_t target = ota_plus(sweep->page[reg], imm12(insn) << scale);
+		int64_t target = ota_plus(sweep->page[reg], offset);
 
 		if (ota_in_object(sweep->scan, target))
-			add(sweep, at, FORM_LO12 + (unsigned)scale, target);
-	} else if (imm12(insn) != 0) {
-		add(sweep, at, FORM_FIELD + (unsigned)scale,
-			read_field(sweep->scan->at + at, (unsigned)scale));
+			add(sweep, at, FORM_LO12 + (unsigned)class.scale, target);
+	} else if (offset != 0) {
+		add(sweep, at, FORM_FIELD + (unsigned)class.scale,
+			read_field(sweep->scan->at + at, class.scale));
 	}
 }
 
-/* B, BL; B.cond; CBZ, CBNZ; TBZ, TBNZ */
-static void step_branch(struct sweep *sweep, int32_t at, uint32_t insn)
+/* All but an ADRP. */
+static void step_other(
+	struct sweep *sweep, int32_t at, uint32_t insn, struct ota_a64_class class)
 {
-	if ((insn & 0x7c000000) == 0x14000000)
+	switch ((enum ota_a64_kind) class.kind) {
+	case OTA_A64_OTHER:
+	case OTA_A64_ADRP:
+		break;
+	case OTA_A64_B:
 		add_branch(sweep, at, FORM_B, ota_signed(insn, 26) * INSN_LEN);
-	else if ((insn & 0x7e000000) == 0x36000000)
-		add_branch(sweep, at, FORM_TBZ, ota_signed(insn >> 5, 14) * INSN_LEN);
-	else if ((insn & 0x7e000000) == 0x34000000 || (insn & 0xff000010) == 0x54000000)
+		break;
+	case OTA_A64_COND:
+		if ((insn & 0x10) != 0)
+			break;
 		add_branch(sweep, at, FORM_IMM19, ota_signed(insn >> 5, 19) * INSN_LEN);
-	sweep->holding &= ~written_by_branch(insn);
-}
-
-static void step_access(struct sweep *sweep, int32_t at, uint32_t insn)
-{
-	if ((insn & 0x3b000000) == 0x18000000) /* LDR (literal) */
+		break;
+	case OTA_A64_COMPARE:
+		add_branch(sweep, at, FORM_IMM19, ota_signed(insn >> 5, 19) * INSN_LEN);
+		break;
+	case OTA_A64_TEST:
+		add_branch(sweep, at, FORM_TBZ, ota_signed(insn >> 5, 14) * INSN_LEN);
+		break;
+	case OTA_A64_LITERAL:
 		add_data(sweep, at, FORM_IMM19, ota_signed(insn >> 5, 19) * INSN_LEN);
-	else if (!step_frame(sweep, at, insn))
-		step_offset(sweep, at, insn);
-	sweep->holding &= ~written_by_access(insn);
-}
-
-/* Arithmetic with a number, but for ADRP. */
-static void step_number(struct sweep *sweep, int32_t at, uint32_t insn)
-{
-	if ((insn & 0x9f000000) == 0x10000000)
+		break;
+	case OTA_A64_ADR:
 		add_data(sweep, at, FORM_ADR, adr_get(insn));
-	else if (!step_frame(sweep, at, insn))
-		step_offset(sweep, at, insn);
-	sweep->holding &= ~(1u << (insn & 31));
+		break;
+	case OTA_A64_OFFSET:
+		if (!step_frame(sweep, at, insn, class))
+			step_offset(sweep, at, insn, class);
+		break;
+	case OTA_A64_FRAME:
+		(void)step_frame(sweep, at, insn, class);
+		break;
+	}
 }
 
 static void step(struct sweep *sweep, int32_t at)
 {
 	uint32_t insn = ota_le32(sweep->scan->at + at);
-	unsigned group = group_of(insn);
+	struct ota_a64_class class = class_of(insn);
 
-	if (is_adrp(insn))
+	if (class.kind == OTA_A64_ADRP) {
 		step_adrp(sweep, at, insn);
-	else if (is_access(group))
-		step_access(sweep, at, insn);
-	else if (is_branch(group))
-		step_branch(sweep, at, insn);
-	else if (has_number(group))
-		step_number(sweep, at, insn);
-	else
-		sweep->holding &= ~written_by(insn);
+		return;
+	}
+	step_other(sweep, at, insn, class);
+	sweep->holding &= ~written_by(insn, class);
 }
 
 /* Before the page, all that counts is what registers hold when it begins. */
 static void warm_up(struct sweep *sweep, int32_t at)
 {
 	uint32_t insn = ota_le32(sweep->scan->at + at);
+	struct ota_a64_class class = class_of(insn);
 
-	if (is_adrp(insn))
+	if (class.kind == OTA_A64_ADRP)
 		step_adrp(sweep, at, insn);
 	else
-		sweep->holding &= ~written_by(insn);
+		sweep->holding &= ~written_by(insn, class);
 }
 
 static void scan_a64(const struct ota_scan *scan, struct ota_refs *refs)

@@ -1,19 +1,10 @@
+#include "proto/delta/predict/ref_a64.h"
 #include "proto/delta/predict/ref_machine.h"
 
 /* AArch64 instructions that count from the stack pointer (Arm ARM, C4.1). A frame's size
  * is told apart from the offsets in it by a distance that no offset has. */
 
-enum {
-	SP = 31,
-	FORM_OFFSET = 0,     /* 12 bits unsigned; a form for each of the scales 0 .. 4 */
-	FORM_PAIR = 5,       /* 7 bits signed; scales 2 .. 4 */
-	FORM_NEAR = 8,       /* 9 bits signed, not scaled */
-	FORM_SIZE = 9,       /* 12 bits unsigned: taken from or given back to SP */
-	FORM_PUSH = 10,      /* the same, taken */
-	FORM_PAIR_SIZE = 11, /* 7 bits signed, scale 3, given back */
-	FORM_PAIR_PUSH = 12, /* the same, taken */
-	SIZES = 1 << 24,     /* added to a size */
-};
+enum { SIZES = 1 << 24 /* added to a size */ };
 
 static void set_bits(uint8_t *field, uint32_t mask, uint32_t bits)
 {
@@ -132,64 +123,31 @@ static bool write_pair_push(uint8_t *field, const struct ota_spot *spot, int64_t
 
 /* clang-format off */
 const struct ota_ref_form ota_forms_a64_frame[OTA_FAMILY_FORMS] = {
-	[FORM_OFFSET + 0] = { "a64 [sp]", 4, false, OFFSET_MASK,
+	[OTA_A64_OFFSET_SP + 0] = { "a64 [sp]", 4, false, OFFSET_MASK,
 		read_offset_0, write_offset_0, OTA_SCOPE_FRAME },
-	[FORM_OFFSET + 1] = { "a64 [sp] / 2", 4, false, OFFSET_MASK,
+	[OTA_A64_OFFSET_SP + 1] = { "a64 [sp] / 2", 4, false, OFFSET_MASK,
 		read_offset_1, write_offset_1, OTA_SCOPE_FRAME },
-	[FORM_OFFSET + 2] = { "a64 [sp] / 4", 4, false, OFFSET_MASK,
+	[OTA_A64_OFFSET_SP + 2] = { "a64 [sp] / 4", 4, false, OFFSET_MASK,
 		read_offset_2, write_offset_2, OTA_SCOPE_FRAME },
-	[FORM_OFFSET + 3] = { "a64 [sp] / 8", 4, false, OFFSET_MASK,
+	[OTA_A64_OFFSET_SP + 3] = { "a64 [sp] / 8", 4, false, OFFSET_MASK,
 		read_offset_3, write_offset_3, OTA_SCOPE_FRAME },
-	[FORM_OFFSET + 4] = { "a64 [sp] / 16", 4, false, OFFSET_MASK,
+	[OTA_A64_OFFSET_SP + 4] = { "a64 [sp] / 16", 4, false, OFFSET_MASK,
 		read_offset_4, write_offset_4, OTA_SCOPE_FRAME },
-	[FORM_PAIR + 0] = { "a64 pair [sp] / 4", 4, false, PAIR_MASK,
+	[OTA_A64_PAIR_SP + 0] = { "a64 pair [sp] / 4", 4, false, PAIR_MASK,
 		read_pair_2, write_pair_2, OTA_SCOPE_FRAME },
-	[FORM_PAIR + 1] = { "a64 pair [sp] / 8", 4, false, PAIR_MASK,
+	[OTA_A64_PAIR_SP + 1] = { "a64 pair [sp] / 8", 4, false, PAIR_MASK,
 		read_pair_3, write_pair_3, OTA_SCOPE_FRAME },
-	[FORM_PAIR + 2] = { "a64 pair [sp] / 16", 4, false, PAIR_MASK,
+	[OTA_A64_PAIR_SP + 2] = { "a64 pair [sp] / 16", 4, false, PAIR_MASK,
 		read_pair_4, write_pair_4, OTA_SCOPE_FRAME },
-	[FORM_NEAR] = { "a64 unscaled [sp]", 4, false, { 0x00, 0xf0, 0x1f },
+	[OTA_A64_NEAR_SP] = { "a64 unscaled [sp]", 4, false, { 0x00, 0xf0, 0x1f },
 		read_near, write_near, OTA_SCOPE_FRAME },
-	[FORM_SIZE] = { "a64 sp +", 4, false, OFFSET_MASK,
+	[OTA_A64_SIZE] = { "a64 sp +", 4, false, OFFSET_MASK,
 		read_size, write_size, OTA_SCOPE_FRAME },
-	[FORM_PUSH] = { "a64 sp -", 4, false, OFFSET_MASK,
+	[OTA_A64_PUSH] = { "a64 sp -", 4, false, OFFSET_MASK,
 		read_size, write_size, OTA_SCOPE_PUSH },
-	[FORM_PAIR_SIZE] = { "a64 pair [sp] +", 4, false, PAIR_MASK,
+	[OTA_A64_PAIR_SIZE] = { "a64 pair [sp] +", 4, false, PAIR_MASK,
 		read_pair_size, write_pair_size, OTA_SCOPE_FRAME },
-	[FORM_PAIR_PUSH] = { "a64 pair [sp] -", 4, false, PAIR_MASK,
+	[OTA_A64_PAIR_PUSH] = { "a64 pair [sp] -", 4, false, PAIR_MASK,
 		read_pair_push, write_pair_push, OTA_SCOPE_PUSH },
 };
-
-static const struct {
-	uint32_t mask, value;
-	uint8_t form;
-} rows[] = {
-	{ 0xffc003ff, 0xd10003ff, FORM_PUSH },      /* SUB SP, SP, #size */
-	{ 0xffc003ff, 0x910003ff, FORM_SIZE },      /* ADD SP, SP, #size */
-	{ 0xffc003e0, 0x910003e0, FORM_OFFSET },    /* ADD Xd, SP, #offset */
-	{ 0xffe003e0, 0xa9a003e0, FORM_PAIR_PUSH }, /* the same, 64 bit */
-	{ 0xffc003e0, 0xa8c003e0, FORM_PAIR_SIZE }, /* LDP .., [SP], #size */
-	{ 0xff8003e0, 0x290003e0, FORM_PAIR + 0 },  /* STP, LDP: w */
-	{ 0xff8003e0, 0x690003e0, FORM_PAIR + 0 },  /* LDPSW */
-	{ 0xff8003e0, 0xa90003e0, FORM_PAIR + 1 },  /* x */
-	{ 0xff8003e0, 0x2d0003e0, FORM_PAIR + 0 },  /* s */
-	{ 0xff8003e0, 0x6d0003e0, FORM_PAIR + 1 },  /* d */
-	{ 0xff8003e0, 0xad0003e0, FORM_PAIR + 2 },  /* q */
-	{ 0xff8003e0, 0x3d8003e0, FORM_OFFSET + 4 }, /* STR, LDR: q */
-	{ 0xfb0003e0, 0x390003e0, FORM_OFFSET + 0 }, /* b; the size is in bits 31, 30 */
-	{ 0xfb0003e0, 0x790003e0, FORM_OFFSET + 1 },
-	{ 0xfb0003e0, 0xb90003e0, FORM_OFFSET + 2 },
-	{ 0xfb0003e0, 0xf90003e0, FORM_OFFSET + 3 },
-	{ 0x3b200fe0, 0x380003e0, FORM_NEAR },      /* STUR, LDUR */
-};
 /* clang-format on */
-
-const struct ota_ref_form *ota_a64_frame_form(uint32_t insn)
-{
-	if ((insn >> 5 & 31) != SP)
-		return NULL;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows)[0]; i++)
-		if ((insn & rows[i].mask) == rows[i].value)
-			return &ota_forms_a64_frame[rows[i].form];
-	return NULL;
-}

@@ -71,10 +71,6 @@ extern const struct ota_ref_kind ota_kind_go_records;
 extern const struct ota_ref_kind ota_kind_go_table;
 extern const struct ota_ref_kind ota_kind_go_links;
 
-/** The form of an AArch64 instruction that counts from the stack pointer; NULL if it does
- *  not. ref_a64_frame.c */
-const struct ota_ref_form *ota_a64_frame_form(uint32_t insn);
-
 /** The number that the lowest bits (1 .. 63) hold in two's complement. */
 static inline int64_t ota_signed(uint64_t value, unsigned bits)
 {
