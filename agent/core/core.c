@@ -316,6 +316,8 @@ static OTA_CHECKED enum ota_code wake(
 		return rc;
 	if (event == UPDATE_ON_LEFT && a->slots[a->current].state == SLOT_GOOD)
 		j->confirmed = a->slots[a->current].image;
+	if (j->error == OTA_E_BUDGET) /* another policy may be in force now */
+		j->blocked_release = (struct ota_digest){ 0 };
 	count_from_time(a);
 	a->reports = j->reports_reserved;
 	rc = agent_move(a, event, err);
@@ -329,6 +331,8 @@ enum ota_code agent_start(struct agent *a, const struct agent_identity *id,
 	enum ota_code rc;
 
 	*a = (struct agent){ .id = *id, .port = *port };
+	if (id->policy != NULL)
+		a->policy = *id->policy;
 	rc = load_slots(a, err);
 	if (rc != OTA_OK)
 		return rc;
@@ -503,7 +507,9 @@ static OTA_CHECKED enum ota_code take_timers(struct agent *a, struct ota_error *
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_MINUTE)) {
 		if (!a->papers.has[OTA_TOPIC_GRANT])
 			load_document(a, OTA_TOPIC_GRANT);
-		rc = judge(a, err);
+		rc = hold_recheck(a, err);
+		if (rc == OTA_OK)
+			rc = judge(a, err);
 	}
 	if (rc == OTA_OK && is_due(a, AGENT_TIMER_REPORT))
 		rc = report_send(a, err);

@@ -10,6 +10,7 @@
 #include "agent/core/ipc.h"
 #include "agent/core/journal.h"
 #include "agent/core/papers.h"
+#include "agent/core/policy.h"
 #include "agent/core/slot.h"
 
 /** What happens now, as the agent may know it. */
@@ -17,6 +18,7 @@ struct agent_now {
 	uint64_t mono_ms;   /* never jumps; runs on over restarts within a boot */
 	uint64_t utc_s;     /* the local clock, which may be wrong */
 	uint32_t local_min; /* minute of the local day, 0 .. 1439 */
+	struct policy_zone zone;
 };
 
 /* X(NAME, text) work that takes its time and answers with an event
@@ -24,7 +26,7 @@ struct agent_now {
  * HASH     digest of the image in a slot
  * VERIFY   every chunk in the spool against the manifest
  * INSTALL  the patch from the spool, applied to the other slot, into a slot
- * HOOK     an executable of the hooks directory */
+ * HOOK     an executable of the hooks directory, or a script of the policy */
 #define AGENT_JOBS(X)         \
 	X(HASH, "hash")       \
 	X(VERIFY, "verify")   \
@@ -40,7 +42,10 @@ struct agent_job {
 	uint64_t serial;         /* comes back with the answer */
 	unsigned slot;           /* HASH: read; INSTALL: written, the other one is read */
 	struct ota_digest patch; /* VERIFY, INSTALL: digest of the manifest */
-	const char *hook;        /* HOOK: "before-install", ...; a string constant */
+	/* HOOK: "before-install", "before-reboot", "health", "rescue"; or of the policy:
+	 * "metered", "power", "lock", which say OTA_OK to let it go on; a string constant
+	 */
+	const char *hook;
 	const char *version; /* HOOK: of the target, may be ""; borrowed for the call */
 };
 
@@ -114,6 +119,7 @@ struct agent_identity {
 	const char *device, *product, *hardware;
 	uint64_t decoder_ram_max;    /* bytes */
 	uint32_t chunks_outstanding; /* at most, while fetching */
+	const struct policy *policy; /* NULL: everything is allowed */
 };
 
 /* What an agent waits for by the clock. */
@@ -124,6 +130,15 @@ enum agent_timer {
 	AGENT_TIMER_REPORT,   /* progress, while fetching */
 	AGENT_TIMER_SETTLE,   /* what is waited for may change again at once */
 	AGENT_N_TIMERS
+};
+
+/* What the policy lets scripts decide, in this order; which of them depends on the state.
+ */
+enum agent_check {
+	AGENT_CHECK_METERED,
+	AGENT_CHECK_POWER,
+	AGENT_CHECK_LOCK,
+	AGENT_N_CHECKS
 };
 
 /* Where the work of OFFERED stands. */
@@ -156,6 +171,10 @@ struct agent {
 	enum ota_topic_kind doc_kind;
 	struct ota_error verdict; /* why nothing is begun or it stands still */
 	bool parked;              /* the work of the state is held back */
+
+	struct policy policy;
+	enum agent_check check; /* to be asked next before the work of the state */
+	bool asking;            /* the job under way is the one before it */
 
 	enum agent_offer offer;
 	struct ota_digest patch; /* being offered */

@@ -7,6 +7,7 @@
  *   judge.c   what the documents mean for this device now
  *   work.c    what is done in each state
  *   offer.c   ... from the offer until the patch is in the spool
+ *   hold.c    ... but not while the device's own policy holds it back
  *   report.c  what the device says of itself */
 
 #include "agent/core/core.h"
@@ -55,6 +56,40 @@ bool judge_is_paused(const struct agent *agent);
 
 /** Begin, or begin again, the work of the state. */
 OTA_CHECKED enum ota_code work_enter(struct agent *agent, struct ota_error *err);
+
+/** Begin the work of the state, or go on with what comes before it. */
+OTA_CHECKED enum ota_code work_begin(struct agent *agent, struct ota_error *err);
+
+/** True, with WINDOW, while the download windows of the policy are closed. */
+bool hold_download(const struct agent *agent, struct ota_error *why);
+
+/** Look whether the policy holds the work of the state back. *held: it waits for the
+ *  answer of a script, or is parked. OTA_OK or the code of a port. */
+OTA_CHECKED enum ota_code hold_work(
+	struct agent *agent, bool *held, struct ota_error *err);
+
+/** A script of the policy answered. */
+OTA_CHECKED enum ota_code hold_answered(
+	struct agent *agent, const struct ota_error *answer, struct ota_error *err);
+
+/** Look at the policy again in a minute, while chunks come in. */
+void hold_watch(struct agent *agent);
+
+/** That minute is over. */
+OTA_CHECKED enum ota_code hold_recheck(struct agent *agent, struct ota_error *err);
+
+/** OTA_OK if a patch is within the byte budget of the rollout, or BUDGET. */
+OTA_CHECKED enum ota_code hold_budget(const struct agent *agent,
+	const struct ota_digest *patch, uint64_t patch_len, struct ota_error *why);
+
+/** So many bytes of the patch being fetched were received, ever. */
+void hold_count(struct agent *agent, uint64_t bytes);
+
+/** True if more was received for the rollout than is allowed. */
+bool hold_is_overspent(const struct agent *agent);
+
+/** The spool is emptied of every patch but one (zero: of all). */
+void hold_forget_spool(struct agent *agent, const struct ota_digest *but);
 
 /** Stop the work of the state, wherever it is. */
 void work_stop(struct agent *agent);

@@ -103,6 +103,8 @@ static OTA_CHECKED enum ota_code adopt(
 
 	if (concerns_update(a, order))
 		return OTA_OK;
+	if (strcmp(order->rollout, j->rollout) != 0)
+		j->spent = 0;
 	memcpy(j->rollout, order->rollout, sizeof j->rollout);
 	j->release = order->release;
 	j->reverting = false;
@@ -200,8 +202,11 @@ static OTA_CHECKED enum ota_code judge_at_rest(
 		return revert(a, order, err);
 	rc = judge_admit(a, NULL, &a->verdict);
 	agent_set_timer(a, AGENT_TIMER_MINUTE, waits_for_the_clock(rc) ? MINUTE_MS : 0);
-	if (rc == OTA_OK && !is_blocked(a, order))
-		return offer(a, order, err);
+	if (rc == OTA_OK && !is_blocked(a, order)) {
+		if (!hold_download(a, &a->verdict))
+			return offer(a, order, err);
+		agent_set_timer(a, AGENT_TIMER_MINUTE, MINUTE_MS);
+	}
 	if (rc == OTA_E_CURRENT && a->journal.state == OTA_UPDATE_CONFIRMED)
 		a->verdict = (struct ota_error){ 0 };
 	return OTA_OK;

@@ -1,15 +1,19 @@
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/core/inner.h"
 #include "proto/base/own.h"
 #include "proto/wire/manifest.h"
 
+enum { STORE_EVERY = 1 << 20 }; /* bytes received */
+
 /* net is asked for the manifest before it fetches: it may have lost its spool since. */
 void offer_ask_manifest(struct agent *a, const struct ota_digest *patch)
 {
 	a->patch = *patch;
 	a->net_began = true;
+	hold_forget_spool(a, patch);
 	agent_tell(a, IPC_PURGE, patch);
 	agent_tell(a, IPC_MANIFEST, patch);
 }
@@ -20,8 +24,8 @@ void offer_ask_manifest(struct agent *a, const struct ota_digest *patch)
 static OTA_CHECKED enum ota_code refuse(
 	struct agent *a, const struct ota_error *why, struct ota_error *err)
 {
-	if (why->code ==
-		OTA_E_EXPIRED) /* until a newer one comes, or the clock is right */
+	/* Until a newer one comes, or the clock is right. */
+	if (why->code == OTA_E_EXPIRED)
 		return agent_move(a, UPDATE_ON_CANCEL, err);
 	if (judge_is_error(a, why->code))
 		return work_fail(a, why->code, why->text, err);
@@ -121,6 +125,8 @@ static OTA_CHECKED enum ota_code offered_spooled(struct agent *a, struct ota_err
 		rc = check_images(a, &m, &ref, &why);
 	if (rc == OTA_OK)
 		rc = check_room(a, &m, &why);
+	if (rc == OTA_OK)
+		rc = hold_budget(a, &a->patch, m.patch_len, &why);
 	if (rc != OTA_OK)
 		return refuse(a, &why, err);
 	a->journal.chunks_total = m.chunk_count;
@@ -166,12 +172,30 @@ static void begin_fetching(struct agent *a)
 	a->port.send(a->port.ctx, &fetch);
 }
 
-static void count_chunks(struct agent *a, const struct ipc_message *m)
+/* Stored now and then: a budget holds over restarts. */
+static OTA_CHECKED enum ota_code count_chunks(
+	struct agent *a, const struct ipc_message *m, struct ota_error *err)
 {
+	uint64_t spent = a->journal.spent;
+
 	a->journal.chunks = m->a;
 	a->journal.chunks_total = m->b;
 	a->journal.bytes = m->c;
 	a->journal.refetched = m->d;
+	hold_count(a, m->c);
+	if (spent / STORE_EVERY == a->journal.spent / STORE_EVERY)
+		return OTA_OK;
+	return agent_store(a, err);
+}
+
+static OTA_CHECKED enum ota_code overspent(struct agent *a, struct ota_error *err)
+{
+	char text[OTA_ERROR_TEXT_CAP];
+
+	(void)snprintf(text, sizeof text,
+		"received %" PRIu64 " bytes for this rollout, allowed are %" PRIu64,
+		a->journal.spent, a->policy.budget_bytes);
+	return work_fail(a, OTA_E_BUDGET, text, err);
 }
 
 /* net gave up. What may come right by itself is tried again. */
@@ -195,6 +219,7 @@ enum ota_code offer_from_net(
 	struct agent *a, const struct ipc_message *m, struct ota_error *err)
 {
 	bool offered = a->journal.state == OTA_UPDATE_OFFERED;
+	enum ota_code rc;
 
 	if (!a->net_began || !ota_digest_equal(&m->digest, &a->patch))
 		return OTA_OK;
@@ -210,7 +235,11 @@ enum ota_code offer_from_net(
 		begin_fetching(a);
 		return OTA_OK;
 	}
-	count_chunks(a, m);
+	rc = count_chunks(a, m, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (hold_is_overspent(a))
+		return overspent(a, err);
 	report_progress(a);
 	if (m->type != IPC_FETCHED)
 		return OTA_OK;

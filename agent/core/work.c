@@ -17,7 +17,7 @@ void work_stop(struct agent *a)
 {
 	if (a->working)
 		a->port.job_stop(a->port.ctx);
-	a->working = false;
+	a->working = a->asking = false;
 	if (a->net_began)
 		agent_tell(a, IPC_STOP, &a->patch);
 	a->net_began = false;
@@ -243,6 +243,7 @@ void work_purge(struct agent *a)
 {
 	static const struct ota_digest none = { { 0 } };
 
+	hold_forget_spool(a, &none);
 	agent_tell(a, IPC_PURGE, &none);
 }
 
@@ -251,21 +252,27 @@ static bool may_be_paused(enum ota_update_state state)
 	return state >= OTA_UPDATE_OFFERED && state <= OTA_UPDATE_REBOOTING;
 }
 
-enum ota_code work_enter(struct agent *a, struct ota_error *err)
+/* Chunks that already come in go on coming. */
+static void enter_fetching(struct agent *a)
 {
-	work_stop(a);
-	if (may_be_paused(a->journal.state)) {
-		if (judge_is_paused(a)) {
-			work_park(a, OTA_E_PAUSED, "", 0);
-			return OTA_OK;
-		}
-		a->verdict = (struct ota_error){ 0 };
-	}
+	if (a->net_began)
+		return;
+	hold_watch(a);
+	offer_ask_manifest(a, &a->journal.patch);
+}
+
+enum ota_code work_begin(struct agent *a, struct ota_error *err)
+{
+	bool held;
+	enum ota_code rc = hold_work(a, &held, err);
+
+	if (rc != OTA_OK || held)
+		return rc;
 	switch (a->journal.state) {
 	case OTA_UPDATE_OFFERED:
 		return enter_offered(a, err);
 	case OTA_UPDATE_FETCHING:
-		offer_ask_manifest(a, &a->journal.patch);
+		enter_fetching(a);
 		return OTA_OK;
 	case OTA_UPDATE_VERIFYING:
 		return start_job(a,
@@ -290,6 +297,20 @@ enum ota_code work_enter(struct agent *a, struct ota_error *err)
 		break;
 	}
 	return OTA_OK;
+}
+
+enum ota_code work_enter(struct agent *a, struct ota_error *err)
+{
+	work_stop(a);
+	if (may_be_paused(a->journal.state)) {
+		if (judge_is_paused(a)) {
+			work_park(a, OTA_E_PAUSED, "", 0);
+			return OTA_OK;
+		}
+		a->verdict = (struct ota_error){ 0 };
+	}
+	a->check = 0;
+	return work_begin(a, err);
 }
 
 /* ---- PROVING ---- */
@@ -392,6 +413,8 @@ enum ota_code work_result(
 	if (!a->working || result->serial != a->serial)
 		return OTA_OK; /* of a job that was stopped */
 	a->working = false;
+	if (a->asking)
+		return hold_answered(a, &result->error, err);
 	switch (a->journal.state) {
 	case OTA_UPDATE_OFFERED:
 		return offer_result(a, result, err);

@@ -4,6 +4,7 @@
 /* agent.yaml, read once at the start of each process. config/README.md tells every key
  * with its unit, range and default. Relative paths are relative to the file. */
 
+#include "agent/core/policy.h"
 #include "proto/base/bytes.h"
 #include "proto/base/names.h"
 #include "proto/io/log.h"
@@ -37,6 +38,15 @@ struct agent_slot_config {
 	uint64_t initial_counter;           /* of that image; 0: not known */
 };
 
+/** What the owner of the device allows. */
+struct agent_policy_config {
+	struct policy rules;
+	char metered_command[AGENT_PATH_CAP]; /* "": not asked */
+	char power_command[AGENT_PATH_CAP];   /* "": not asked */
+	char lock_command[AGENT_PATH_CAP];    /* "": not asked */
+	char lock_file[AGENT_PATH_CAP];       /* holds while it is there; "": none */
+};
+
 struct agent_config {
 	char device[OTA_NAME_CAP], fleet[OTA_NAME_CAP], product[OTA_NAME_CAP],
 		hardware[OTA_NAME_CAP];
@@ -49,6 +59,7 @@ struct agent_config {
 	char user[AGENT_USER_CAP];      /* that net becomes when it is root; "": stays */
 	char hooks_dir[AGENT_PATH_CAP]; /* "": no hooks */
 	struct agent_slot_config slot;
+	struct agent_policy_config policy;
 	char reboot[AGENT_REBOOT_ARGS_MAX][AGENT_PATH_CAP];
 	uint32_t reboot_count; /* words of the command; 0: the agent restarts itself */
 	uint64_t decoder_ram_bytes;

@@ -44,4 +44,7 @@ const struct ota_yaml_node *config_section(struct config_reading *r,
 /** The section `slot`, which must be there. */
 void config_slot(struct config_reading *r, const struct ota_yaml_node *root);
 
+/** The section `policy:` (config_policy.c); node may be NULL: everything is allowed. */
+void config_policy(struct config_reading *r, const struct ota_yaml_node *node);
+
 #endif

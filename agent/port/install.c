@@ -7,6 +7,7 @@
 
 #include "agent/port/install_files.h"
 #include "agent/port/install_jobs.h"
+#include "agent/port/local_time.h"
 #include "agent/port/net_peer.h"
 #include "agent/port/spool.h"
 #include "proto/base/own.h"
@@ -202,7 +203,8 @@ static struct agent_now now(void)
 {
 	return (struct agent_now){ .mono_ms = ota_clock_mono_ms(),
 		.utc_s = ota_clock_utc_s(),
-		.local_min = ota_clock_local_min() };
+		.local_min = ota_clock_local_min(),
+		.zone = local_time_zone(ota_clock_utc_s()) };
 }
 
 /* One line for each new reason to stand still. */
@@ -359,7 +361,8 @@ static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_erro
 		.product = c->product,
 		.hardware = c->hardware,
 		.decoder_ram_max = c->decoder_ram_bytes,
-		.chunks_outstanding = c->chunks_outstanding };
+		.chunks_outstanding = c->chunks_outstanding,
+		.policy = &c->policy.rules };
 	const struct agent_origin origin = { .journal = ota_buf_bytes(&in->files.first),
 		.journal_lost = in->files.journal.lost,
 		.root = ota_buf_bytes(&in->files.root),

@@ -1,24 +1,33 @@
 #include "agent/port/install_hook.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
-enum { HOOK_PATH_CAP = 1200, HOOK_ENV_CAP = 1300, HOOK_ENV_COUNT = 6 };
+enum {
+	HOOK_PATH_CAP = 1200,
+	HOOK_ENV_CAP = 1300,
+	HOOK_ENV_COUNT = 6,
+	HOOK_LABEL_CAP = 140,
+	HOOK_WHY_LEN_MAX = 100, /* bytes of what it says */
+};
 
 struct install_hook {
 	uv_process_t process;
 	uv_timer_t timer;
 	install_hook_done *done;
 	void *ctx; /* borrowed */
-	char name[OTA_NAME_CAP];
+	char label[HOOK_LABEL_CAP];
 	uint32_t deadline_s;
 	bool late;
+	int why;          /* owned; read end of its standard output, or -1 */
 	unsigned handles; /* that libuv still holds */
 	struct ota_error result;
 };
@@ -29,23 +38,43 @@ static void on_closed(uv_handle_t *handle)
 
 	if (--hook->handles > 0)
 		return;
+	if (hook->why >= 0)
+		(void)close(hook->why);
 	free(hook);
+}
+
+/* The first line that it wrote, for the text. */
+static void add_why(struct install_hook *hook)
+{
+	char line[HOOK_WHY_LEN_MAX + 1], escaped[HOOK_WHY_LEN_MAX + 1];
+	char *end = hook->result.text + strlen(hook->result.text);
+	ssize_t len = hook->why < 0 ? -1 : read(hook->why, line, HOOK_WHY_LEN_MAX);
+
+	if (len <= 0)
+		return;
+	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	ota_escape(line, escaped, sizeof escaped);
+	(void)snprintf(end, sizeof hook->result.text - strlen(hook->result.text), ": %s",
+		escaped);
 }
 
 static void judge_exit(struct install_hook *hook, int64_t status, int signal_number)
 {
 	if (hook->late)
-		(void)ota_fail(&hook->result, OTA_E_TIMEOUT,
-			"hook %s ran longer than %u s", hook->name, hook->deadline_s);
+		(void)ota_fail(&hook->result, OTA_E_TIMEOUT, "%s ran longer than %u s",
+			hook->label, hook->deadline_s);
 	else if (signal_number != 0)
-		(void)ota_fail(&hook->result, OTA_E_HOOK, "hook %s died of signal %d",
-			hook->name, signal_number);
+		(void)ota_fail(&hook->result, OTA_E_HOOK, "%s died of signal %d",
+			hook->label, signal_number);
 	else if (status == INSTALL_HOOK_LATER)
-		(void)ota_fail(&hook->result, OTA_E_BUSY, "hook %s asks to come later",
-			hook->name);
+		(void)ota_fail(
+			&hook->result, OTA_E_BUSY, "%s asks to come later", hook->label);
 	else if (status != 0)
-		(void)ota_fail(&hook->result, OTA_E_HOOK, "hook %s exited with %d",
-			hook->name, (int)status);
+		(void)ota_fail(&hook->result, OTA_E_HOOK, "%s exited with %d",
+			hook->label, (int)status);
+	if (hook->result.code != OTA_OK)
+		add_why(hook);
 }
 
 static void on_exit_of(uv_process_t *process, int64_t status, int signal_number)
@@ -73,12 +102,14 @@ static void on_late(uv_timer_t *timer)
 	install_hook_kill(hook);
 }
 
-static int spawn(struct install_hook *hook, uv_loop_t *loop, char *path, char **env)
+/* out: descriptor of its standard output */
+static int spawn(
+	struct install_hook *hook, uv_loop_t *loop, int out, char *path, char **env)
 {
 	char *args[] = { path, NULL };
 	uv_stdio_container_t stdio[3] = {
 		{ .flags = UV_IGNORE },
-		{ .flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO },
+		{ .flags = UV_INHERIT_FD, .data.fd = out },
 		{ .flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO },
 	};
 	const uv_process_options_t options = {
@@ -94,6 +125,22 @@ static int spawn(struct install_hook *hook, uv_loop_t *loop, char *path, char **
 	return uv_spawn(loop, &hook->process, &options);
 }
 
+/* A pipe for what it says; only our end never waits. What is more than a pipe holds waits
+ * for the deadline. */
+static int spawn_with_pipe(
+	struct install_hook *hook, uv_loop_t *loop, char *path, char **env)
+{
+	int ends[2], failed;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return uv_translate_sys_error(errno);
+	hook->why = ends[0];
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	failed = spawn(hook, loop, ends[1], path, env);
+	(void)close(ends[1]);
+	return failed;
+}
+
 static int spawn_with_env(struct install_hook *hook, uv_loop_t *loop,
 	const struct install_hook_call *call, char *path)
 {
@@ -107,17 +154,21 @@ static int spawn_with_env(struct install_hook *hook, uv_loop_t *loop,
 	(void)snprintf(text[3], HOOK_ENV_CAP, "SLUICE_IMAGE=%s", call->image);
 	(void)snprintf(text[4], HOOK_ENV_CAP, "PATH=%s",
 		search != NULL ? search : "/usr/sbin:/usr/bin:/sbin:/bin");
-	return spawn(hook, loop, path, env);
+	return call->tells_why ? spawn_with_pipe(hook, loop, path, env)
+			       : spawn(hook, loop, STDERR_FILENO, path, env);
 }
 
 static OTA_CHECKED enum ota_code path_of(
 	const struct install_hook_call *call, char *path, struct ota_error *err)
 {
-	enum ota_code rc;
+	enum ota_code rc = OTA_OK;
 
-	if (call->dir[0] == '\0')
+	if (call->path != NULL)
+		(void)snprintf(path, HOOK_PATH_CAP, "%s", call->path);
+	else if (call->dir[0] == '\0')
 		return ota_fail(err, OTA_E_NOTFOUND, "there are no hooks");
-	rc = ota_path_join(call->dir, call->name, path, HOOK_PATH_CAP, err);
+	else
+		rc = ota_path_join(call->dir, call->name, path, HOOK_PATH_CAP, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (access(path, F_OK) != 0 && errno == ENOENT)
@@ -143,14 +194,17 @@ enum ota_code install_hook_start(uv_loop_t *loop, const struct install_hook_call
 	hook->ctx = ctx;
 	hook->deadline_s = call->deadline_s;
 	hook->handles = 2;
-	(void)snprintf(hook->name, sizeof hook->name, "%s", call->name);
+	hook->why = -1;
+	(void)snprintf(hook->label, sizeof hook->label, "%s%s",
+		call->label != NULL ? "" : "hook ",
+		call->label != NULL ? call->label : call->name);
 	hook->process.data = hook->timer.data = hook;
 	(void)uv_timer_init(loop, &hook->timer);
 	failed = spawn_with_env(hook, loop, call, path);
 	if (failed != 0) {
 		uv_close((uv_handle_t *)&hook->process, on_closed);
 		uv_close((uv_handle_t *)&hook->timer, on_closed);
-		return ota_fail(err, OTA_E_HOOK, "hook %s cannot be run: %s", call->name,
+		return ota_fail(err, OTA_E_HOOK, "%s cannot be run: %s", hook->label,
 			uv_strerror(failed));
 	}
 	(void)uv_timer_start(&hook->timer, on_late, (uint64_t)call->deadline_s * 1000, 0);

@@ -2,7 +2,8 @@
 #define AGENT_PORT_INSTALL_HOOK_H
 
 /* Hooks: executables of one directory that say go (exit 0), no (any other) or later (21).
- * They get an empty standard input, our standard error for both outputs, and:
+ * They get an empty standard input, our standard error for both outputs (but see
+ * tells_why), and:
  *
  *   SLUICE_HOOK     name of the hook
  *   SLUICE_DEVICE   name of the device
@@ -22,6 +23,9 @@ enum { INSTALL_HOOK_LATER = 21 }; /* exit status */
 struct install_hook_call {
 	const char *dir; /* of the hooks; "": there are none */
 	const char *name, *device, *version, *image;
+	const char *path;  /* of the executable; NULL: <dir>/<name> */
+	const char *label; /* what texts call it; NULL: "hook <name>" */
+	bool tells_why;    /* the first line of its standard output goes into the text */
 	uint32_t deadline_s;
 };
 

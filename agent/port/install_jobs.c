@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/port/image_file.h"
+#include "agent/port/install_policy.h"
 #include "agent/port/install_work.h"
 #include "proto/base/own.h"
 
@@ -158,8 +159,22 @@ static void on_hook(void *ctx, const struct ota_error *error)
 	const struct agent_result result = { .serial = jobs->job.serial,
 		.error = *error };
 
-	jobs->hook = NULL;
+	jobs->hooks = NULL;
+	jobs->script = NULL;
 	ended(jobs, &result);
+}
+
+/* A script that was asked for and is not there holds back, as one that says no. */
+static OTA_CHECKED enum ota_code begin_script(
+	struct install_jobs *jobs, struct install_hook_call *call, struct ota_error *err)
+{
+	enum ota_code rc =
+		install_policy_call(&jobs->config->policy, jobs->job.hook, call, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	rc = install_hook_start(jobs->loop, call, on_hook, jobs, &jobs->script, err);
+	return rc == OTA_E_NOTFOUND ? ota_wrap(err, OTA_E_HOOK, "%s", call->label) : rc;
 }
 
 static OTA_CHECKED enum ota_code begin_hook(
@@ -178,10 +193,16 @@ static OTA_CHECKED enum ota_code begin_hook(
 		.deadline_s = jobs->config->hook_deadline_s };
 	enum ota_code rc = slot_medium_of(place.config)->use_path(&place, image, err);
 
-	if (rc == OTA_OK)
-		rc = install_hook_start(
-			jobs->loop, &call, on_hook, jobs, &jobs->hook, err);
-	return rc;
+	if (rc != OTA_OK)
+		return rc;
+	if (install_policy_is(jobs->job.hook))
+		return begin_script(jobs, &call, err);
+	return install_hooks_start(jobs->loop, &call, on_hook, jobs, &jobs->hooks, err);
+}
+
+static bool is_running(const struct install_jobs *jobs)
+{
+	return jobs->task != NULL || jobs->hooks != NULL || jobs->script != NULL;
 }
 
 /* ---- one at a time ---- */
@@ -214,7 +235,7 @@ enum ota_code install_jobs_start(
 	jobs->next.version = NULL;
 	(void)snprintf(jobs->version, sizeof jobs->version, "%s", job->version);
 	jobs->has_next = true;
-	if (jobs->task == NULL && jobs->hook == NULL)
+	if (!is_running(jobs))
 		begin(jobs);
 	return OTA_OK;
 }
@@ -225,9 +246,11 @@ void install_jobs_stop(struct install_jobs *jobs)
 	(void)uv_timer_stop(&jobs->soon);
 	if (jobs->task != NULL)
 		atomic_store(&jobs->task->work.stop, true);
-	if (jobs->hook != NULL)
-		install_hook_kill(jobs->hook);
-	jobs->stopped = jobs->task != NULL || jobs->hook != NULL;
+	if (jobs->hooks != NULL)
+		install_hooks_kill(jobs->hooks);
+	if (jobs->script != NULL)
+		install_hook_kill(jobs->script);
+	jobs->stopped = is_running(jobs);
 }
 
 void install_jobs_init(struct install_jobs *jobs, uv_loop_t *loop,

@@ -10,7 +10,7 @@
 
 #include "agent/core/core.h"
 #include "agent/port/config.h"
-#include "agent/port/install_hook.h"
+#include "agent/port/install_hooks.h"
 #include "agent/port/slots.h"
 
 /** A job ended by itself. */
@@ -30,13 +30,14 @@ struct install_jobs {
 	const struct agent_config *config; /* borrowed */
 	struct slots *slots;               /* borrowed */
 	install_jobs_done *done;
-	void *ctx;                 /* borrowed */
-	struct install_task *task; /* on a worker thread; owned */
-	struct install_hook *hook; /* running; releases itself */
-	bool stopped;              /* what runs is not to answer any more */
-	uv_timer_t soon;           /* answers what needed no work */
-	struct agent_job job;      /* under way */
-	struct agent_job next;     /* waits, if has_next */
+	void *ctx;                   /* borrowed */
+	struct install_task *task;   /* on a worker thread; owned */
+	struct install_hooks *hooks; /* running; releases itself */
+	struct install_hook *script; /* of the policy; the same */
+	bool stopped;                /* what runs is not to answer any more */
+	uv_timer_t soon;             /* answers what needed no work */
+	struct agent_job job;        /* under way */
+	struct agent_job next;       /* waits, if has_next */
 	bool has_next;
 	char version[OTA_NAME_CAP]; /* that job.version points to */
 	struct agent_result answer; /* of soon */

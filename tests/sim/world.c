@@ -367,7 +367,8 @@ static void start(struct world *w)
 		.product = "gateway",
 		.hardware = "rev-b",
 		.decoder_ram_max = 8 << 20,
-		.chunks_outstanding = 16 };
+		.chunks_outstanding = 16,
+		.policy = &w->policy };
 	OTA_AUTO(ota_buf_fini) struct ota_buf journal = { 0 };
 	struct agent_port port = port_of(w);
 	struct agent_origin origin = { .root = ota_buf_bytes(&w->root_bytes),
@@ -486,6 +487,17 @@ void world_run(struct world *w)
 		cr_assert_lt(++steps, STEPS_MAX, "the agent comes to rest");
 }
 
+/* Both clocks go on; the local one in whole seconds. */
+static void turn_clocks(struct world *w, uint64_t to_ms)
+{
+	if (to_ms <= w->now.mono_ms)
+		return;
+	w->utc_ms += to_ms - w->now.mono_ms;
+	w->now.utc_s += w->utc_ms / 1000;
+	w->utc_ms %= 1000;
+	w->now.mono_ms = to_ms;
+}
+
 void world_pass(struct world *w, uint64_t ms)
 {
 	uint64_t until_ms = w->now.mono_ms + ms;
@@ -493,17 +505,11 @@ void world_pass(struct world *w, uint64_t ms)
 
 	world_run(w);
 	while (agent_wake_ms(&w->agent) <= until_ms) {
-		uint64_t wake_ms = agent_wake_ms(&w->agent);
-
-		if (wake_ms > w->now.mono_ms) {
-			w->now.utc_s += (wake_ms - w->now.mono_ms) / 1000;
-			w->now.mono_ms = wake_ms;
-		}
+		turn_clocks(w, agent_wake_ms(&w->agent));
 		step(w, &timer);
 		world_run(w);
 	}
-	if (until_ms > w->now.mono_ms)
-		w->now.mono_ms = until_ms;
+	turn_clocks(w, until_ms);
 }
 
 /* ---- beginning and end ---- */
@@ -514,7 +520,8 @@ void world_init(struct world *w)
 		.now = { .mono_ms = 1000, .utc_s = WORLD_UTC_S, .local_min = 600 },
 		.room = { 1 << 30, 1 << 30 },
 		.hooks = { { .name = "before-install" }, { .name = "before-reboot" },
-			{ .name = "health" }, { .name = "rescue" } } };
+			{ .name = "health" }, { .name = "rescue" }, { .name = "metered" },
+			{ .name = "power" }, { .name = "lock" } } };
 	people_init(w);
 	w->slots[0] = (struct world_slot){ .info = { .state = SLOT_GOOD,
 						   .image = world_image(1),

@@ -8,7 +8,7 @@
 #include "agent/core/core.h"
 #include "proto/wire/manifest.h"
 
-enum { WORLD_QUEUE = 64, WORLD_HOOKS = 4 };
+enum { WORLD_QUEUE = 64, WORLD_HOOKS = 7 };
 
 /** A hook and its scripted answer. */
 struct world_hook {
@@ -49,6 +49,7 @@ struct world {
 	/* the process and what is under way */
 	struct agent agent;
 	struct agent_now now;
+	uint64_t utc_ms; /* that now.utc_s does not show yet */
 	bool rebooting;
 	struct agent_job job; /* if has_job */
 	bool has_job;
@@ -68,6 +69,7 @@ struct world {
 	enum ota_code verify_answer, install_answer;
 	struct world_hook hooks[WORLD_HOOKS]; /* before-install, before-reboot, health,
 					 rescue */
+	struct policy policy;
 	struct agent_room room;
 
 	/* what was seen */

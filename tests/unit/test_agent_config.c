@@ -177,3 +177,85 @@ Test(agent_config, the_example_that_people_copy_is_valid)
 	cr_expect_eq(agent_config_load(SOURCE_ROOT "/config/agent.yaml", &c, NULL, &err),
 		OTA_OK, "%s", err.text);
 }
+
+Test(agent_config, without_a_policy_everything_is_allowed)
+{
+	static const struct policy none;
+	struct agent_config c;
+
+	write_with(0, NULL);
+	cr_assert_eq(agent_config_load(path, &c, NULL, NULL), OTA_OK);
+	cr_expect_eq(memcmp(&c.policy.rules, &none, sizeof none), 0);
+}
+
+Test(agent_config, each_key_of_the_policy_reaches_its_field)
+{
+	struct agent_config c;
+	const struct policy *rules = &c.policy.rules;
+	struct ota_error err = { 0 };
+	char expected[64];
+
+	write_with(13, "  dir: slots\npolicy:\n"
+		       "  windows: [22:00-05:00, \"sat,sun 00:00-24:00\"]\n"
+		       "  reboot_windows: [mon-fri 01:00-04:00]\n"
+		       "  metered_command: bin/metered\n  metered_security: true\n"
+		       "  budget: 200M\n  power_command: /usr/bin/power\n"
+		       "  reboot_lock: /run/lock\n  reboot_lock_command: /usr/bin/lock");
+	cr_assert_eq(agent_config_load(path, &c, NULL, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(rules->download.count, 2);
+	cr_expect_eq(rules->download.at[0].from_min, 22 * 60);
+	cr_expect_eq(rules->download.at[1].days, 0x60);
+	cr_expect_eq(rules->reboot.count, 1);
+	cr_expect_eq(rules->reboot.at[0].days, 0x1f);
+	cr_expect(rules->asks_metered && rules->asks_power && rules->asks_lock);
+	cr_expect(rules->metered_security);
+	cr_expect_eq(rules->budget_bytes, UINT64_C(200) << 20);
+	(void)snprintf(expected, sizeof expected, "%s/bin/metered", dir);
+	cr_expect_str_eq(c.policy.metered_command, expected);
+	cr_expect_str_eq(c.policy.power_command, "/usr/bin/power");
+	cr_expect_str_eq(c.policy.lock_file, "/run/lock");
+	cr_expect_str_eq(c.policy.lock_command, "/usr/bin/lock");
+}
+
+Test(agent_config, windows_are_for_both_unless_one_has_its_own)
+{
+	struct agent_config c;
+
+	write_with(13, "  dir: slots\npolicy:\n  windows: [22:00-05:00]");
+	cr_assert_eq(agent_config_load(path, &c, NULL, NULL), OTA_OK);
+	cr_expect_eq(c.policy.rules.download.count, 1);
+	cr_expect_eq(c.policy.rules.reboot.count, 1);
+	write_with(13, "  dir: slots\npolicy:\n  reboot_lock: /run/lock\n"
+		       "  download_windows: [22:00-05:00]");
+	cr_assert_eq(agent_config_load(path, &c, NULL, NULL), OTA_OK);
+	cr_expect_eq(c.policy.rules.download.count, 1);
+	cr_expect_eq(c.policy.rules.reboot.count, 0);
+	cr_expect(c.policy.rules.asks_lock && !c.policy.rules.asks_power);
+}
+
+Test(agent_config, a_wrong_policy_is_told_with_its_place)
+{
+	static const struct {
+		const char *line, *text;
+	} rows[] = { { "windows: 22:00-05:00",
+			     ":15:12: error: 'windows' must be a list of" },
+		{ "windows: []", "'windows' must be a list of 1 to 16 windows" },
+		{ "windows: [22:00]", ":15:13: error: 'windows': a window must be like" },
+		{ "reboot_windows: [monday 1:00-2:00]", "days must be like 'mon'" },
+		{ "metered_security: maybe", "metered_security" },
+		{ "budget: much", "'budget' must be a size" },
+		{ "metred_command: /bin/x", "did you mean 'metered_command'" } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf errors = { 0 };
+		struct agent_config c;
+		char text[128];
+
+		(void)snprintf(
+			text, sizeof text, "  dir: slots\npolicy:\n  %s", rows[i].line);
+		write_with(13, text);
+		cr_expect_eq(agent_config_load(path, &c, &errors, NULL), OTA_E_CONFIG);
+		cr_expect_not_null(strstr(ota_buf_text(&errors), rows[i].text),
+			"row %zu: %s", i, ota_buf_text(&errors));
+	}
+}
