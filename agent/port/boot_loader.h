@@ -17,7 +17,8 @@
  * All return OTA_OK; OTA_E_MEDIA if what was written does not read back; OTA_E_IO,
  * OTA_E_NOSPACE, OTA_E_NOMEM, OTA_E_TIMEOUT for the tool or file behind it, with a text
  * that names it. After a failure of set_primary() or set_state() the boot loader may hold
- * the old or the new value, never anything else.
+ * the old or the new value, never anything else. A change that would leave nothing to
+ * boot is OTA_E_CONFLICT, and so is a primary slot that is bad.
  */
 struct boot_loader {
 	void *ctx; /* borrowed; of the functions */
@@ -34,8 +35,10 @@ struct boot_loader {
 	enum ota_code (*set_primary)(
 		void *ctx, unsigned slot, unsigned tries, struct ota_error *err);
 
-	/** What the boot loader makes of a slot: SLOT_BAD is never booted, SLOT_TRIAL is
-	 *  counted down, SLOT_GOOD is booted without counting. */
+	/** What the boot loader makes of a slot: SLOT_BAD is not booted, SLOT_TRIAL is
+	 *  counted down, SLOT_GOOD is booted. A good slot may be given up as well, when
+	 *  boot after boot never reaches the agent: then it is SLOT_BAD and the other one
+	 *  boots. The slot that runs is never SLOT_BAD for want of tries. */
 	enum ota_code (*get_state)(
 		void *ctx, unsigned slot, enum slot_state *out, struct ota_error *err);
 

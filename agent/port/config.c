@@ -139,7 +139,7 @@ static void read_all(struct config_reading *r)
 {
 	static const char *const keys[] = { "device", "fleet", "product", "hardware",
 		"root", "device_key", "broker", "state_dir", "spool", "user", "hooks",
-		"slot", "policy", "reboot", "limits", "deadlines", "log", NULL };
+		"slot", "boot", "policy", "reboot", "limits", "deadlines", "log", NULL };
 	const struct ota_yaml_node *root = ota_yaml_root(r->doc);
 	struct agent_config *c = r->out;
 
@@ -155,6 +155,7 @@ static void read_all(struct config_reading *r)
 	config_text(r, config_value(root, "user"), "user", c->user, sizeof c->user);
 	config_path(r, config_value(root, "hooks"), "hooks", c->hooks_dir);
 	config_slot(r, root);
+	config_boot(r, config_value(root, "boot"));
 	config_policy(r, config_value(root, "policy"));
 	read_reboot(r, config_value(root, "reboot"));
 	read_limits(r, root);

@@ -47,6 +47,22 @@ struct agent_policy_config {
 	char lock_file[AGENT_PATH_CAP];       /* holds while it is there; "": none */
 };
 
+enum agent_boot_type {
+	AGENT_BOOT_NONE,
+	AGENT_BOOT_UBOOT,
+	AGENT_BOOT_GRUB,
+	AGENT_BOOT_SYSTEMD,
+	AGENT_BOOT_CUSTOM
+};
+
+struct agent_boot_config {
+	enum agent_boot_type type;
+	/* UBOOT: fw_env.config; GRUB: environment block; SYSTEMD: directory of entries;
+	 * CUSTOM: executable */
+	char path[AGENT_PATH_CAP];
+	uint32_t deadline_s; /* of each command */
+};
+
 struct agent_config {
 	char device[OTA_NAME_CAP], fleet[OTA_NAME_CAP], product[OTA_NAME_CAP],
 		hardware[OTA_NAME_CAP];
@@ -60,6 +76,7 @@ struct agent_config {
 	char hooks_dir[AGENT_PATH_CAP]; /* "": no hooks */
 	struct agent_slot_config slot;
 	struct agent_policy_config policy;
+	struct agent_boot_config boot;
 	char reboot[AGENT_REBOOT_ARGS_MAX][AGENT_PATH_CAP];
 	uint32_t reboot_count; /* words of the command; 0: the agent restarts itself */
 	uint64_t decoder_ram_bytes;

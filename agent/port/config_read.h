@@ -44,6 +44,9 @@ const struct ota_yaml_node *config_section(struct config_reading *r,
 /** The section `slot`, which must be there. */
 void config_slot(struct config_reading *r, const struct ota_yaml_node *root);
 
+/** The section `boot:`; node may be NULL: there is no boot loader. */
+void config_boot(struct config_reading *r, const struct ota_yaml_node *node);
+
 /** The section `policy:` (config_policy.c); node may be NULL: everything is allowed. */
 void config_policy(struct config_reading *r, const struct ota_yaml_node *node);
 

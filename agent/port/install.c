@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "agent/port/boot.h"
 #include "agent/port/install_files.h"
 #include "agent/port/install_jobs.h"
 #include "agent/port/local_time.h"
@@ -25,6 +26,7 @@ struct install {
 	uv_process_t reboot;
 	struct net_peer peer;
 	struct install_files files;
+	struct boot boot;
 	struct slots slots;
 	struct install_jobs jobs;
 	struct agent agent;
@@ -307,10 +309,23 @@ static OTA_CHECKED enum ota_code read_boot_id(const struct agent_config *config,
 	return rc;
 }
 
+static OTA_CHECKED enum ota_code open_boot(struct install *in, struct ota_error *err)
+{
+	const char *mended = NULL;
+	enum ota_code rc = boot_open(in->config, &in->boot, err);
+
+	if (rc == OTA_OK)
+		rc = boot_begin(&in->boot, &mended, err);
+	if (mended != NULL)
+		ota_log(OTA_LOG_WARNING, "boot.mended", "why=\"%s\"", mended);
+	return rc;
+}
+
 static OTA_CHECKED enum ota_code open_slots(struct install *in, struct ota_error *err)
 {
 	const struct slots_origin origin = { .config = &in->config->slot,
 		.state_dir = in->config->state_dir,
+		.boot = in->boot.loader.get_current == NULL ? NULL : &in->boot.loader,
 		.boot_id = in->boot_id };
 
 	return slots_open(&origin, &in->slots, err);
@@ -327,6 +342,8 @@ static OTA_CHECKED enum ota_code open_all(
 		rc = read_boot_id(in->config, boot, &in->boot_id, err);
 	if (rc == OTA_OK)
 		rc = install_files_open(in->config, &in->files, err);
+	if (rc == OTA_OK)
+		rc = open_boot(in, err);
 	if (rc == OTA_OK)
 		rc = open_slots(in, err);
 	return rc;

@@ -1,0 +1,107 @@
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "agent/port/boot.h"
+#include "tests/unit/temporary.h"
+
+static struct agent_config config = { .boot = { .type = AGENT_BOOT_GRUB,
+					      .deadline_s = 10 } };
+static char cmdline[512];
+static struct boot boot;
+static struct ota_error err;
+
+static void set_up(void)
+{
+	temporary_make();
+	(void)snprintf(
+		config.boot.path, sizeof config.boot.path, "%s/grubenv", temporary_dir);
+	(void)snprintf(cmdline, sizeof cmdline, "%s/cmdline", temporary_dir);
+	temporary_write("cmdline", "sluice.slot=b\n");
+	cr_assert_eq(boot_open(&config, &boot, &err), OTA_OK, "%s", err.text);
+	boot.counter.running.cmdline_file = cmdline;
+}
+
+TestSuite(boot, .init = set_up, .fini = temporary_remove);
+
+static void put(const char *order, const char *a_left, const char *b_left)
+{
+	struct boot_text text = { .value = { [BOOT_VAR_A_STATE] = "good",
+					  [BOOT_VAR_B_STATE] = "good",
+					  [BOOT_VAR_SCRIPT] = "1" } };
+
+	(void)snprintf(text.value[BOOT_VAR_ORDER], BOOT_VALUE_CAP, "%s", order);
+	(void)snprintf(text.value[BOOT_VAR_A_LEFT], BOOT_VALUE_CAP, "%s", a_left);
+	(void)snprintf(text.value[BOOT_VAR_B_LEFT], BOOT_VALUE_CAP, "%s", b_left);
+	cr_assert_eq(
+		boot.counter.store.store(boot.counter.store.ctx, &text, &err), OTA_OK);
+}
+
+Test(boot, a_good_slot_gets_its_boots_back_at_a_start)
+{
+	const char *mended = "";
+	struct boot_vars vars;
+
+	put("B A", "2", "0");
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK, "%s", err.text);
+	cr_expect_null(mended);
+	cr_assert_eq(boot_counter_load(&boot.counter, &vars, &err), OTA_OK);
+	cr_expect_eq(vars.slots[1].left, BOOT_GOOD_LEFT);
+	cr_expect_eq(vars.slots[0].left, 2, "of the other one nothing is known");
+}
+
+Test(boot, an_environment_that_is_lost_is_made_again_around_what_runs)
+{
+	const char *mended = NULL;
+	struct boot_vars vars;
+
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK, "%s", err.text);
+	cr_expect_str_eq(mended, "variables were missing or senseless");
+	cr_assert_eq(
+		boot_counter_load(&boot.counter, &vars, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(vars.first, 1);
+	cr_expect_eq(vars.slots[1].left, SLOT_TRIES);
+	cr_expect_eq(vars.slots[1].state, SLOT_TRIAL);
+	cr_expect_eq(vars.slots[0].left, 0);
+	cr_expect_eq(vars.slots[0].state, SLOT_TRIAL);
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK);
+	cr_expect_null(mended);
+}
+
+Test(boot, nothing_is_made_up_when_the_slot_that_runs_is_not_known)
+{
+	const char *mended = NULL;
+
+	temporary_write("cmdline", "quiet\n");
+	cr_expect_eq(boot_begin(&boot, &mended, &err), OTA_E_NOTFOUND);
+	cr_expect_neq(access(config.boot.path, F_OK), 0);
+}
+
+Test(boot, one_damaged_block_is_mended)
+{
+	const char *mended = NULL;
+
+	put("B A", "3", "3");
+	temporary_write("grubenv", "garbage");
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK, "%s", err.text);
+	cr_expect_str_eq(mended, "a block was damaged or missing");
+}
+
+Test(boot, each_type_is_opened)
+{
+	static struct agent_config other = { .boot = { .type = AGENT_BOOT_UBOOT,
+						     .deadline_s = 1 } };
+	const char *mended = "";
+	struct boot found;
+
+	(void)snprintf(other.boot.path, sizeof other.boot.path, "%s/no", temporary_dir);
+	cr_expect_eq(boot_open(&other, &found, &err), OTA_E_NOTFOUND);
+	other.boot.type = AGENT_BOOT_SYSTEMD;
+	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK);
+	cr_expect_not_null(found.loader.get_current);
+	other.boot.type = AGENT_BOOT_NONE;
+	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK);
+	cr_expect_null(found.loader.get_current);
+	cr_expect_eq(boot_begin(&found, &mended, &err), OTA_OK);
+	cr_expect_null(mended);
+}

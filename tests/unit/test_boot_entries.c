@@ -1,0 +1,187 @@
+#include <criterion/criterion.h>
+
+#include <dirent.h>
+#include <string.h>
+
+#include "agent/port/boot_entries.h"
+#include "tests/unit/temporary.h"
+
+static char cmdline[512];
+static struct boot_entries entries;
+static struct boot_loader loader;
+static struct ota_error err;
+
+static void run_slot(unsigned slot)
+{
+	temporary_write("cmdline", slot == 0 ? "sluice.slot=a\n" : "sluice.slot=b\n");
+}
+
+static void set_up(void)
+{
+	temporary_make();
+	(void)snprintf(cmdline, sizeof cmdline, "%s/cmdline", temporary_dir);
+	(void)snprintf(entries.dir, sizeof entries.dir, "%s", temporary_dir);
+	entries.running =
+		(struct boot_running){ .cmdline_file = cmdline, .root_dir = "/" };
+	loader = boot_entries_loader(&entries);
+	run_slot(0);
+	temporary_write("sluice-a.template", "linux /a\n");
+	temporary_write("sluice-b.template", "linux /b\n");
+	temporary_write("sluice-2-a.conf", "linux /a\n");
+	temporary_write("sluice-1-b.off", "linux /b\n");
+}
+
+TestSuite(boot_entries, .init = set_up, .fini = temporary_remove);
+
+static bool is_there(const char *name)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof path, "%s/%s", temporary_dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* What systemd-boot does to a name when it boots it. */
+static void boot_renames(const char *from, const char *to)
+{
+	char from_path[512], to_path[512];
+
+	(void)snprintf(from_path, sizeof from_path, "%s/%s", temporary_dir, from);
+	(void)snprintf(to_path, sizeof to_path, "%s/%s", temporary_dir, to);
+	cr_assert_eq(rename(from_path, to_path), 0, "%s", from);
+}
+
+static enum slot_state state_of(unsigned slot)
+{
+	enum slot_state state = N_SLOT_STATES;
+
+	cr_assert_eq(loader.get_state(loader.ctx, slot, &state, &err), OTA_OK);
+	return state;
+}
+
+static unsigned primary(void)
+{
+	unsigned slot = SLOT_COUNT;
+
+	cr_assert_eq(loader.get_primary(loader.ctx, &slot, &err), OTA_OK, "%s", err.text);
+	return slot;
+}
+
+Test(boot_entries, a_name_is_read_and_written_the_same)
+{
+	static const char *const names[] = { "sluice-1-a.conf", "sluice-0-b.off",
+		"sluice-12-b.trial", "sluice-3-a+3.conf", "sluice-3-a+0-3.conf",
+		"sluice-999999999-b+99-1.conf" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		char again[BOOT_ENTRY_NAME_CAP];
+		struct boot_entry entry;
+
+		cr_assert(boot_entry_parse(names[i], &entry), "%s", names[i]);
+		boot_entry_name(&entry, again);
+		cr_expect_str_eq(again, names[i]);
+	}
+}
+
+Test(boot_entries, other_names_are_not_ours)
+{
+	static const char *const names[] = { "", "sluice-", "sluice-1-c.conf",
+		"sluice-a.conf", "sluice-01-a.conf", "sluice-1-a", "sluice-1-a.conf.bak",
+		"sluice-1-a+.conf", "sluice-1-a+3-.conf", "sluice-1-a+100.conf",
+		"sluice-1000000000-a.conf", "sluice-1-a+3.off", "sluice-1-aa.conf",
+		"debian.conf", "sluice-1-a+-1.conf", "sluice-a.template" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct boot_entry entry = { .rank = 77 };
+
+		cr_expect_not(boot_entry_parse(names[i], &entry), "%s", names[i]);
+		cr_expect_eq(entry.rank, 77);
+	}
+}
+
+Test(boot_entries, an_update_from_a_to_b_is_a_chain_of_renames)
+{
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_OK);
+	cr_expect(is_there("sluice-1-b.off"));
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK);
+	cr_expect(is_there("sluice-1-b.trial"));
+	cr_expect_eq(state_of(1), SLOT_TRIAL);
+	cr_expect_eq(primary(), 0);
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b+3.conf"));
+	cr_expect_eq(primary(), 1);
+	boot_renames("sluice-3-b+3.conf", "sluice-3-b+2-1.conf");
+	run_slot(1);
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b+2-1.conf"), "still on trial: nothing changes");
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_GOOD, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b.conf"));
+	cr_expect_eq(state_of(0), SLOT_GOOD);
+	cr_expect_eq(primary(), 1);
+}
+
+Test(boot_entries, tries_that_are_used_up_are_bad_but_for_the_last_one)
+{
+	boot_renames("sluice-1-b.off", "sluice-3-b+0-3.conf");
+	cr_expect_eq(state_of(1), SLOT_BAD);
+	cr_expect_eq(primary(), 0);
+	run_slot(1);
+	cr_expect_eq(state_of(1), SLOT_TRIAL);
+	cr_expect_eq(loader.set_primary(loader.ctx, 0, 3, &err), OTA_OK);
+	cr_expect(is_there("sluice-4-a.conf"));
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b.off"));
+}
+
+Test(boot_entries, the_last_slot_that_boots_stays)
+{
+	cr_expect_eq(loader.set_state(loader.ctx, 0, SLOT_BAD, &err), OTA_E_CONFLICT);
+	cr_expect_str_eq(err.text, "slot a stays: slot b is bad, and one must boot");
+	cr_expect(is_there("sluice-2-a.conf"));
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_E_CONFLICT);
+}
+
+/* FAT has no journal: a cut in a rename can leave both names, or none. */
+Test(boot_entries, a_cut_that_leaves_two_names_is_put_right)
+{
+	temporary_write("sluice-3-b+3.conf", "linux /b\n");
+	cr_expect_eq(state_of(1), SLOT_TRIAL, "what systemd-boot would take");
+	cr_expect_eq(primary(), 1);
+	cr_expect_eq(
+		loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_OK, "%s", err.text);
+	cr_expect(is_there("sluice-3-b.off"));
+	cr_expect_not(is_there("sluice-1-b.off"));
+	cr_expect(is_there("sluice-aside.0"), "not removed: bytes may be shared");
+	cr_expect_eq(primary(), 0);
+	cr_expect_eq(state_of(0), SLOT_GOOD);
+}
+
+Test(boot_entries, a_cut_that_leaves_no_name_is_put_right_from_the_template)
+{
+	boot_renames("sluice-1-b.off", "gone");
+	cr_expect_eq(state_of(1), SLOT_BAD);
+	cr_expect_eq(primary(), 0);
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK, "%s",
+		err.text);
+	cr_expect(is_there("sluice-0-b.trial"));
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b+3.conf"));
+}
+
+Test(boot_entries, what_is_done_is_not_done_again)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect_eq(loader.set_state(loader.ctx, 0, SLOT_GOOD, &err), OTA_OK);
+		cr_expect_eq(loader.set_primary(loader.ctx, 0, 3, &err), OTA_OK);
+	}
+	cr_expect(is_there("sluice-2-a.conf"));
+}
+
+Test(boot_entries, a_directory_that_is_not_there_is_named)
+{
+	unsigned slot = 9;
+
+	(void)snprintf(entries.dir, sizeof entries.dir, "%s/no", temporary_dir);
+	cr_expect_eq(loader.get_primary(loader.ctx, &slot, &err), OTA_E_NOTFOUND);
+	cr_expect(strstr(err.text, "/no: No such file") != NULL, "%s", err.text);
+}
