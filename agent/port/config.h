@@ -26,14 +26,16 @@ struct agent_broker_config {
 	uint32_t keepalive_s;
 };
 
-enum agent_slot_type { AGENT_SLOT_FILE, AGENT_SLOT_BLOCK };
+enum agent_slot_type { AGENT_SLOT_FILE, AGENT_SLOT_DIRECTORY, AGENT_SLOT_BLOCK };
 
 struct agent_slot_config {
 	enum agent_slot_type type;
-	char dir[AGENT_PATH_CAP];           /* file */
-	char devices[2][AGENT_PATH_CAP];    /* block: slots a and b */
-	char initial[AGENT_PATH_CAP];       /* file: image of the first start; "": none */
-	uint64_t initial_len;               /* block: bytes of it; 0: all of the slot */
+	char dir[AGENT_PATH_CAP];        /* file, directory */
+	char devices[2][AGENT_PATH_CAP]; /* block: slots a and b */
+	char initial[AGENT_PATH_CAP];    /* file, directory: image of the first start; "":
+					    none */
+	uint64_t initial_len;            /* block: bytes of it; 0: all of the slot */
+	bool special_files;              /* directory: may hold devices and pipes */
 	char initial_version[OTA_NAME_CAP]; /* of that image; "": not known */
 	uint64_t initial_counter;           /* of that image; 0: not known */
 };

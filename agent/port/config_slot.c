@@ -4,7 +4,7 @@
 
 #define COUNTER_MAX ((UINT64_C(1) << 53) - 1)
 
-static const char *const type_names[] = { "file", "block", NULL };
+static const char *const type_names[] = { "file", "directory", "block", NULL };
 
 /* A key that says nothing to this type of slot is a mistake. */
 static void refuse_keys(struct config_reading *r, const struct ota_yaml_node *map,
@@ -20,16 +20,21 @@ static void refuse_keys(struct config_reading *r, const struct ota_yaml_node *ma
 static void read_files(struct config_reading *r, const struct ota_yaml_node *map)
 {
 	static const char *const others[] = { "a", "b", "initial_size", NULL };
+	static const char *const other[] = { "special_files", NULL };
 	struct agent_slot_config *s = &r->out->slot;
 
 	refuse_keys(r, map, others);
+	if (s->type == AGENT_SLOT_FILE)
+		refuse_keys(r, map, other);
+	s->special_files = ota_yaml_bool(
+		r->doc, config_value(map, "special_files"), "special_files", false);
 	config_path(r, config_need(r, map, "dir"), "dir", s->dir);
 	config_path(r, config_value(map, "initial"), "initial", s->initial);
 }
 
 static void read_devices(struct config_reading *r, const struct ota_yaml_node *map)
 {
-	static const char *const others[] = { "dir", "initial", NULL };
+	static const char *const others[] = { "dir", "initial", "special_files", NULL };
 	struct agent_slot_config *s = &r->out->slot;
 
 	refuse_keys(r, map, others);
@@ -45,7 +50,8 @@ static void read_devices(struct config_reading *r, const struct ota_yaml_node *m
 void config_slot(struct config_reading *r, const struct ota_yaml_node *root)
 {
 	static const char *const keys[] = { "type", "backend", "dir", "a", "b", "initial",
-		"initial_size", "initial_version", "initial_counter", NULL };
+		"initial_size", "initial_version", "initial_counter", "special_files",
+		NULL };
 	struct agent_slot_config *s = &r->out->slot;
 	const struct ota_yaml_node *map =
 		config_section(r, config_need(r, root, "slot"), "the slot", keys);

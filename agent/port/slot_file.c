@@ -5,26 +5,40 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/port/slot_medium.h"
+#include "agent/port/slot_file.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
-/* The type `file`: an image is a file, and a symbolic link says which one runs.
- *
- *   <dir>/a.img  <dir>/b.img   the slots
- *   <dir>/current              -> a.img or b.img; what applications read
- *   <dir>/state                struct slot_table in a record file */
+struct names {
+	const char *image, *use;
+};
 
-static const char *const image_names[SLOT_COUNT] = { "a.img", "b.img" };
+static const struct names *names_of(const struct slot_place *place)
+{
+	static const struct names files[SLOT_COUNT] = { { "a.img", "a.img" },
+		{ "b.img", "b.img" } };
+	static const struct names trees[SLOT_COUNT] = { { "a.tar", "a" },
+		{ "b.tar", "b" } };
 
-static enum ota_code image_path(const struct slot_place *place,
+	return place->config->type == AGENT_SLOT_DIRECTORY ? &trees[place->slot]
+							   : &files[place->slot];
+}
+
+enum ota_code slot_file_image_path(const struct slot_place *place,
 	char out[static AGENT_PATH_CAP], struct ota_error *err)
 {
 	return ota_path_join(
-		place->config->dir, image_names[place->slot], out, AGENT_PATH_CAP, err);
+		place->config->dir, names_of(place)->image, out, AGENT_PATH_CAP, err);
 }
 
-static enum ota_code record_path(const struct agent_slot_config *config,
+enum ota_code slot_file_use_path(const struct slot_place *place,
+	char out[static AGENT_PATH_CAP], struct ota_error *err)
+{
+	return ota_path_join(
+		place->config->dir, names_of(place)->use, out, AGENT_PATH_CAP, err);
+}
+
+enum ota_code slot_file_record_path(const struct agent_slot_config *config,
 	const char *state_dir, char out[static AGENT_PATH_CAP], struct ota_error *err)
 {
 	enum ota_code rc = ota_dir_make(config->dir, 0755, err);
@@ -55,9 +69,9 @@ static bool links_to(const char *path, const char *target)
 }
 
 /* Let <dir>/current name the slot that runs; never without a link meanwhile. */
-static enum ota_code point(const struct slot_place *place, struct ota_error *err)
+enum ota_code slot_file_point(const struct slot_place *place, struct ota_error *err)
 {
-	const char *dir = place->config->dir, *name = image_names[place->slot];
+	const char *dir = place->config->dir, *name = names_of(place)->use;
 	char link[AGENT_PATH_CAP], temporary[AGENT_PATH_CAP];
 	enum ota_code rc = ota_path_join(dir, "current", link, sizeof link, err);
 
@@ -106,7 +120,7 @@ static OTA_CHECKED enum ota_code copy_initial(
 	enum ota_code rc = image_file_open(initial, &from, err);
 
 	if (rc == OTA_OK)
-		rc = ota_path_join(dir, "a.img.new", temporary, sizeof temporary, err);
+		rc = ota_path_join(dir, "initial.new", temporary, sizeof temporary, err);
 	if (rc != OTA_OK)
 		return rc;
 	to = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -120,7 +134,7 @@ static OTA_CHECKED enum ota_code copy_initial(
 	return ota_dir_sync(dir, err);
 }
 
-static enum ota_code find_running(const struct agent_slot_config *config, bool *known,
+enum ota_code slot_file_find_running(const struct agent_slot_config *config, bool *known,
 	unsigned *slot, struct ota_error *err)
 {
 	char link[AGENT_PATH_CAP];
@@ -129,19 +143,22 @@ static enum ota_code find_running(const struct agent_slot_config *config, bool *
 	if (rc != OTA_OK)
 		return rc;
 	*known = false;
-	for (unsigned i = 0; i < SLOT_COUNT; i++)
-		if (links_to(link, image_names[i])) {
+	for (unsigned i = 0; i < SLOT_COUNT; i++) {
+		const struct slot_place place = { config, i };
+
+		if (links_to(link, names_of(&place)->use)) {
 			*known = true;
 			*slot = i;
 		}
+	}
 	return OTA_OK;
 }
 
-static enum ota_code provision(const struct slot_place *place, struct ota_error *err)
+enum ota_code slot_file_provision(const struct slot_place *place, struct ota_error *err)
 {
 	const struct agent_slot_config *config = place->config;
 	char path[AGENT_PATH_CAP];
-	enum ota_code rc = image_path(place, path, err);
+	enum ota_code rc = slot_file_image_path(place, path, err);
 
 	if (rc != OTA_OK || access(path, F_OK) == 0)
 		return rc;
@@ -151,7 +168,7 @@ static enum ota_code provision(const struct slot_place *place, struct ota_error 
 }
 
 /* A file knows its length. */
-static enum ota_code find_len(
+enum ota_code slot_file_find_len(
 	const struct slot_place *place, uint64_t *out, struct ota_error *err)
 {
 	(void)place;
@@ -160,13 +177,13 @@ static enum ota_code find_len(
 	return OTA_OK;
 }
 
-static enum ota_code room(
+enum ota_code slot_file_room(
 	const struct slot_place *place, uint64_t *out, struct ota_error *err)
 {
 	char path[AGENT_PATH_CAP];
 	struct stat st;
 	uint64_t free_bytes;
-	enum ota_code rc = image_path(place, path, err);
+	enum ota_code rc = slot_file_image_path(place, path, err);
 
 	if (rc == OTA_OK)
 		rc = ota_disk_free(place->config->dir, &free_bytes, err);
@@ -188,13 +205,19 @@ static OTA_CHECKED enum ota_code reserve(
 	return ota_wrap(err, io_error(path, err), "room for %" PRIu64 " bytes", len);
 }
 
-static enum ota_code open_target(
+enum ota_code slot_file_open_target(
 	const struct slot_place *place, uint64_t len, int *out, struct ota_error *err)
 {
 	char path[AGENT_PATH_CAP];
 	ota_autoclose int fd = -1;
-	enum ota_code rc = image_path(place, path, err);
+	bool known = false;
+	unsigned running = 0;
+	enum ota_code rc = slot_file_image_path(place, path, err);
 
+	if (rc == OTA_OK)
+		rc = slot_file_find_running(place->config, &known, &running, err);
+	if (rc == OTA_OK && known && running == place->slot)
+		rc = ota_fail(err, OTA_E_BUSY, "%s: `current` leads to it", path);
 	if (rc != OTA_OK)
 		return rc;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -222,14 +245,14 @@ static enum ota_code settle(const struct slot_place *place, uint64_t len,
 }
 
 const struct slot_medium slot_file_medium = {
-	.record_path = record_path,
-	.image_path = image_path,
-	.use_path = image_path,
-	.find_running = find_running,
-	.provision = provision,
-	.find_len = find_len,
-	.point = point,
-	.room = room,
-	.open_target = open_target,
+	.record_path = slot_file_record_path,
+	.image_path = slot_file_image_path,
+	.use_path = slot_file_use_path,
+	.find_running = slot_file_find_running,
+	.provision = slot_file_provision,
+	.find_len = slot_file_find_len,
+	.point = slot_file_point,
+	.room = slot_file_room,
+	.open_target = slot_file_open_target,
 	.settle = settle,
 };

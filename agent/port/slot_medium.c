@@ -6,6 +6,7 @@
 
 static const struct slot_medium *const media[] = {
 	[AGENT_SLOT_FILE] = &slot_file_medium,
+	[AGENT_SLOT_DIRECTORY] = &slot_dir_medium,
 	[AGENT_SLOT_BLOCK] = &slot_block_medium,
 };
 

@@ -77,6 +77,6 @@ const struct slot_medium *slot_medium_of(const struct agent_slot_config *config)
 OTA_CHECKED enum ota_code slot_image_open(const struct slot_place *place, uint64_t len,
 	struct image_file *out, struct ota_error *err);
 
-extern const struct slot_medium slot_file_medium, slot_block_medium;
+extern const struct slot_medium slot_file_medium, slot_dir_medium, slot_block_medium;
 
 #endif

@@ -58,24 +58,38 @@ static void spool(struct install_kit *kit, const struct ota_buf *patch)
 		"%s", err.text);
 }
 
-void install_kit_renew(struct install_kit *kit, uint64_t seed)
+/* Make a patch of kit->to, and put it into the spool. */
+static void make_patch(struct install_kit *kit)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf patch = { 0 };
-	struct ota_bytes to;
-	struct ota_source source;
+	struct ota_bytes to = ota_buf_bytes(&kit->to);
+	struct ota_source source = ota_source_of(&to);
 	const struct ota_sink sink = { .ctx = &patch, .write = keep };
 	const struct ota_encode_job job = {
 		.codec = OTA_CODEC_FULL, .to = &source, .options = { .level = 1 }
 	};
 	struct ota_error err = { 0 };
 
-	make_noise(&kit->to, kit->to.len, seed);
-	to = ota_buf_bytes(&kit->to);
-	source = ota_source_of(&to);
 	ota_manifest_fini(&kit->manifest);
 	cr_assert_eq(ota_patch_encode(&job, &sink, &kit->manifest, &err), OTA_OK, "%s",
 		err.text);
 	spool(kit, &patch);
+}
+
+void install_kit_renew(struct install_kit *kit, uint64_t seed)
+{
+	make_noise(&kit->to, kit->to.len, seed);
+	make_patch(kit);
+}
+
+void install_kit_take(struct install_kit *kit, const char *name)
+{
+	char path[AGENT_PATH_CAP];
+
+	path_in(kit->dir, name, path);
+	kit->to.len = 0;
+	cr_assert_eq(ota_file_read(path, 64 << 20, &kit->to, NULL), OTA_OK, "%s", path);
+	make_patch(kit);
 }
 
 void install_kit_init(struct install_kit *kit, const char *dir, size_t len, uint64_t seed)

@@ -24,6 +24,9 @@ void install_kit_init(
 /** Take another image of the same length. */
 void install_kit_renew(struct install_kit *kit, uint64_t seed);
 
+/** Take a file below dir as the new image. */
+void install_kit_take(struct install_kit *kit, const char *name);
+
 /** Release memory. */
 void install_kit_fini(struct install_kit *kit);
 

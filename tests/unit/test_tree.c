@@ -1,0 +1,240 @@
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/port/tree.h"
+#include "proto/base/own.h"
+#include "proto/io/files.h"
+#include "tests/unit/temporary.h"
+
+/* Archives made by hand, of ustar headers: what a tar program would not make. */
+
+enum { UNIT = 512 };
+
+static struct ota_buf archive;
+static char into[256], outside[256];
+static struct tree_limits limits;
+
+static void set_up(void)
+{
+	temporary_make();
+	(void)snprintf(into, sizeof into, "%s/in/tree", temporary_dir);
+	(void)snprintf(outside, sizeof outside, "%s/in", temporary_dir);
+	cr_assert_eq(mkdir(outside, 0700), 0);
+	limits = (struct tree_limits){ .bytes_max = 100000 };
+}
+
+static void tear_down(void)
+{
+	ota_buf_fini(&archive);
+	temporary_remove();
+}
+
+TestSuite(tree, .init = set_up, .fini = tear_down);
+
+static void put_checksum(uint8_t *header)
+{
+	unsigned sum = 0;
+
+	memset(header + 148, ' ', 8);
+	for (size_t i = 0; i < UNIT; i++)
+		sum += header[i];
+	(void)snprintf((char *)header + 148, 8, "%06o", sum);
+}
+
+/* type: '0' file, '1' hard link, '2' symbolic link, '3' device, '5' directory, '6' pipe
+ */
+static void add(const char *name, char type, const char *link, const char *text)
+{
+	uint8_t header[UNIT] = { 0 }, padded[UNIT] = { 0 };
+	size_t len = strlen(text);
+
+	(void)snprintf((char *)header, 100, "%s", name);
+	(void)snprintf((char *)header + 100, 8, "%07o", type == '5' ? 0755 : 0640);
+	(void)snprintf((char *)header + 108, 8, "%07o", (unsigned)geteuid());
+	(void)snprintf((char *)header + 116, 8, "%07o", (unsigned)getegid());
+	(void)snprintf((char *)header + 124, 12, "%011o", (unsigned)len);
+	(void)snprintf((char *)header + 136, 12, "%011o", 1000000000);
+	header[156] = (uint8_t)type;
+	(void)snprintf((char *)header + 157, 100, "%s", link);
+	memcpy(header + 257,
+		"ustar\0"
+		"00",
+		8);
+	put_checksum(header);
+	cr_assert_eq(ota_buf_add(&archive, (struct ota_bytes){ header, UNIT }), OTA_OK);
+	cr_assert_leq(len, UNIT);
+	memcpy(padded, text, len);
+	if (len > 0)
+		cr_assert_eq(ota_buf_add(&archive, (struct ota_bytes){ padded, UNIT }),
+			OTA_OK);
+}
+
+static enum ota_code unpack(struct ota_error *err)
+{
+	static const uint8_t end[2 * UNIT];
+	char path[256];
+	ota_autoclose int fd = -1;
+
+	cr_assert_eq(
+		ota_buf_add(&archive, (struct ota_bytes){ end, sizeof end }), OTA_OK);
+	(void)snprintf(path, sizeof path, "%s/archive", temporary_dir);
+	cr_assert_eq(ota_file_replace(path, ota_buf_bytes(&archive), 0600, NULL), OTA_OK);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return tree_unpack(fd, into, &limits, err);
+}
+
+static void expect_text(const char *name, const char *text)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf found = { 0 };
+	char path[512];
+
+	(void)snprintf(path, sizeof path, "%s/%s", into, name);
+	cr_assert_eq(ota_file_read(path, 1000, &found, NULL), OTA_OK, "%s", path);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&found), ota_bytes_of(text)), "%s", name);
+}
+
+Test(tree, an_archive_becomes_files_with_modes_and_times)
+{
+	struct ota_error err = { 0 };
+	struct stat st;
+	char path[512];
+
+	add("./", '5', "", "");
+	add("./bin/", '5', "", "");
+	add("./bin/app", '0', "", "first");
+	add("lib/deep/er/x.so", '0', "", "made with its directories");
+	add("bin/app", '0', "", "second");
+	add("bin/link", '2', "../lib/deep/er/x.so", "");
+	add("hard", '1', "bin/app", "");
+	add("b\xc3\xa4r", '0', "", "not ASCII");
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	expect_text("bin/app", "second");
+	expect_text("bin/link", "made with its directories");
+	expect_text("hard", "second");
+	expect_text("b\xc3\xa4r", "not ASCII");
+	(void)snprintf(path, sizeof path, "%s/bin/app", into);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0640);
+	cr_expect_eq(st.st_mtim.tv_sec, 1000000000);
+	cr_expect_gt(tree_bytes(into), 4096);
+	cr_assert_eq(tree_remove(into, &err), OTA_OK, "%s", err.text);
+	cr_expect_neq(access(into, F_OK), 0);
+	cr_expect_eq(tree_remove(into, &err), OTA_OK, "twice");
+}
+
+static const struct {
+	const char *name;
+	char type;
+	const char *link, *text;
+	enum ota_code code;
+	const char *error;
+} refused[] = {
+	{ "/etc/x", '0', "", "x", OTA_E_FORMAT, "path is absolute" },
+	{ "../x", '0', "", "x", OTA_E_FORMAT, "path contains '..'" },
+	{ "dir/../x", '0', "", "x", OTA_E_FORMAT, "path contains '..'" },
+	{ "dir/..", '5', "", "", OTA_E_FORMAT, "path contains '..'" },
+	{ "way/x", '0', "", "x", OTA_E_FORMAT, "path goes through what is no directory" },
+	{ "file/x", '0', "", "x", OTA_E_FORMAT, "path goes through what is no" },
+	{ "l", '2', "/etc", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "l", '2', "..", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "dir/l", '2', "../..", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "dir/l", '2', "x/..", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "dir/l", '2', "./../../x", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "h", '1', "../archive", "", OTA_E_FORMAT, "path contains '..'" },
+	{ "h", '1', "/etc/passwd", "", OTA_E_FORMAT, "path is absolute" },
+	{ "h", '1', "dir", "", OTA_E_FORMAT, "hard link to what is no file" },
+	{ "h", '1', "way", "", OTA_E_FORMAT, "hard link to what is no file" },
+	{ "h", '1', "nothing", "", OTA_E_FORMAT, "hard link to what is no file" },
+	{ "h", '1', "way/x", "", OTA_E_FORMAT, "path goes through" },
+	{ "null", '3', "", "", OTA_E_FORMAT, "allow it with slot.special_files" },
+	{ "pipe", '6', "", "", OTA_E_FORMAT, "allow it with slot.special_files" },
+	{ ".", '0', "", "x", OTA_E_FORMAT, "has no name" },
+};
+
+Test(tree, nothing_leads_out_of_the_tree)
+{
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+		struct ota_error err = { 0 };
+
+		archive.len = 0;
+		add("dir", '5', "", "");
+		add("file", '0', "", "x");
+		add("way", '2', "dir", "");
+		add(refused[i].name, refused[i].type, refused[i].link, refused[i].text);
+		cr_expect_eq(unpack(&err), refused[i].code, "row %zu: %s", i, err.text);
+		cr_expect_not_null(
+			strstr(err.text, refused[i].error), "row %zu: %s", i, err.text);
+		cr_assert_eq(tree_remove(into, NULL), OTA_OK);
+		cr_assert_eq(rmdir(outside), 0, "row %zu: something lies outside", i);
+		cr_assert_eq(mkdir(outside, 0700), 0);
+	}
+}
+
+Test(tree, it_holds_no_more_than_it_may)
+{
+	struct ota_error err = { 0 };
+
+	limits.bytes_max = 9;
+	add("a", '0', "", "12345");
+	add("b", '0', "", "12345");
+	cr_expect_eq(unpack(&err), OTA_E_LIMIT);
+	cr_expect_not_null(
+		strstr(err.text, "b: more than 9 bytes in all"), "%s", err.text);
+}
+
+Test(tree, it_is_no_deeper_than_it_may)
+{
+	struct ota_error err = { 0 };
+	char deep[2 * (TREE_DEPTH_MAX + 2) + 1] = "";
+
+	for (size_t i = 0; i < 49; i++)
+		memcpy(deep + 2 * i, "d/", 3);
+	add(deep, '5', "", "");
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	cr_assert_eq(tree_remove(into, &err), OTA_OK, "%s", err.text);
+}
+
+Test(tree, a_pipe_is_made_where_it_is_allowed)
+{
+	struct ota_error err = { 0 };
+	struct stat st;
+	char path[512];
+
+	limits.special_files = true;
+	add("pipe", '6', "", "");
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	(void)snprintf(path, sizeof path, "%s/pipe", into);
+	cr_assert_eq(lstat(path, &st), 0);
+	cr_expect(S_ISFIFO(st.st_mode));
+}
+
+Test(tree, what_is_no_archive_is_refused)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(
+		ota_buf_printf(&archive, "this is not a tar archive, is it?"), OTA_OK);
+	cr_expect_eq(unpack(&err), OTA_E_FORMAT, "%s", err.text);
+}
+
+Test(tree, told_to_stop_it_stops)
+{
+	atomic_bool stop = true;
+
+	limits.stop = &stop;
+	add("a", '0', "", "12345");
+	cr_expect_eq(unpack(NULL), OTA_E_CANCELLED);
+}
+
+Test(tree, a_directory_that_is_there_is_not_filled)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(mkdir(into, 0700), 0);
+	add("a", '0', "", "12345");
+	cr_expect_eq(unpack(&err), OTA_E_IO);
+}
