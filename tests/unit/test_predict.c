@@ -323,6 +323,72 @@ Test(predict, the_cap_on_heap_holds_whatever_it_is)
 	cr_assert_lt(peak, (uint64_t)2 << 20);
 }
 
+/* Code of 64 bytes, of which a function has the last 48, and that function's unwind
+ * record; grown by so many bytes within. */
+static void add_unwound(struct ota_buf *out, uint32_t grown)
+{
+	const uint32_t at = 64 + grown; /* of the records */
+	const uint32_t words[] = { 12, 0, 0, 0, 16, 20, 16 - (at + 24), 48 + grown, 0 };
+
+	kit_noise(out, 40, 1);
+	kit_noise(out, grown, 2);
+	kit_noise(out, 24, 3);
+	for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+		cr_assert(ota_buf_add_le32(out, words[i]) == OTA_OK);
+}
+
+/* How many references had to be corrected, of 3. */
+static uint32_t fixes_of_unwound(uint32_t grown, uint64_t tail_from)
+{
+	enum { RECORDS = 64, RECORDS_LEN = 36, ADDRESS = 0x10000 };
+	OTA_AUTO(made_fini) struct made made = { 0 };
+	OTA_AUTO(kit_decoding_fini) struct kit_decoding run = { 0 };
+	struct ota_span from = { 0, RECORDS + RECORDS_LEN, ADDRESS };
+	struct ota_span to = { 0, RECORDS + RECORDS_LEN + grown, ADDRESS };
+	struct ota_region region = { .offset = RECORDS,
+		.len = RECORDS_LEN,
+		.address = ADDRESS + RECORDS,
+		.kind = OTA_REGION_EH_FRAME };
+	struct ota_pair pair = { .bounds = { ADDRESS, ADDRESS + 4096, ADDRESS,
+					 ADDRESS + 4096 },
+		.from = &from,
+		.to = &to,
+		.regions = &region,
+		.from_count = 1,
+		.to_count = 1,
+		.region_count = 1 };
+
+	add_unwound(&made.kit.from, 0);
+	add_unwound(&made.kit.to, grown);
+	made.tables.tables.covers = made.tables.covers;
+	made.tables.tables.pairs = &pair;
+	made.tables.tables.pair_count = 1;
+	kit_cover_add(&made.tables, 0, 0, 40);
+	if (tail_from > 0)
+		kit_cover_add(&made.tables, 40 + grown, tail_from, 24);
+	kit_cover_add(&made.tables, RECORDS + grown, RECORDS, RECORDS_LEN);
+	cr_assert(kit_predict(&made.kit, &made.tables, &made.making, NULL) == OTA_OK);
+	cr_assert_eq(made.making.guesses, 3);
+	cr_assert(kit_decode(&made.kit, &run, NULL) == OTA_OK);
+	cr_assert(kit_same(&run.image, &made.kit.to));
+	return made.making.fixes;
+}
+
+Test(predict, a_length_grows_with_what_it_is_of)
+{
+	cr_expect_eq(fixes_of_unwound(0, 40), 0);
+	cr_expect_eq(fixes_of_unwound(16, 40), 0);
+	/* Nothing says where the function's end went: it stays as long as it was. */
+	cr_expect_eq(fixes_of_unwound(0, 0), 0);
+}
+
+Test(predict, a_length_does_not_grow_beyond_reason)
+{
+	/* The last byte is said to be of other code, 4000 bytes away. */
+	cr_expect_eq(fixes_of_unwound(4000, 40), 1);
+	cr_expect_eq(fixes_of_unwound(0, 40), 0);
+}
+
 Test(predict, how_a_patch_is_cut_changes_neither_image_nor_heap)
 {
 	static const size_t piece_len[] = { 1, 7, 4096 };

@@ -12,6 +12,7 @@ enum {
 	LEARNT_COUNT = 4096, /* a power of two */
 	MAP_COUNT = 2,
 	NEAR_LEN = 2048, /* bytes of code that are mostly of one function */
+	GROWN_MAX = 256, /* bytes by which one grows or shrinks at most */
 };
 
 /* Where an old address went in spite of the map. */
@@ -193,11 +194,28 @@ static int64_t guess_field(
 		       : from;
 }
 
-static int64_t guess_target(struct ota_lay *lay, const struct stretch *stretch,
-	const struct ota_ref_form *form, int64_t from)
+/* Where the last byte of something went: not far from where it was, seen from the first
+ * one, or it is taken to be there. */
+static int64_t guess_last(struct ota_lay *lay, const struct stretch *stretch,
+	const struct ota_ref *ref, int64_t base)
 {
+	uint64_t len = (uint64_t)ref->target - (uint64_t)ref->base;
+	uint64_t to = (uint64_t)guess_address(lay, stretch, ref->target);
+	uint64_t grown = to - (uint64_t)base - len;
+
+	return (int64_t)(grown + GROWN_MAX < 2 * GROWN_MAX ? to : (uint64_t)base + len);
+}
+
+static int64_t guess_target(
+	struct ota_lay *lay, const struct stretch *stretch, const struct ota_guess *guess)
+{
+	const struct ota_ref_form *form = guess->form;
+	int64_t from = guess->ref->target;
+
 	if (form->scope == OTA_SCOPE_OBJECT)
 		return guess_address(lay, stretch, from);
+	if (form->scope == OTA_SCOPE_LEN)
+		return guess_last(lay, stretch, guess->ref, guess->spot.base);
 	if (form->scope == OTA_SCOPE_FIELD)
 		return guess_field(lay, stretch, from);
 	if (form->scope == OTA_SCOPE_PUSH)
@@ -213,6 +231,7 @@ static bool is_stray(const struct stretch *stretch, const struct ota_guess *gues
 	uint64_t far = (uint64_t)guess->ref->target - spot;
 
 	return stretch->strays && guess->form->scope != OTA_SCOPE_FIELD &&
+	       guess->form->scope != OTA_SCOPE_LEN &&
 	       (guess->form->scope != OTA_SCOPE_OBJECT || far + NEAR_LEN < 2 * NEAR_LEN);
 }
 
@@ -234,7 +253,8 @@ static void learn(struct ota_lay *lay, const struct stretch *stretch,
 
 	if (answer->form->scope == OTA_SCOPE_FIELD) {
 		from = ~from;
-	} else if (answer->form->scope != OTA_SCOPE_OBJECT) {
+	} else if (answer->form->scope != OTA_SCOPE_OBJECT &&
+		   answer->form->scope != OTA_SCOPE_LEN) {
 		ota_frame_learn(&lay->frame, from, answer->plain ? from : answer->target);
 		return;
 	}
@@ -252,8 +272,7 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 {
 	const struct ota_ref *ref = guess->ref;
 	bool stray = is_stray(stretch, guess);
-	int64_t guessed = stray ? stray_target(stretch, guess)
-				: guess_target(lay, stretch, guess->form, ref->target);
+	int64_t guessed;
 	enum ota_code rc;
 
 	guess->field = field;
@@ -261,6 +280,8 @@ static enum ota_code lay_ref(struct ota_lay *lay, const struct stretch *stretch,
 	guess->spot.address = (int64_t)((uint64_t)stretch->new_address + ref->at);
 	guess->spot.base =
 		guess->form->has_base ? map_address(stretch->map, ref->base) : 0;
+	guessed =
+		stray ? stray_target(stretch, guess) : guess_target(lay, stretch, guess);
 	guess->target = guessed;
 	guess->plain = false;
 	rc = lay->fix->fix(lay->fix->ctx, guess, err);

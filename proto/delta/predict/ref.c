@@ -86,13 +86,19 @@ bool ota_refs_add(
 	return true;
 }
 
+/* Whether a field says where something is, and not what it is. */
+static bool is_masked(const struct ota_ref_form *form)
+{
+	return form->scope != OTA_SCOPE_FIELD && form->scope != OTA_SCOPE_LEN;
+}
+
 void ota_refs_mask(const struct ota_refs *refs, uint8_t *out)
 {
 	for (uint32_t i = 0; i < refs->count; i++) {
 		const struct ota_ref *ref = &refs->at[i];
 		const struct ota_ref_form *form = ota_ref_form(ref->form);
 
-		for (uint32_t k = 0; k < form->len && form->scope != OTA_SCOPE_FIELD; k++)
+		for (uint32_t k = 0; k < form->len && is_masked(form); k++)
 			out[ref->at + k] &= (uint8_t)~form->mask[k];
 	}
 }

@@ -123,6 +123,8 @@ struct ota_spot {
 /** What the target of a form is. */
 enum ota_ref_scope {
 	OTA_SCOPE_OBJECT, /* an address of the object */
+	OTA_SCOPE_LEN,    /* a length, which names the last byte of what begins at the
+			   * base. It tells records apart, and is not masked. */
 	OTA_SCOPE_FRAME,  /* an offset in a function's stack frame: where compilers lay
 			   * frames out anew, all of a function's offsets move alike */
 	OTA_SCOPE_PUSH,   /* the same, at the begin of a function */

@@ -49,6 +49,18 @@ static bool add_inside(struct sweep *sweep, int32_t at, unsigned form)
 	return true;
 }
 
+/* Add the length of what begins at an address. */
+static void add_len(struct sweep *sweep, int32_t at, int64_t begin)
+{
+	uint32_t len = ota_le32(sweep->scan->at + at);
+	struct ota_ref ref = { (uint32_t)at, OTA_WORD_LEN32,
+		ota_plus(begin, (int64_t)len - 1), begin };
+
+	if (len > 0 && ota_in_object(sweep->scan, begin) &&
+		ota_in_object(sweep->scan, ref.target))
+		(void)ota_refs_add(sweep->refs, sweep->scan, &ref);
+}
+
 /* Call step for each record of len bytes that reaches into the page, from the region's
  * first on. Records at the edges are seen by both pages; each keeps its fields. */
 static void each_record(const struct ota_scan *scan, struct ota_refs *refs, int32_t len,
@@ -106,10 +118,12 @@ static bool is_address(uint32_t section, unsigned type)
 static void step_sym64(struct sweep *sweep, int32_t at)
 {
 	const uint8_t *record = sweep->scan->at + at;
+	bool is_size = ota_le32(record + 20) == 0;
 
 	add_name(sweep, at);
-	if (is_address(ota_le16(record + 6), record[4] & 15))
-		(void)add_inside(sweep, at + 8, OTA_WORD_ABS64);
+	if (is_address(ota_le16(record + 6), record[4] & 15) &&
+		add_inside(sweep, at + 8, OTA_WORD_ABS64) && is_size)
+		add_len(sweep, at + 16, (int64_t)ota_le64(record + 8));
 }
 
 /* Elf32_Sym: name (4), value (4), size (4), info (1), other (1), section (2). */
@@ -117,11 +131,11 @@ static void step_sym32(struct sweep *sweep, int32_t at)
 {
 	const uint8_t *record = sweep->scan->at + at;
 	unsigned type = record[12] & 15;
+	unsigned form = type == SYMBOL_FUNC ? OTA_WORD_CODE32 : OTA_WORD_ABS32;
 
 	add_name(sweep, at);
-	if (is_address(ota_le16(record + 14), type))
-		(void)add_inside(sweep, at + 4,
-			type == SYMBOL_FUNC ? OTA_WORD_CODE32 : OTA_WORD_ABS32);
+	if (is_address(ota_le16(record + 14), type) && add_inside(sweep, at + 4, form))
+		add_len(sweep, at + 8, target_at(sweep, at + 4, form));
 }
 
 static void scan_rela64(const struct ota_scan *scan, struct ota_refs *refs)
@@ -182,8 +196,9 @@ static void step_fde(struct sweep *sweep, int32_t at, uint32_t len)
 	const uint8_t *record = sweep->scan->at + at;
 
 	(void)add_inside(sweep, at + 4, OTA_WORD_BACK32);
-	if (ota_le32(record + 8) != 0)
-		(void)add_inside(sweep, at + 8, OTA_WORD_SELF32);
+	if (ota_le32(record + 8) != 0 && len >= 12 &&
+		add_inside(sweep, at + 8, OTA_WORD_SELF32))
+		add_len(sweep, at + 12, target_at(sweep, at + 8, OTA_WORD_SELF32));
 	if (len >= 17 && record[16] == 4 && ota_le32(record + 17) != 0)
 		(void)add_inside(sweep, at + 17, OTA_WORD_SELF32);
 }

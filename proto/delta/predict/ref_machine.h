@@ -32,6 +32,7 @@ enum ota_word_form {
 	OTA_WORD_KERNEL64, /* an address of 27 bits below a constant that is kept */
 	OTA_WORD_INDEX32,  /* an index of entries of 24 bytes from base */
 	OTA_WORD_INDEX24,  /* 3 bytes: an index of entries of 16 bytes from base */
+	OTA_WORD_LEN32,    /* the length of what begins at base: names its last byte */
 };
 
 enum { OTA_KERNEL64_BITS = 27 };

@@ -195,6 +195,18 @@ static bool write_index24(uint8_t *field, const struct ota_spot *spot, int64_t t
 	return true;
 }
 
+/* What follows a function moves on its own, its last byte moves with it. */
+static int64_t read_len32(const uint8_t *field, const struct ota_spot *spot, int64_t like)
+{
+	(void)like;
+	return ota_plus(spot->base, (int64_t)ota_le32(field) - 1);
+}
+
+static bool write_len32(uint8_t *field, const struct ota_spot *spot, int64_t target)
+{
+	return put_unsigned32(field, ota_plus(ota_minus(target, spot->base), 1));
+}
+
 #define WORD(form) [(form)-OTA_FORMS_WORD]
 #define ALL4                           \
 	{                              \
@@ -222,5 +234,6 @@ const struct ota_ref_form ota_forms_word[OTA_FAMILY_FORMS] = {
 	WORD(OTA_WORD_INDEX32) = { "index32", 4, true, ALL4, read_index32, write_index32, OTA_SCOPE_OBJECT },
 	WORD(OTA_WORD_INDEX24) = { "index24", 3, true, { 0xff, 0xff, 0xff },
 		read_index24, write_index24, OTA_SCOPE_OBJECT },
+	WORD(OTA_WORD_LEN32) = { "len32", 4, true, ALL4, read_len32, write_len32, OTA_SCOPE_LEN },
 };
 /* clang-format on */
