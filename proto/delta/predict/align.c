@@ -9,7 +9,7 @@
  * misses can another be better by more than it is now, so only there a search is made,
  * and only for what is long enough to hold MISSES of the diagonal's misses: a seed. */
 enum {
-	MISSES = 9,        /* that a seed must make good */
+	MISSES = 8,        /* that a seed must make good */
 	TICK_LEN = 1 << 20 /* bytes between two ticks */
 };
 
