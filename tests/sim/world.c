@@ -27,6 +27,15 @@ bool world_runs(const struct world *w, uint8_t n)
 	       ota_digest_equal(&w->report.running, &image);
 }
 
+void world_must(struct world *w, bool is, const char *what)
+{
+	if (is)
+		return;
+	cr_assert(w->collects, "%s", what);
+	if (w->wrong == NULL)
+		w->wrong = what;
+}
+
 /* ---- power ---- */
 
 /* True if the power is gone before this call of the port. */
@@ -51,9 +60,9 @@ static void set_bytes(struct ota_buf *to, struct ota_bytes from)
 }
 
 /* Durable first, then act. */
-static void expect_journaled(const struct world *w)
+static void expect_journaled(struct world *w)
 {
-	cr_assert_eq(w->journal.at[4], w->agent.journal.state,
+	world_must(w, w->journal.at[4] == (uint8_t)w->agent.journal.state,
 		"what is acted on is in the journal");
 }
 
@@ -173,8 +182,8 @@ static enum ota_code job_start(
 	w->has_job = true;
 	if (job->kind != AGENT_JOB_INSTALL)
 		return OTA_OK;
-	cr_assert_neq(job->slot, w->current, "never the running slot");
-	cr_assert_eq(w->slots[job->slot].info.state, SLOT_BAD, "bad while written");
+	world_must(w, job->slot != w->current, "never the running slot");
+	world_must(w, w->slots[job->slot].info.state == SLOT_BAD, "bad while written");
 	w->slots[job->slot].whole = false;
 	w->slot_writes++;
 	return OTA_OK;
@@ -213,6 +222,8 @@ static enum ota_code finish_job(struct world *w, struct agent_result *result)
 {
 	struct world_slot *slot = &w->slots[w->job.slot];
 
+	if (w->medium != NULL && w->job.kind != AGENT_JOB_HOOK)
+		return w->medium->job(w, result);
 	switch (w->job.kind) {
 	case AGENT_JOB_HASH:
 		result->digest = slot->content;
@@ -246,6 +257,8 @@ static void net_answers(struct world *w, const struct ipc_message *m)
 
 	if (w->net_is_mute)
 		return;
+	if (m->type == IPC_FETCH && w->medium != NULL)
+		w->medium->fetch(w);
 	if (m->type == IPC_FETCH) {
 		answer.type = IPC_FETCHED;
 		answer.a = answer.b = w->manifest.chunk_count;
@@ -263,7 +276,7 @@ static void take_report(struct world *w, struct ota_bytes envelope)
 	cr_assert_eq(ota_report_open(
 			     envelope, w->root.fleet_id, &key, "gw-1", &w->report, &err),
 		OTA_OK, "%s", err.text);
-	cr_assert_gt(w->report.counter, counter, "report counters only rise");
+	world_must(w, w->report.counter > counter, "report counters only rise");
 	w->reports++;
 }
 
@@ -279,6 +292,8 @@ static void send_ipc(void *ctx, const struct ipc_message *m)
 		net_answers(w, m);
 	w->fetches += m->type == IPC_FETCH;
 	w->purges += m->type == IPC_PURGE;
+	if (m->type == IPC_PURGE && w->medium != NULL && ota_digest_is_zero(&m->digest))
+		w->medium->purge(w);
 	w->stops += m->type == IPC_STOP;
 	if (m->type == IPC_WANT)
 		w->want = *m;
@@ -298,7 +313,7 @@ static void random_bytes(void *ctx, uint8_t *out, size_t len)
 
 static struct agent_port port_of(struct world *w)
 {
-	return (struct agent_port){
+	struct agent_port port = {
 		.ctx = w,
 		.slots = { w, get_current, get_primary, set_primary, get_state,
 			set_state },
@@ -314,6 +329,10 @@ static struct agent_port port_of(struct world *w)
 		.job_stop = job_stop,
 		.reboot = reboot,
 	};
+
+	if (w->medium != NULL)
+		w->medium->port(&port);
+	return port;
 }
 
 /* ---- documents that arrive ---- */
@@ -377,11 +396,12 @@ static void start(struct world *w)
 
 	set_bytes(&journal, ota_buf_bytes(&w->journal));
 	origin.journal = ota_buf_bytes(&journal);
+	origin.journal_lost = w->journal_lost;
 	w->has_job = w->has_stale = false;
 	w->rebooting = false;
 	net_starts(w);
 	if (agent_start(&w->agent, &id, &port, &origin, &w->now, &err) != OTA_OK)
-		cr_assert(w->cut, "%s", err.text);
+		world_must(w, w->cut, "the agent starts");
 }
 
 /* A slot on trial runs at most SLOT_TRIES times before the other one comes back. */
@@ -410,13 +430,17 @@ void world_boot_in_vain(struct world *w)
 	}
 	w->boots++;
 	w->now.utc_s += BOOT_S;
-	load_boot(w);
+	if (w->medium == NULL)
+		load_boot(w);
+	else
+		w->medium->boot(w);
 }
 
 void world_boot(struct world *w)
 {
 	world_boot_in_vain(w);
-	start(w);
+	if (!w->cut)
+		start(w);
 }
 
 void world_restart(struct world *w)
@@ -430,7 +454,7 @@ static void step(struct world *w, const struct agent_event *event)
 
 	w->now.mono_ms++;
 	if (agent_step(&w->agent, &w->now, event, &err) != OTA_OK)
-		cr_assert(w->cut, "%s", err.text);
+		world_must(w, w->cut, "the agent goes on");
 }
 
 static void answer_job(struct world *w)
@@ -440,6 +464,8 @@ static void answer_job(struct world *w)
 
 	result->serial = w->job.serial;
 	result->error.code = finish_job(w, result);
+	if (w->cut)
+		return; /* while it worked */
 	if (result->error.code != OTA_OK)
 		(void)snprintf(result->error.text, sizeof result->error.text, "%s",
 			ota_code_text(result->error.code));

@@ -24,7 +24,30 @@ struct world_slot {
 	bool whole;
 };
 
+struct world;
+
+/** What may stand in for the world's own disk, slots and workers; ctx of the port stays
+ * the world. A power cut within sets world->cut. */
+struct world_medium {
+	/** Replace members of the port. */
+	void (*port)(struct agent_port *port);
+	/** Power on: what survived is read, a slot is booted; fills journal,
+	 * journal_lost, current and slots. */
+	void (*boot)(struct world *world);
+	/** Do the job under way. */
+	enum ota_code (*job)(struct world *world, struct agent_result *result);
+	/** Net fetches all chunks into the spool. */
+	void (*fetch)(struct world *world);
+	/** Net empties the spool. */
+	void (*purge)(struct world *world);
+};
+
 struct world {
+	const struct world_medium *medium; /* borrowed; NULL: none */
+	void *medium_ctx;                  /* borrowed; for the medium */
+	bool collects;     /* what must not happen goes to `wrong`, and ends no test */
+	const char *wrong; /* the first of it, or NULL */
+
 	/* people, their keys, and what they say; change it, then world_publish() */
 	struct ota_secret_key keys[OTA_N_ROLES], device_key;
 	struct ota_root root;
@@ -41,6 +64,7 @@ struct world {
 
 	/* what the device keeps over a power cut */
 	struct ota_buf journal;                 /* owned */
+	bool journal_lost;                      /* it was there and could not be read */
 	struct ota_buf kept[OTA_N_TOPIC_KINDS]; /* owned; documents on disk */
 	struct world_slot slots[SLOT_COUNT];
 	unsigned current, primary, tries;
@@ -120,6 +144,9 @@ void world_run(struct world *world);
 
 /** Let time pass, and everything happen meanwhile. */
 void world_pass(struct world *world, uint64_t ms);
+
+/** What must be: otherwise the test fails, or the world is marked `wrong`. */
+void world_must(struct world *world, bool is, const char *what);
 
 /** Digest of image n (1: the old one, 2: the new one). */
 struct ota_digest world_image(uint8_t n);
