@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "agent/port/decode_worker.h"
+#include "agent/port/doctor.h"
 #include "agent/port/install.h"
 #include "agent/port/net.h"
 #include "agent/port/supervise.h"
@@ -24,6 +25,12 @@ static const char HELP[] =
 	"usage: sluice-agent [run] [-c FILE]      be the agent of this device\n"
 	"       sluice-agent check [-c FILE]      read the configuration, say what is "
 	"wrong\n"
+	"       sluice-agent doctor [-c FILE] [--output=json]\n"
+	"                                         look at the device, say what is "
+	"missing "
+	"or\n"
+	"                                         dangerous, and what to do; changes "
+	"nothing\n"
 	"       sluice-agent net --fd N [-c FILE]\n"
 	"       sluice-agent install --fd N --boot TEXT [-c FILE]\n"
 	"                                         its two halves, as `run` starts them\n"
@@ -33,16 +40,19 @@ static const char HELP[] =
 	"  -c, --config FILE   configuration (/etc/sluice/agent.yaml)\n"
 	"      --fd N          descriptor of the socketpair between the halves\n"
 	"      --boot TEXT     names the boot of the device; another text is a new boot\n"
+	"      --output FORM   of `doctor`: text or json\n"
 	"  -h, --help          this text\n"
 	"  -V, --version       version of this program\n"
 	"\n"
 	"SIGTERM or SIGINT ends it. Exit status: 0 ended as told, 1 error (said on\n"
-	"stderr), 4 from `install` only: start again, as after a reboot.\n";
+	"stderr; from `doctor`: there are errors, not only warnings), 4 from `install` "
+	"only: start again, as after a reboot.\n";
 
 struct options {
 	const char *config_path; /* borrowed from argv */
 	const char *boot;        /* borrowed from argv; NULL: not given */
 	int fd;                  /* -1: not given */
+	bool json;               /* of doctor */
 	struct agent_config config;
 };
 
@@ -62,6 +72,24 @@ static int usage(const char *what, const char *detail)
 	(void)fprintf(
 		stderr, "sluice-agent: %s%s\nTry 'sluice-agent --help'.\n", what, detail);
 	return EXIT_ERROR;
+}
+
+static int run_doctor(const struct options *options)
+{
+	const struct doctor_world world = doctor_world_here();
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
+	ota_autofree struct doctor *doctor = calloc(1, sizeof *doctor);
+	enum ota_code rc = doctor == NULL ? OTA_E_NOMEM : OTA_OK;
+
+	if (rc == OTA_OK) {
+		doctor_examine(&options->config, &world, doctor);
+		rc = options->json ? doctor_print_json(doctor, &text)
+				   : doctor_print_text(doctor, &text);
+	}
+	if (rc != OTA_OK)
+		return usage("out of memory", "");
+	(void)fwrite(text.at, 1, text.len, stdout);
+	return doctor_count(doctor, DOCTOR_ERROR) == 0 ? EXIT_OK : EXIT_ERROR;
 }
 
 /* The descriptor is for us alone: hooks and other children must not hold it. */
@@ -110,9 +138,10 @@ static int run_decode(const struct options *options)
 	return decode_worker_run();
 }
 
-static const char *const role_names[] = { "decode", "run", "check", "net", "install" };
+static const char *const role_names[] = { "decode", "run", "check", "doctor", "net",
+	"install" };
 static int (*const role_runs[])(const struct options *) = { run_decode, run_supervisor,
-	run_check, run_net, run_install };
+	run_check, run_doctor, run_net, run_install };
 
 /* The first role has no configuration: it is to know nothing. */
 enum { N_ROLES = sizeof role_names / sizeof role_names[0], DECODE = 0 };
@@ -141,6 +170,11 @@ static int parse_fd(const char *text)
 	return (int)value;
 }
 
+static bool is_form(const char *text)
+{
+	return strcmp(text, "json") == 0 || strcmp(text, "text") == 0;
+}
+
 /* Read options up to the role's own word. Returns what getopt said last: -1 at the end,
  * 'h', 'V' or '?'. */
 static int read_options(int argc, char **argv, struct options *options)
@@ -149,6 +183,7 @@ static int read_options(int argc, char **argv, struct options *options)
 		{ "config", required_argument, NULL, 'c' },
 		{ "fd", required_argument, NULL, 'f' },
 		{ "boot", required_argument, NULL, 'b' },
+		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -162,8 +197,10 @@ static int read_options(int argc, char **argv, struct options *options)
 			options->fd = parse_fd(optarg);
 		else if (found == 'b')
 			options->boot = optarg;
+		else if (found == 'o' && is_form(optarg))
+			options->json = strcmp(optarg, "json") == 0;
 		else
-			return found;
+			return found == 'o' ? '?' : found;
 	}
 	return -1;
 }

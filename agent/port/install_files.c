@@ -21,7 +21,7 @@ static void wipe(struct ota_buf *buf)
 	ota_buf_fini(buf);
 }
 
-static OTA_CHECKED enum ota_code read_key(
+enum ota_code install_files_key(
 	const char *path, struct ota_secret_key *out, struct ota_error *err)
 {
 	OTA_AUTO(wipe) struct ota_buf text = { 0 };
@@ -70,7 +70,7 @@ enum ota_code install_files_open(const struct agent_config *config,
 {
 	OTA_AUTO(install_files_fini)
 	struct install_files files = { .config = config, .journal = { .fd = -1 } };
-	enum ota_code rc = read_key(config->device_key_file, &files.key, err);
+	enum ota_code rc = install_files_key(config->device_key_file, &files.key, err);
 
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "device_key");

@@ -18,6 +18,11 @@ struct install_files {
 	struct ota_secret_key key;
 };
 
+/** Read a device key: 64 hex digits in a file for its owner alone. OTA_OK, OTA_E_CONFIG,
+ *  OTA_E_NOTFOUND, OTA_E_IO or OTA_E_NOMEM. Release with ota_secret_key_fini(). */
+OTA_CHECKED enum ota_code install_files_key(
+	const char *path, struct ota_secret_key *out, struct ota_error *err);
+
 /** Open everything. OTA_OK; OTA_E_CONFIG for a device key that is malformed or open to
  *  others; OTA_E_NOTFOUND, OTA_E_IO or OTA_E_NOMEM. Release with install_files_fini(). */
 OTA_CHECKED enum ota_code install_files_open(const struct agent_config *config,
