@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "agent/port/decode_worker.h"
 #include "agent/port/doctor.h"
@@ -38,7 +39,8 @@ static const char HELP[] =
 	"it\n"
 	"\n"
 	"  -c, --config FILE   configuration (/etc/sluice/agent.yaml)\n"
-	"      --fd N          descriptor of the socketpair between the halves\n"
+	"      --fd N          descriptor of the socket between the halves\n"
+	"      --connect PATH  of net, instead: where install listens (socket unit)\n"
 	"      --boot TEXT     names the boot of the device; another text is a new boot\n"
 	"      --output FORM   of `doctor`: text or json\n"
 	"  -h, --help          this text\n"
@@ -51,6 +53,7 @@ static const char HELP[] =
 struct options {
 	const char *config_path; /* borrowed from argv */
 	const char *boot;        /* borrowed from argv; NULL: not given */
+	const char *connect;     /* borrowed from argv; NULL: not given */
 	int fd;                  /* -1: not given */
 	bool json;               /* of doctor */
 	struct agent_config config;
@@ -102,16 +105,36 @@ static int take_fd(const struct options *options)
 		return usage("this role needs ", "--fd");
 	if (getsockopt(options->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
 		type != SOCK_SEQPACKET)
-		return usage("--fd is no socketpair of the agent", "");
+		return usage("--fd is no socket of the agent", "");
 	if (fcntl(options->fd, F_SETFD, FD_CLOEXEC) != 0)
 		return usage("--fd: ", strerror(errno));
 	return EXIT_OK;
 }
 
+/* A socket unit made the socket; install listens there. */
+static int run_net_at(const struct options *options)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (strlen(options->connect) >= sizeof at.sun_path)
+		return usage("--connect: too long: ", options->connect);
+	(void)memcpy(at.sun_path, options->connect, strlen(options->connect) + 1);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+		(void)fprintf(stderr, "sluice-agent: --connect %s: %s\n",
+			options->connect, strerror(errno));
+		return EXIT_ERROR;
+	}
+	return net_run(&options->config, fd);
+}
+
 static int run_net(const struct options *options)
 {
-	int rc = take_fd(options);
+	int rc;
 
+	if (options->connect != NULL)
+		return run_net_at(options);
+	rc = take_fd(options);
 	return rc != EXIT_OK ? rc : net_run(&options->config, options->fd);
 }
 
@@ -184,6 +207,7 @@ static int read_options(int argc, char **argv, struct options *options)
 		{ "fd", required_argument, NULL, 'f' },
 		{ "boot", required_argument, NULL, 'b' },
 		{ "output", required_argument, NULL, 'o' },
+		{ "connect", required_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -199,6 +223,8 @@ static int read_options(int argc, char **argv, struct options *options)
 			options->boot = optarg;
 		else if (found == 'o' && is_form(optarg))
 			options->json = strcmp(optarg, "json") == 0;
+		else if (found == 'n')
+			options->connect = optarg;
 		else
 			return found == 'o' ? '?' : found;
 	}

@@ -8,8 +8,8 @@
 #include "agent/port/boot.h"
 #include "agent/port/install_files.h"
 #include "agent/port/install_jobs.h"
+#include "agent/port/install_link.h"
 #include "agent/port/local_time.h"
-#include "agent/port/net_peer.h"
 #include "agent/port/spool.h"
 #include "proto/base/own.h"
 #include "proto/io/loop.h"
@@ -24,7 +24,7 @@ struct install {
 	uv_signal_t term, interrupt;
 	uv_timer_t timer;
 	uv_process_t reboot;
-	struct net_peer peer;
+	struct install_link link;
 	struct install_files files;
 	struct boot boot;
 	struct slots slots;
@@ -96,7 +96,7 @@ static enum ota_code doc_store(void *ctx, enum ota_topic_kind kind,
 
 static void send_message(void *ctx, const struct ipc_message *message)
 {
-	net_peer_send(&((struct install *)ctx)->peer, message);
+	install_link_send(&((struct install *)ctx)->link, message);
 }
 
 static enum ota_code sign(
@@ -274,7 +274,10 @@ static void on_gone(void *ctx, const char *why)
 	char quoted[256];
 
 	ota_log(OTA_LOG_WARNING, "net.gone", "why=%s", ota_log_quote(why, quoted));
-	end(in, EXIT_FAILED);
+	if (install_link_listens(&in->link))
+		on_message(in, &(struct ipc_message){ .type = IPC_DOWN });
+	else
+		end(in, EXIT_FAILED);
 }
 
 static void on_result(void *ctx, const struct agent_result *result)
@@ -395,7 +398,7 @@ static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_erro
 static void close_all(struct install *in)
 {
 	install_jobs_close(&in->jobs);
-	net_peer_close(&in->peer);
+	install_link_close(&in->link);
 	uv_close((uv_handle_t *)&in->timer, NULL);
 	uv_close((uv_handle_t *)&in->term, NULL);
 	uv_close((uv_handle_t *)&in->interrupt, NULL);
@@ -413,11 +416,11 @@ static void run_loop(struct install *in, int fd)
 	enum ota_code rc;
 
 	start_handles(in);
-	if (net_peer_init(&in->peer, &in->loop, fd, &events, in) != OTA_OK) {
-		(void)ota_fail(&err, OTA_E_IO, "socketpair to net");
+	if (install_link_init(&in->link, &in->loop, fd, in->config, &err) != OTA_OK) {
 		fail(in, "agent.failed", &err);
 		return;
 	}
+	install_link_answer_to(&in->link, &events, in);
 	rc = start_agent(in, &err);
 	ota_log(OTA_LOG_INFO, "install.started", "slot=%u boot=%llu state=%s version=%s",
 		in->agent.current, (unsigned long long)in->agent.journal.boot,
@@ -426,7 +429,6 @@ static void run_loop(struct install *in, int fd)
 	if (in->exit_code < 0)
 		(void)uv_run(&in->loop, UV_RUN_DEFAULT);
 	close_all(in);
-	net_peer_fini(&in->peer);
 }
 
 int install_run(const struct agent_config *config, int fd, const char *boot)

@@ -10,10 +10,10 @@ enum { INSTALL_EXIT_REBOOT = 4 };
  * Be the install process until told to end. Opens no socket and gives up the right to.
  *
  * config  borrowed
- * fd      its end of the SOCK_SEQPACKET socketpair with net, taken; when net closes the
- *         other end it ends with 1
- * boot    names this boot: another text than at the last start is a boot, the same is a
- *         restart within it
+ * fd      SOCK_SEQPACKET socket, taken: a listening one, at which nets come and go
+ *         (install_link.h); or its end of a socketpair with the only net: when that
+ * closes the other end it ends with 1 boot    names this boot: another text than at the
+ * last start is a boot, the same is a restart within it
  *
  * Returns the exit code: 0 after SIGTERM or SIGINT, INSTALL_EXIT_REBOOT when the device
  * is to be "rebooted" by starting again (`reboot: self`), 1 after a failure that was

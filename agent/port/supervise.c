@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <uv.h>
 
 #include "agent/port/install.h"
@@ -30,6 +31,7 @@ struct child {
 	uv_process_t process;
 	bool running; /* may be signalled */
 	bool open;    /* its handle is not closed */
+	uint64_t backoff_ms, started_ms;
 };
 
 struct supervisor {
@@ -37,10 +39,10 @@ struct supervisor {
 	const struct agent_config *config; /* borrowed */
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
-	uv_timer_t timer; /* to start the pair, or to kill what did not end */
+	uv_timer_t timer; /* to start one or both, or to kill what did not end */
 	struct child children[N_ROLES];
+	int listen_fd; /* owned; where net reaches install; -1: none */
 	char boot[BOOT_CAP];
-	uint64_t backoff_ms, started_ms;
 	bool ending;    /* told to */
 	bool rebooting; /* install asked for it */
 };
@@ -122,24 +124,38 @@ static void on_signal(uv_signal_t *handle, int number)
  */
 
 static void on_start_time(uv_timer_t *timer);
+static void on_net_time(uv_timer_t *timer);
+
+/* How long to wait before a child is started again, and longer the next time. */
+static uint64_t back_off(struct child *child)
+{
+	uint64_t lived_ms = ota_clock_mono_ms() - child->started_ms, wait_ms;
+
+	if (child->backoff_ms == 0 || lived_ms >= BACKOFF_RESET_MS)
+		child->backoff_ms = BACKOFF_MIN_MS;
+	wait_ms = child->backoff_ms;
+	child->backoff_ms = wait_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : wait_ms * 2;
+	return wait_ms;
+}
 
 /* Both are gone: end, begin the next boot, or start again after a while. */
 static void next_pair(struct supervisor *s)
 {
-	uint64_t lived_ms = ota_clock_mono_ms() - s->started_ms, wait_ms;
+	uint64_t wait_ms = 0;
 
+	if (s->listen_fd >= 0)
+		(void)close(s->listen_fd);
+	s->listen_fd = -1;
 	if (s->ending) {
 		finish(s);
 		return;
 	}
-	if (lived_ms >= BACKOFF_RESET_MS || s->rebooting)
-		s->backoff_ms = BACKOFF_MIN_MS;
-	wait_ms = s->rebooting ? 0 : s->backoff_ms;
-	if (s->rebooting)
+	if (s->rebooting) {
 		name_boot(s);
-	else
-		s->backoff_ms = s->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
-								   : s->backoff_ms * 2;
+		s->children[INSTALL].backoff_ms = s->children[NET].backoff_ms = 0;
+	} else {
+		wait_ms = back_off(&s->children[INSTALL]);
+	}
 	s->rebooting = false;
 	(void)uv_timer_start(&s->timer, on_start_time, wait_ms, 0);
 }
@@ -147,12 +163,16 @@ static void next_pair(struct supervisor *s)
 static void on_closed(uv_handle_t *handle)
 {
 	struct supervisor *s = handle->data;
+	struct child *net = &s->children[NET];
 
 	for (size_t i = 0; i < N_ROLES; i++)
 		if (handle == (uv_handle_t *)&s->children[i].process)
 			s->children[i].open = false;
 	if (!any_open(s))
 		next_pair(s);
+	else if (handle == (uv_handle_t *)&net->process && s->children[INSTALL].running &&
+		 !s->ending)
+		(void)uv_timer_start(&s->timer, on_net_time, back_off(net), 0);
 }
 
 static void on_exit_of(uv_process_t *process, int64_t status, int number)
@@ -166,7 +186,8 @@ static void on_exit_of(uv_process_t *process, int64_t status, int number)
 		s->rebooting = true;
 	s->children[role].running = false;
 	uv_close((uv_handle_t *)process, on_closed);
-	end_children(s);
+	if (role == INSTALL)
+		end_children(s);
 }
 
 static void start_child(struct supervisor *s, enum role role, int fd)
@@ -187,6 +208,7 @@ static void start_child(struct supervisor *s, enum role role, int fd)
 
 	(void)snprintf(words[1], sizeof words[1], "%s", role_text[role]);
 	s->children[role].open = true;
+	s->children[role].started_ms = ota_clock_mono_ms();
 	s->children[role].process.data = s;
 	rc = uv_spawn(&s->loop, &s->children[role].process, &options);
 	s->children[role].running = rc == 0;
@@ -197,21 +219,63 @@ static void start_child(struct supervisor *s, enum role role, int fd)
 	uv_close((uv_handle_t *)&s->children[role].process, on_closed);
 }
 
+/* A socket without a name in any directory, at which install listens. */
+static int listen_nowhere(void)
+{
+	const struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 &&
+		(bind(fd, (const struct sockaddr *)&any, sizeof any.sun_family) != 0 ||
+			listen(fd, 1) != 0)) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Connected to install, which takes it when it comes to it. */
+static int connect_to(int listen_fd)
+{
+	struct sockaddr_un at = { 0 };
+	socklen_t len = sizeof at;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && (getsockname(listen_fd, (struct sockaddr *)&at, &len) != 0 ||
+			       connect(fd, (struct sockaddr *)&at, len) != 0)) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void on_net_time(uv_timer_t *timer)
+{
+	struct supervisor *s = timer->data;
+	int fd = connect_to(s->listen_fd);
+
+	if (fd < 0) {
+		ota_log(OTA_LOG_ERR, "agent.start-failed", "role=net why=\"%s\"",
+			strerror(errno));
+		(void)uv_timer_start(timer, on_net_time, back_off(&s->children[NET]), 0);
+		return;
+	}
+	start_child(s, NET, fd);
+	(void)close(fd);
+}
+
 static void on_start_time(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
-	int fds[2];
 
-	s->started_ms = ota_clock_mono_ms();
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+	s->listen_fd = listen_nowhere();
+	if (s->listen_fd < 0) {
 		ota_log(OTA_LOG_ERR, "agent.start-failed", "why=\"%s\"", strerror(errno));
 		next_pair(s);
 		return;
 	}
-	start_child(s, INSTALL, fds[INSTALL]);
-	start_child(s, NET, fds[NET]);
-	(void)close(fds[INSTALL]);
-	(void)close(fds[NET]);
+	start_child(s, INSTALL, s->listen_fd);
+	on_net_time(timer);
 }
 
 static enum ota_code build(struct supervisor *s)
@@ -228,7 +292,7 @@ static enum ota_code build(struct supervisor *s)
 
 int supervise_run(const char *path, const struct agent_config *config)
 {
-	struct supervisor s = { .config = config, .backoff_ms = BACKOFF_MIN_MS };
+	struct supervisor s = { .config = config, .listen_fd = -1 };
 
 	ota_log_set_level(config->log_level);
 	if (build(&s) != OTA_OK) {

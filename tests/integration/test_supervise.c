@@ -184,25 +184,48 @@ Test(supervise, told_to_end_it_ends_both)
 	}
 }
 
-Test(supervise, a_killed_child_takes_the_other_along_within_one_boot)
+Test(supervise, a_killed_install_takes_net_along_within_one_boot)
 {
-	static const char *const roles[] = { "net", "install" };
 	char before[512], after[512];
 	pid_t agent = start();
+	pid_t install = wait_install(agent, 0), net = wait_child(agent, "net", 0);
 
-	for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-		pid_t install = wait_child(agent, "install", 0);
-		pid_t net = wait_child(agent, "net", 0);
+	command_of(install, before);
+	(void)kill(install, SIGKILL);
+	(void)wait_child(agent, "net", net);
+	command_of(wait_child(agent, "install", install), after);
+	cr_expect_str_eq(before, after, "another boot");
+	cr_expect_not_null(strstr(before, " --boot "));
+	cr_expect_eq(end(agent, SIGTERM), 0);
+}
 
-		wait_log("event=install.started", (unsigned)i + 1);
-		command_of(install, before);
-		(void)kill(strcmp(roles[i], "net") == 0 ? net : install, SIGKILL);
+Test(supervise, a_killed_net_comes_back_to_the_same_install)
+{
+	pid_t agent = start();
+	pid_t install = wait_install(agent, 0), net;
+
+	for (unsigned i = 0; i < 3; i++) {
+		net = wait_child(agent, "net", 0);
+		wait_log("event=net.down", i + 1);
+		(void)kill(net, SIGKILL);
+		wait_log("event=net.gone", i + 1);
 		(void)wait_child(agent, "net", net);
-		command_of(wait_child(agent, "install", install), after);
-		cr_expect_str_eq(
-			before, after, "another boot after kill of %s", roles[i]);
-		cr_expect_not_null(strstr(before, " --boot "));
 	}
+	cr_expect_eq(wait_child(agent, "install", 0), install);
+	cr_expect_eq(count_in_log("event=install.started"), 1);
+	cr_expect_eq(end(agent, SIGTERM), 0);
+}
+
+Test(supervise, a_net_that_fails_at_once_leaves_install_alone)
+{
+	pid_t agent, install;
+
+	temporary_write("spool", "not a directory");
+	agent = start();
+	install = wait_install(agent, 0);
+	wait_log("event=agent.child-ended role=net status=1", 4);
+	cr_expect_eq(wait_child(agent, "install", 0), install);
+	cr_expect_eq(count_in_log("event=install.started"), 1);
 	cr_expect_eq(end(agent, SIGTERM), 0);
 }
 
