@@ -36,6 +36,7 @@ spool: {{dir: spool, max: 32M}}
 user: sluice-net
 hooks: /etc/sluice/hooks
 {slots}
+reboot: [/sbin/reboot]
 broker:
   url: {url}
   ca: tls/ca.pem
@@ -56,61 +57,48 @@ deadlines: {{fetch: 5m, install: 5m, prove: {prove}}}
 
 
 class Gateway(unittest.TestCase):
-    """Tests of one gateway that share a fleet; each begins with a fresh disk. Subclasses say
-    which boot loader."""
+    """Each test has a gateway with a fresh disk, and a fleet. Subclasses say which boot
+    loader."""
 
     loader = 'uboot'
     server_more = 'patches:\n  level: 3\n'
 
-    @classmethod
-    def setUpClass(cls):
-        cls.boot = loaders.LOADERS[cls.loader]
-        cls.dir = RUNS / cls.__name__.lower()
-        shutil.rmtree(cls.dir, ignore_errors=True)
-        cls.dir.mkdir(parents=True)
-        cls.system = System()
-        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more=cls.server_more)
-        cls.machine = None
-        try:
-            cls._start_fleet()
-        except BaseException:
-            cls.tearDownClass()
-            raise
+    def setUp(self):
+        self.boot = loaders.LOADERS[self.loader]
+        self.dir = RUNS / type(self).__name__.lower() / self._testMethodName
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir(parents=True)
+        self.system = System()
+        self.lab = Lab(self.dir / 'lab', build=BUILD, server_more=self.server_more)
+        self.addCleanup(self.lab.stop)
+        self.machine = None
+        self.releases = 0
+        self._start_fleet()
 
-    @classmethod
-    def _start_fleet(cls):
-        cls.lab.init()
-        certs = cls.lab.dir / 'broker/certs'
+    def _start_fleet(self):
+        self.lab.init()
+        certs = self.lab.dir / 'broker/certs'
         for old in ('server.pem', 'server.key'):  # the guest knows the broker by a name
             (certs / old).unlink()
         run(TOP / 'deploy/mosquitto/make-certs', certs, '--server', 'broker.test')
-        cls.lab.start_broker()
-        cls.lab.start_sluiced()
-        cls.lab.cli('apply', cls.lab.write(
+        self.lab.start_broker()
+        self.lab.start_sluiced()
+        self.lab.cli('apply', self.lab.write(
             'fleet.yaml', 'fleet: demo\ncohorts:\n  - {name: fleet}\n'))
-        cls.lab.url = f'ssl://broker.test:{cls.lab.port}'
-        cls.agent = cls.lab.add_agent(NAME, hardware=HARDWARE)
-        cls.releases = 0
-        cls.first = cls.publish(newer=False)
+        self.lab.url = f'ssl://broker.test:{self.lab.port}'
+        self.agent = self.lab.add_agent(NAME, hardware=HARDWARE)
+        self.first = self.publish(newer=False)
 
-    @classmethod
-    def tearDownClass(cls):
-        if cls.machine:
-            cls.machine.cut()
-        cls.lab.stop()
-
-    @classmethod
-    def publish(cls, newer=True, changes=None):
+    def publish(self, newer=True, changes=None):
         """A new release of a new image: {version, path, image: its digest, ...}"""
-        cls.releases += 1
-        version = f'{cls.releases}.0'
-        path = cls.boot.image(cls.system, version, newer, changes)
-        release = cls.lab.cli('release', 'create', path, '--product', 'gateway', '--version',
-                              version, '--hardware', HARDWARE)
+        self.releases += 1
+        version = f'{self.releases}.0'
+        path = self.boot.image(self.system, version, newer, changes)
+        release = self.lab.cli('release', 'create', path, '--product', 'gateway', '--version',
+                               version, '--hardware', HARDWARE)
         return {'version': version, 'path': path, **release}
 
-    @classmethod
-    def provision(cls, folder, release, counter):
+    def provision(self, folder, release, counter):
         """A fresh disk that runs a release, as a factory makes it."""
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / 'data', ignore_errors=True)
@@ -118,34 +106,33 @@ class Gateway(unittest.TestCase):
         for name in ('spool', 'state', 'tls'):
             (device / name).mkdir(parents=True)
         for name in ('root.doc', 'device.key'):
-            shutil.copy(cls.agent.dir / name, device / name)
+            shutil.copy(self.agent.dir / name, device / name)
         for source, name in (('ca.pem', 'ca.pem'), (f'{NAME}.pem', 'device.pem'),
                              (f'{NAME}.key', 'device.key')):
-            shutil.copy(cls.agent.dir / source, device / 'tls' / name)
+            shutil.copy(self.agent.dir / source, device / 'tls' / name)
         (device / 'agent.yaml').write_text(AGENT.format(
-            name=NAME, hardware=HARDWARE, url=cls.lab.url,
-            slots=cls.boot.slots(release['version'], counter)))
+            name=NAME, hardware=HARDWARE, url=self.lab.url,
+            slots=self.boot.agent(release['version'], counter)))
         disks.make_data(folder / 'data.img', folder / 'data')
         shutil.rmtree(folder / 'loader', ignore_errors=True)
-        cls.boot.prepare(cls.system, folder / 'loader')
+        self.boot.prepare(self.system, folder / 'loader')
         disks.make_fat(folder / 'loader.img', folder / 'loader')
         disks.make_disk(folder / 'disk.img', folder / 'loader.img', release['path'],
                         folder / 'data.img')
         for part in ('data.img', 'loader.img'):
             (folder / part).unlink()
-        return cls.open_disk(folder / 'disk.img')
+        return self.open_disk(folder / 'disk.img')
 
-    @classmethod
-    def open_disk(cls, path):
+    def open_disk(self, path):
         return disks.FileDisk(path)
 
     # ---- one test --------------------------------------------------------------------
 
     def power_on(self):
         """A new gateway in slot a, that has reported."""
-        folder = self.dir / self.id().rsplit('.', 1)[-1]
-        disk = self.provision(folder, self.first, 1)
-        type(self).machine = Machine(disk, folder, self.boot.firmware)
+        disk = self.provision(self.dir, self.first, 1)
+        self.machine = Machine(disk, self.dir, self.boot.firmware)
+        self.addCleanup(self.machine.cut)
         began = time.time()
         self.machine.power_on()
         at, _ = self.machine.wait_line(r'guest: up version=(\S+)', BOOT_S)
@@ -153,12 +140,8 @@ class Gateway(unittest.TestCase):
         self.say(f'booted in {at:.1f} s, reported after '
                  f'{time.monotonic() - self.machine.started:.1f} s')
 
-    def tearDown(self):
-        if self.machine:
-            self.machine.cut()
-
     def say(self, text):
-        print(f'  {self.id().rsplit(".", 1)[-1]}: {text}', flush=True)
+        print(f'  {self._testMethodName}: {text}', flush=True)
 
     def report_since(self, utc_s, seconds=BOOT_S):
         """The device as it reported after a time."""

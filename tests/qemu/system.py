@@ -22,9 +22,9 @@ IMAGE_MIB = 56
 UUID = '5105ce00-0000-4000-8000-000000000001'
 
 # To run the agent, and to build it (with what those need to be linked).
-RUNTIME = '''busybox-static libc6 libcjson1 libseccomp2 libsodium23 libssl3 libubootenv-tool
+RUNTIME = '''busybox-static libc6 libcjson1 liblzma5 libseccomp2 libsodium23 libssl3 libubootenv-tool
 libubootenv0.1 libuuid1 libuv1 libyaml-0-2 libzstd1 zlib1g'''.split()
-BUILD = '''libc6-dev libcjson-dev libcrypt-dev libcrypt1 libdivsufsort-dev libdivsufsort3 libgcc-s1
+BUILD = '''libc6-dev libcjson-dev libcrypt-dev libcrypt1 libdivsufsort-dev libdivsufsort3 libgcc-s1 liblzma-dev
 libpaho-mqtt-dev libseccomp-dev libsodium-dev libssl-dev libuv1-dev libyaml-dev libzstd-dev
 linux-libc-dev uuid-dev zlib1g-dev'''.split()
 LOADERS = ('grub-efi-arm64-bin', 'systemd-boot-efi')
@@ -162,7 +162,10 @@ endian = 'little'
 
 
 def build_agent(sysroot):
-    """Cross-build the agent of this tree against the packages; path of the program."""
+    """Cross-build the agent of this tree against the packages, unless SLUICE_QEMU_AGENT names
+    one; path of the program."""
+    if os.environ.get('SLUICE_QEMU_AGENT'):
+        return pathlib.Path(os.environ['SLUICE_QEMU_AGENT'])
     folder = CACHE / 'agent'
     cross = CACHE / 'agent.ini'
     text = CROSS.format(root=sysroot, triplet=TRIPLET)
@@ -271,6 +274,7 @@ class System:
         tree.add_file('etc/inittab', (GUEST / 'inittab').read_bytes())
         tree.add_file('etc/rcS', (GUEST / 'rcS').read_bytes(), 0o755)
         tree.add_file('etc/rcK', (GUEST / 'rcK').read_bytes(), 0o755)
+        tree.add_file('etc/fw_env.config', (GUEST / 'fw_env.config').read_bytes())
         tree.add_file('etc/sluice/network', (GUEST / 'network').read_bytes())
         tree.add_file('etc/sluice/health', b'good\n')
         tree.add_file('etc/sluice/hooks/health', (GUEST / 'health').read_bytes(), 0o755)

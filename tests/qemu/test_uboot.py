@@ -1,21 +1,16 @@
 #!/usr/bin/env python3
-"""A gateway with each boot loader boots, reaches the broker of this machine, and reports."""
+"""A gateway with U-Boot takes a release over MQTT as a delta, writes it to its other slot, boots
+it, proves it and reports."""
 import unittest
 
-from gateway import Gateway
+from scenarios import Scenarios
 
 
-class UBoot(Gateway):
-    def test_a_gateway_boots_and_reports(self):
+class UBoot(Scenarios):
+    def test_a_good_release_is_confirmed_in_slot_b(self):
         self.power_on()
-
-
-class Grub(UBoot):
-    loader = 'grub'
-
-
-class SystemdBoot(UBoot):
-    loader = 'systemd-boot'
+        release = self.good_update()
+        self.stays(release, 'b')
 
 
 if __name__ == '__main__':

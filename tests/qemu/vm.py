@@ -125,10 +125,10 @@ class Machine:
     def cut(self):
         """Pull the plug."""
         if self.child is None:
-            return
+            return None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
         self.reader.join(10)
         self.child = None
         self._note('power cut')
-        self.disk.cut()
+        return self.disk.cut()
