@@ -136,13 +136,15 @@ class Agent(Process):
 class Lab:
     """One fleet in one directory."""
 
-    def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more='', users=()):
+    def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more='', users=(),
+                 host='localhost'):
         self.dir = pathlib.Path(directory).resolve()
         self.fleet = fleet
         self.programs = binaries(build)
         self.agents = {}
         self.port = free_port()
-        self.url = f'ssl://localhost:{self.port}'
+        self.host = host  # of the broker; another than localhost makes it listen everywhere
+        self.url = f'ssl://{host}:{self.port}'
         self.server_more = server_more  # lines for sluiced.yaml
         self.users = users  # of the broker, that may read and write everything
         self.broker = self.sluiced = None
@@ -158,8 +160,9 @@ class Lab:
         with open(self.dir / 'sluiced.yaml', 'a', encoding='ascii') as config:
             config.write(self.server_more)
         broker = self.dir / 'broker'
-        run(HERE / 'mosquitto/make-profile', broker, self.fleet, self.port)
-        self.certs('sluiced', *self.users)
+        run(HERE / 'mosquitto/make-profile', broker, self.fleet, self.port,
+            '127.0.0.1' if self.host == 'localhost' else '0.0.0.0')
+        self.certs('--server', self.host, 'sluiced', *self.users)
         with open(broker / 'acl', 'a', encoding='ascii') as acl:
             for user in self.users:
                 acl.write(f'\nuser {user}\ntopic readwrite #\n')

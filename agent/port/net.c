@@ -32,7 +32,8 @@ struct net {
 	struct net_docs docs;
 	struct net_voice voice;
 	struct net_pull pull;
-	bool was_down; /* and said so */
+	bool was_down;      /* and said so */
+	char down_why[256]; /* the last reason, as it was logged */
 	bool ending;
 	int exit_code;
 };
@@ -144,13 +145,17 @@ static void on_down(void *ctx, const char *why)
 {
 	struct net *net = ctx;
 	struct ipc_message message = { .type = IPC_DOWN };
-	char quoted[256];
+	char quoted[sizeof net->down_why];
+	bool is_news;
 
 	if (net->ending)
 		return;
-	/* Once per outage: a broker that is away for a day must not fill the log. */
-	ota_log(net->was_down ? OTA_LOG_DEBUG : OTA_LOG_WARNING, "net.down", "why=%s",
-		ota_log_quote(why, quoted));
+	/* Each reason once in a row: a broker that is away for a day must not fill the
+	 * log. */
+	(void)ota_log_quote(why, quoted);
+	is_news = !net->was_down || strcmp(quoted, net->down_why) != 0;
+	ota_log(is_news ? OTA_LOG_WARNING : OTA_LOG_DEBUG, "net.down", "why=%s", quoted);
+	(void)snprintf(net->down_why, sizeof net->down_why, "%s", quoted);
 	if (net->was_down)
 		return;
 	net->was_down = true;

@@ -143,10 +143,18 @@ static enum courier_hint hint_of(int code, const char *message)
 	return HINT_NONE;
 }
 
+/* OpenSSL does not say through Paho what it did not like. */
+static const char *tls_help(const struct courier_session *s)
+{
+	return strstr(s->tls_why, "verify failed") == NULL
+		       ? ""
+		       : " (its dates against this clock, its name, its CA)";
+}
+
 static void on_refused(struct courier_session *s, int code, const char *message)
 {
 	const char *reason = NULL;
-	char why[192];
+	char why[320];
 
 	if (code > 0)
 		reason = code >= MQTTREASONCODE_UNSPECIFIED_ERROR
@@ -156,10 +164,11 @@ static void on_refused(struct courier_session *s, int code, const char *message)
 		(void)snprintf(why, sizeof why, "refused by the broker: %s (%d)",
 			reason == NULL ? "reason" : reason, code);
 	else if (s->tls_why[0] != '\0')
-		(void)snprintf(why, sizeof why, "TLS: %s", s->tls_why);
+		(void)snprintf(why, sizeof why, "TLS: %s%s", s->tls_why, tls_help(s));
 	else
-		(void)snprintf(why, sizeof why, "%s",
-			message == NULL ? "cannot connect" : message);
+		(void)snprintf(why, sizeof why, "%s: %s", s->settings->url,
+			message == NULL ? "unknown name, refused or unreachable"
+					: message);
 	report_down(s, hint_of(code, message), why);
 }
 

@@ -57,6 +57,7 @@ class FleetTest(unittest.TestCase):
     devices = {}      # name -> dict(ring=..., hardware=..., hooks=..., more=...)
     fresh_kib = 256
     users = ()        # of the broker, beside sluiced and the devices
+    host = 'localhost'  # of the broker, as everybody finds it
 
     @classmethod
     def prepare(cls):
@@ -67,7 +68,7 @@ class FleetTest(unittest.TestCase):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-e2e-'))
         # A quick zstd: the patches of a test need not be the smallest.
         cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n',
-                      users=cls.users)
+                      users=cls.users, host=cls.host)
         cls.versions = 0
         try:
             cls.lab.init()
