@@ -10,14 +10,6 @@
 
 enum { STEPS_MAX = 2000, BOOT_S = 1 };
 
-struct ota_digest world_image(uint8_t n)
-{
-	struct ota_digest digest;
-
-	memset(digest.at, n, sizeof digest.at);
-	return digest;
-}
-
 bool world_runs(const struct world *w, uint8_t n)
 {
 	struct ota_digest image = world_image(n);
