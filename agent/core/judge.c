@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/core/inner.h"
+#include "proto/base/seeded.h"
 
 enum { MINUTE_MS = 60000 };
 
@@ -146,6 +147,8 @@ static OTA_CHECKED enum ota_code offer(
 	j->blocked_release = (struct ota_digest){ 0 };
 	j->chunks = j->chunks_total = j->bytes = j->refetched = 0;
 	a->refetches = 0;
+	if (OTA_SEEDED(EARLY_FLOOR))
+		j->floor = release->floor;
 	agent_record_error(a, OTA_OK, "");
 	return agent_move(a, UPDATE_ON_OFFER, err);
 }

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/core/inner.h"
+#include "proto/base/seeded.h"
 
 enum {
 	RETRY_HEALTH_MS = 5000, /* a health hook that said "later" is run again */
@@ -109,11 +110,28 @@ static OTA_CHECKED enum ota_code enter_offered(struct agent *a, struct ota_error
 		a, (struct agent_job){ .kind = AGENT_JOB_HASH, .slot = a->current }, err);
 }
 
+/* The other slot holds the target: let it be tried. */
+static OTA_CHECKED enum ota_code switch_to_target(struct agent *a, struct ota_error *err)
+{
+	const struct journal_target *target = &a->journal.target;
+	struct slot_info info = { .state = SLOT_TRIAL,
+		.image = target->image,
+		.image_len = target->image_len,
+		.counter = target->counter };
+	enum ota_code rc;
+
+	memcpy(info.version, target->version, sizeof info.version);
+	rc = set_slot(a, other_slot(a), &info, err);
+	return rc == OTA_OK ? set_primary(a, other_slot(a), err) : rc;
+}
+
 static OTA_CHECKED enum ota_code enter_installing(struct agent *a, struct ota_error *err)
 {
 	struct slot_info empty = { .state = SLOT_BAD };
 	enum ota_code rc = set_slot(a, other_slot(a), &empty, err);
 
+	if (rc == OTA_OK && OTA_SEEDED(EARLY_SWITCH))
+		rc = switch_to_target(a, err);
 	if (rc != OTA_OK)
 		return rc;
 	agent_set_timer(a, AGENT_TIMER_DEADLINE, a->journal.install_s * 1000);
@@ -143,14 +161,8 @@ static bool is_window_closed(const struct agent *a)
 
 static OTA_CHECKED enum ota_code enter_armed(struct agent *a, struct ota_error *err)
 {
-	const struct journal_target *target = &a->journal.target;
-	struct slot_info info = { .state = SLOT_TRIAL,
-		.image = target->image,
-		.image_len = target->image_len,
-		.counter = target->counter };
 	enum ota_code rc;
 
-	memcpy(info.version, target->version, sizeof info.version);
 	if (is_given_up(a))
 		return work_fail(a, OTA_E_FELLBACK, "gave up before it was proved", err);
 	if (is_window_closed(a)) {
@@ -159,9 +171,7 @@ static OTA_CHECKED enum ota_code enter_armed(struct agent *a, struct ota_error *
 		agent_set_timer(a, AGENT_TIMER_MINUTE, WORK_RETRY_MS);
 		return OTA_OK;
 	}
-	rc = set_slot(a, other_slot(a), &info, err);
-	if (rc == OTA_OK)
-		rc = set_primary(a, other_slot(a), err);
+	rc = switch_to_target(a, err);
 	return rc == OTA_OK ? agent_move(a, UPDATE_ON_DONE, err) : rc;
 }
 

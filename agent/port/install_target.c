@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/base/seeded.h"
 #include "proto/io/files.h"
 
 enum {
@@ -135,7 +136,8 @@ static OTA_CHECKED enum ota_code checkpoint(
 	struct install_target *target, uint64_t block, struct ota_error *err)
 {
 	struct ota_digest digest = ota_hasher_result(&target->block);
-	enum ota_code rc = ota_fd_sync(target->fd, err);
+	enum ota_code rc =
+		OTA_SEEDED(SLOT_UNSYNCED) ? OTA_OK : ota_fd_sync(target->fd, err);
 
 	ota_hasher_init(&target->block);
 	return rc == OTA_OK ? install_mark_put(&target->mark, block, &digest, err) : rc;
@@ -205,7 +207,7 @@ static OTA_CHECKED enum ota_code finish(
 	if (rc == OTA_OK && !is_fixed(target) &&
 		ftruncate(target->fd, (off_t)target->len) != 0)
 		rc = ota_fail(err, OTA_E_IO, "slot: truncate: %s", strerror(errno));
-	if (rc == OTA_OK && fsync(target->fd) != 0)
+	if (rc == OTA_OK && !OTA_SEEDED(SLOT_UNSYNCED) && fsync(target->fd) != 0)
 		rc = ota_fail(err, OTA_E_IO, "slot: fsync: %s", strerror(errno));
 	if (rc == OTA_OK && target->len % INSTALL_BLOCK_LEN != 0 &&
 		target->count.kept < target->len)

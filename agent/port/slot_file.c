@@ -7,6 +7,7 @@
 
 #include "agent/port/slot_file.h"
 #include "proto/base/own.h"
+#include "proto/base/seeded.h"
 #include "proto/io/files.h"
 
 struct names {
@@ -107,7 +108,7 @@ static OTA_CHECKED enum ota_code copy_bytes(
 			rc = ota_fd_write_at(
 				to, at, (struct ota_bytes){ piece, len }, err);
 	}
-	return rc == OTA_OK ? ota_fd_sync(to, err) : rc;
+	return rc == OTA_OK && !OTA_SEEDED(RENAME_UNSYNCED) ? ota_fd_sync(to, err) : rc;
 }
 
 /* Whole under its name, or not there. */
@@ -224,7 +225,7 @@ enum ota_code slot_file_open_target(
 	if (fd < 0)
 		return io_error(path, err);
 	rc = reserve(fd, path, len, err);
-	if (rc == OTA_OK)
+	if (rc == OTA_OK && !OTA_SEEDED(FOLDER_UNSYNCED))
 		rc = ota_dir_sync(place->config->dir, err);
 	if (rc != OTA_OK)
 		return rc;

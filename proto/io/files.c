@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/base/own.h"
+#include "proto/base/seeded.h"
 
 enum { PATH_CAP = 1024, READ_STEP_LEN = 16384 };
 
@@ -134,7 +135,7 @@ static OTA_CHECKED enum ota_code fill_temporary(int fd, const char *temp,
 		return rc;
 	if (fchmod(fd, mode) < 0)
 		return fail_errno(err, temp, "chmod");
-	if (fsync(fd) < 0)
+	if (!OTA_SEEDED(RENAME_UNSYNCED) && fsync(fd) < 0)
 		return fail_errno(err, temp, "fsync");
 	return OTA_OK;
 }

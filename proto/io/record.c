@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proto/base/own.h"
+#include "proto/base/seeded.h"
 #include "proto/io/files.h"
 
 /* offset  bytes  what
@@ -62,7 +63,7 @@ static void judge(struct slot *slot, size_t i)
 	digest_of(slot->raw, digest);
 	if (memcmp(magic, MAGIC, sizeof MAGIC) == 0 &&
 		slot->len <= OTA_RECORD_PAYLOAD_MAX && slot->seq > 0 &&
-		slot->seq % SLOT_COUNT == i &&
+		(slot->seq % SLOT_COUNT == i || OTA_SEEDED(IN_PLACE)) &&
 		memcmp(digest, slot->raw + DIGEST_AT, DIGEST_LEN) == 0)
 		slot->state = SLOT_VALID;
 	else
@@ -147,6 +148,7 @@ static OTA_CHECKED enum ota_code write_slot(
 	int fd, uint64_t seq, struct ota_bytes payload, struct ota_error *err)
 {
 	uint8_t raw[RECORD_LEN] = { 0 };
+	uint64_t slot = OTA_SEEDED(IN_PLACE) ? 0 : seq % SLOT_COUNT;
 	enum ota_code rc;
 
 	memcpy(raw, MAGIC, sizeof MAGIC);
@@ -155,9 +157,9 @@ static OTA_CHECKED enum ota_code write_slot(
 	if (payload.len > 0)
 		memcpy(raw + PAYLOAD_AT, payload.at, payload.len);
 	digest_of(raw, raw + DIGEST_AT);
-	rc = ota_fd_write_at(fd, seq % SLOT_COUNT * RECORD_LEN,
-		(struct ota_bytes){ raw, sizeof raw }, err);
-	return rc == OTA_OK ? ota_fd_sync(fd, err) : rc;
+	rc = ota_fd_write_at(
+		fd, slot * RECORD_LEN, (struct ota_bytes){ raw, sizeof raw }, err);
+	return rc == OTA_OK && !OTA_SEEDED(RECORD_UNSYNCED) ? ota_fd_sync(fd, err) : rc;
 }
 
 enum ota_code ota_record_write(
