@@ -220,6 +220,11 @@ def e2e():
     return python_tests('e2e', tested_build)
 
 
+def crash():
+    """A device whose system calls break, one at a time, and whose power goes."""
+    return python_tests('crash')
+
+
 def count_lines():
     """Let the suites to come run on the build that counts lines, from zero."""
     global tested_build
@@ -333,7 +338,7 @@ def qemu():
 
 
 SUITES = {f.__name__: f for f in (
-    unit, sim, integration, e2e, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
+    unit, sim, integration, e2e, crash, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
 
 
 def closing_line(results):

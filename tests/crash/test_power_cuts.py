@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""The power goes after any system call, and of what was not synced only a part has reached the
+disk: nothing, everything, names without bytes, bytes without names, any pages, any sectors.
+What is left is made a disk again, and the device started on it."""
+import random
+import unittest
+
+import cuts
+import laws
+import points
+from device import BACKENDS
+
+SEEDS_BY_NIGHT = 8
+PER_CALL = 2  # cuts by day after each call of the first story ...
+SAMPLE = 60   # ... and of each other one altogether
+
+
+def sample(found, name, dice):
+    """What is tried by day: of each moment a few ways to lose something."""
+    if name != 'first':
+        return dice.sample(found, min(SAMPLE, len(found)))
+    by_call = {}
+    for cut in found:
+        by_call.setdefault(cut.call, []).append(cut)
+    return [c for group in by_call.values() for c in dice.sample(group, min(PER_CALL, len(group)))]
+
+
+class PowerCuts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.campaign = points.Campaign(points.build_directory())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.campaign.close()
+
+    def check_story(self, backend, name):
+        recorded = cuts.recording(self.campaign.lab, backend, name)
+        found = recorded.cuts(backend, name, range(SEEDS_BY_NIGHT if points.nightly() else 1))
+        todo = found if points.nightly() else sample(found, name, random.Random(1))
+        print(f'{backend} {name}: {len(recorded.calls)} calls, {len(found)} cuts, '
+              f'{len(todo)} of them now')
+        wrong = self.campaign.run(f'{backend} {name}', cuts.try_cut, todo)
+        self.assertEqual(wrong, [])
+
+
+for b in BACKENDS:
+    for s in laws.SCENARIOS:
+        setattr(PowerCuts, f'test_{b}_{s}', lambda self, b=b, s=s: self.check_story(b, s))
+
+if __name__ == '__main__':
+    unittest.main()

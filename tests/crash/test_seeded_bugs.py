@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""The tests of this folder find what they are for: each bug that proto/base/seeded.h plants is
+found by a point or by a cut. (That the right agent shows nothing is what the other programs
+say.)"""
+import pathlib
+import random
+import re
+import unittest
+
+import cuts
+import laws
+import points
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+STORY, BACKEND = 'first', 'file'
+KILLED = ('in_place', 'early_switch', 'early_floor')  # found by killing the process alone
+CUTS_MAX = 400
+
+
+def bugs():
+    """The names of the bugs, in the order of their numbers."""
+    text = (TOP / 'proto/base/seeded.h').read_text()
+    return [name.lower() for name in re.findall(r'^\tOTA_BUG_(\w+),', text, re.M)[1:]]
+
+
+class SeededBugs(unittest.TestCase):
+    def check(self, number, name):
+        build = points.build_directory()
+        agent = build / f'tests/crash/sluice-agent-bug-{number}'
+        campaign = points.Campaign(build, agent, stories=())
+        try:
+            recorded = cuts.recording(campaign.lab, BACKEND, STORY)
+            if name in KILLED:
+                todo = points.points_of(BACKEND, STORY, recorded.calls, ('killed-after', 'torn'))
+            else:
+                todo = recorded.cuts(BACKEND, STORY, range(1))
+            todo = random.Random(number).sample(todo, min(len(todo), CUTS_MAX))
+            wrong = campaign.run(
+                name, points.try_one if name in KILLED else cuts.try_cut, todo, enough=1)
+            self.assertGreater(len(wrong), 0, f'{name} is not found')
+        finally:
+            campaign.close()
+
+
+for i, bug in enumerate(bugs(), 1):
+    setattr(SeededBugs, f'test_{i}_{bug}', lambda self, i=i, bug=bug: self.check(i, bug))
+
+if __name__ == '__main__':
+    unittest.main()
