@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+import branches
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM_SECONDS = 900  # one program of tests in Python
 FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
@@ -266,7 +268,19 @@ def coverage():
                      '--txt', report.with_suffix('.txt'), '--print-summary',
                      '--fail-under-line', COVERAGE_PERCENT, '-j', '2', 'build-cov'])
     say(f'  reports: build-cov/{report.name}, by file in build-cov/coverage.txt')
-    return [(f'{COVERAGE_PERCENT} % of lines', status == 0)]
+    return [(f'{COVERAGE_PERCENT} % of lines', status == 0),
+            ('branches of what decides', branches_taken())]
+
+
+def branches_taken():
+    """True if all branches of what decides over an install are taken or listed."""
+    report = ROOT / 'build-cov' / 'branches.json'
+    status, output = run(['gcovr', '--root', '.', '--json', report, '-j', '2',
+                          *[word for file in branches.DECIDES for word in ('--filter', file)],
+                          'build-cov'], prefix=None)
+    if status:
+        say(output)
+    return status == 0 and branches.check(report)
 
 
 def fuzz_one(target, seconds):

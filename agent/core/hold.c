@@ -75,7 +75,7 @@ static OTA_CHECKED enum ota_code ask(struct agent *a, bool *asked, struct ota_er
 {
 	enum ota_code rc = OTA_OK;
 
-	while (!a->asking && a->check < AGENT_N_CHECKS) {
+	while (a->check < AGENT_N_CHECKS) {
 		enum agent_check check = a->check++;
 
 		if (!is_asked(a, check))
@@ -129,20 +129,17 @@ enum ota_code hold_recheck(struct agent *a, struct ota_error *err)
 
 /* ---- the byte budget of a rollout */
 
-/* Bytes of a patch that were not received before. */
-static uint64_t not_counted(
-	const struct journal *j, const struct ota_digest *patch, uint64_t bytes)
+/* Bytes of the patch in the spool that were not received before. */
+static uint64_t not_counted(const struct journal *j, uint64_t bytes)
 {
-	if (!ota_digest_equal(patch, &j->counted_patch) || bytes < j->counted)
-		return bytes;
-	return bytes - j->counted;
+	return bytes < j->counted ? bytes : bytes - j->counted;
 }
 
-enum ota_code hold_budget(const struct agent *a, const struct ota_digest *patch,
-	uint64_t patch_len, struct ota_error *why)
+enum ota_code hold_budget(
+	const struct agent *a, uint64_t patch_len, struct ota_error *why)
 {
 	const struct journal *j = &a->journal;
-	uint64_t more = not_counted(j, patch, patch_len), max = a->policy.budget_bytes;
+	uint64_t more = not_counted(j, patch_len), max = a->policy.budget_bytes;
 
 	if (max == 0 || (j->spent <= max && more <= max - j->spent))
 		return OTA_OK;
@@ -156,8 +153,7 @@ void hold_count(struct agent *a, uint64_t bytes)
 {
 	struct journal *j = &a->journal;
 
-	j->spent += not_counted(j, &j->patch, bytes);
-	j->counted_patch = j->patch;
+	j->spent += not_counted(j, bytes);
 	j->counted = bytes;
 }
 

@@ -78,9 +78,10 @@ void hold_watch(struct agent *agent);
 /** That minute is over. */
 OTA_CHECKED enum ota_code hold_recheck(struct agent *agent, struct ota_error *err);
 
-/** OTA_OK if a patch is within the byte budget of the rollout, or BUDGET. */
-OTA_CHECKED enum ota_code hold_budget(const struct agent *agent,
-	const struct ota_digest *patch, uint64_t patch_len, struct ota_error *why);
+/** OTA_OK if the patch that the spool is for is within the byte budget of the rollout, or
+ *  BUDGET. */
+OTA_CHECKED enum ota_code hold_budget(
+	const struct agent *agent, uint64_t patch_len, struct ota_error *why);
 
 /** So many bytes of the patch being fetched were received, ever. */
 void hold_count(struct agent *agent, uint64_t bytes);
@@ -137,7 +138,7 @@ OTA_CHECKED enum ota_code work_confirm_if_proved(
 /** Time to try again what could not be done. */
 OTA_CHECKED enum ota_code work_retry(struct agent *agent, struct ota_error *err);
 
-/** The deadline of the state has passed. */
+/** The deadline of the state has passed: INSTALLING or PROVING, no other has one. */
 OTA_CHECKED enum ota_code work_deadline(struct agent *agent, struct ota_error *err);
 
 /** What is waited for has been so for a moment. */

@@ -125,31 +125,29 @@ enum ota_code journal_encode(const struct journal *journal, struct ota_buf *out)
 	return ota_buf_add(out, (struct ota_bytes){ bytes, sizeof bytes });
 }
 
-/* A text field: printable ASCII, then NUL to its end; at most cap - 1 bytes. */
+/* A text field: printable ASCII, then NUL to its end, one at least. */
 static OTA_CHECKED enum ota_code read_text(
-	struct ota_reader *r, size_t field_len, char *out, size_t cap)
+	struct ota_reader *r, char *out, size_t field_len)
 {
-	const uint8_t *field = ota_read(r, field_len);
-	size_t len;
+	bool ended = false;
 
-	if (field == NULL)
-		return OTA_E_FORMAT;
-	len = strnlen((const char *)field, field_len);
-	if (len >= cap)
-		return OTA_E_FORMAT;
-	for (size_t i = 0; i < field_len; i++)
-		if (i < len ? field[i] < 0x20 || field[i] > 0x7e : field[i] != 0)
+	for (size_t i = 0; i < field_len; i++) {
+		uint8_t c = ota_read_u8(r);
+
+		out[i] = (char)c;
+		if (c == '\0')
+			ended = true;
+		else if (ended || c < 0x20 || c > 0x7e)
 			return OTA_E_FORMAT;
-	memcpy(out, field, len);
-	out[len] = '\0';
-	return OTA_OK;
+	}
+	return ended ? OTA_OK : OTA_E_FORMAT;
 }
 
 static OTA_CHECKED enum ota_code read_name(
 	struct ota_reader *r, char out[static OTA_NAME_CAP], struct ota_error *err)
 {
 	char text[NAME_FIELD_LEN];
-	enum ota_code rc = read_text(r, NAME_FIELD_LEN, text, sizeof text);
+	enum ota_code rc = read_text(r, text, sizeof text);
 
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "name field");
@@ -252,7 +250,7 @@ enum ota_code journal_parse(
 		rc = read_name(&r, j.target.version, err);
 	if (rc != OTA_OK)
 		return rc;
-	rc = read_text(&r, OTA_ERROR_TEXT_CAP, j.error_text, sizeof j.error_text);
+	rc = read_text(&r, j.error_text, sizeof j.error_text);
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "error text");
 	read_rest(&r, &j);

@@ -48,18 +48,11 @@ static bool is_incomplete(const struct agent *a, enum ota_code code)
 
 bool judge_is_error(const struct agent *a, enum ota_code code)
 {
+	enum ota_remedy remedy = ota_code_remedy(code);
+
 	if (is_incomplete(a, code))
 		return false;
-	switch (ota_code_remedy(code)) {
-	case OTA_REJECT:
-	case OTA_REFETCH:
-		return true;
-	case OTA_NOTHING:
-	case OTA_RETRY:
-	case OTA_IGNORE:
-		break;
-	}
-	return false;
+	return remedy == OTA_REJECT || remedy == OTA_REFETCH;
 }
 
 static bool concerns_update(const struct agent *a, const struct ota_order *order)
@@ -251,9 +244,7 @@ static OTA_CHECKED enum ota_code judge_at_work(
 	enum ota_code rc;
 
 	if (a->journal.reverting)
-		return a->parked && a->timer_ms[AGENT_TIMER_RETRY] == 0
-			       ? work_enter(a, err)
-			       : OTA_OK;
+		return OTA_OK; /* what holds it back is looked at by the clock */
 	if (is_withdrawn(a, order, &why)) {
 		if (a->journal.state >= OTA_UPDATE_ARMED)
 			agent_record_error(a, why.code, why.text);

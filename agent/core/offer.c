@@ -126,7 +126,7 @@ static OTA_CHECKED enum ota_code offered_spooled(struct agent *a, struct ota_err
 	if (rc == OTA_OK)
 		rc = check_room(a, &m, &why);
 	if (rc == OTA_OK)
-		rc = hold_budget(a, &a->patch, m.patch_len, &why);
+		rc = hold_budget(a, m.patch_len, &why);
 	if (rc != OTA_OK)
 		return refuse(a, &why, err);
 	a->journal.chunks_total = m.chunk_count;

@@ -59,21 +59,17 @@ enum ota_code slot_table_encode(const struct slot_table *table, struct ota_buf *
 
 static void read_digest(struct ota_reader *r, struct ota_digest *out)
 {
-	const uint8_t *digest = ota_read(r, OTA_DIGEST_LEN);
-
-	if (digest != NULL)
-		memcpy(out->at, digest, OTA_DIGEST_LEN);
+	for (size_t i = 0; i < OTA_DIGEST_LEN; i++)
+		out->at[i] = ota_read_u8(r);
 }
 
 static OTA_CHECKED enum ota_code read_version(
 	struct ota_reader *r, char out[static OTA_NAME_CAP], struct ota_error *err)
 {
-	const uint8_t *field = ota_read(r, VERSION_FIELD_LEN);
 	char text[VERSION_FIELD_LEN + 1] = { 0 };
 
-	if (field == NULL)
-		return ota_fail(err, OTA_E_FORMAT, "table ends in a version");
-	memcpy(text, field, VERSION_FIELD_LEN);
+	for (size_t i = 0; i < VERSION_FIELD_LEN; i++)
+		text[i] = (char)ota_read_u8(r);
 	for (size_t i = strlen(text); i < VERSION_FIELD_LEN; i++)
 		if (text[i] != '\0')
 			return ota_fail(err, OTA_E_FORMAT, "version is not padded");

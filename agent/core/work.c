@@ -177,10 +177,9 @@ static OTA_CHECKED enum ota_code enter_armed(struct agent *a, struct ota_error *
 
 static OTA_CHECKED enum ota_code enter_proving(struct agent *a, struct ota_error *err)
 {
-	uint64_t until_ms = a->journal.proving_since_ms + a->journal.prove_s * 1000;
-
 	a->healthy = false;
-	a->timer_ms[AGENT_TIMER_DEADLINE] = until_ms > 0 ? until_ms : 1;
+	a->timer_ms[AGENT_TIMER_DEADLINE] =
+		a->journal.proving_since_ms + a->journal.prove_s * 1000;
 	return work_start_hook(a, "health", err);
 }
 
@@ -379,19 +378,17 @@ enum ota_code work_deadline(struct agent *a, struct ota_error *err)
 {
 	if (a->journal.state == OTA_UPDATE_INSTALLING)
 		return work_fail(a, OTA_E_TIMEOUT, "not installed within its time", err);
-	if (a->journal.state == OTA_UPDATE_PROVING)
-		return unproved(a,
-			a->healthy ? "no word from the orchestrator within its time"
-				   : "not healthy within its time",
-			err);
-	return OTA_OK;
+	return unproved(a,
+		a->healthy ? "no word from the orchestrator within its time"
+			   : "not healthy within its time",
+		err);
 }
 
 enum ota_code work_retry(struct agent *a, struct ota_error *err)
 {
 	if (a->journal.state == OTA_UPDATE_PROVING)
 		return work_start_hook(a, "health", err);
-	return a->parked ? work_enter(a, err) : OTA_OK;
+	return work_enter(a, err);
 }
 
 /* ---- answers of jobs ---- */

@@ -232,6 +232,22 @@ Test(agent_policy, what_mends_security_may_cost_money_if_so_configured)
 	}
 }
 
+/* ... and what is not known to mend it does not. */
+Test(agent_policy, without_its_documents_a_release_is_of_no_class)
+{
+	w.policy.asks_metered = w.policy.metered_security = true;
+	w.release.class = OTA_CLASS_SECURITY;
+	w.hooks[METERED].answer = OTA_E_HOOK;
+	run_to_fetching();
+	for (unsigned i = 0; i < OTA_N_TOPIC_KINDS; i++)
+		w.kept[i].len = 0;
+	w.net_is_down = true;
+	world_boot(&w);
+	world_run(&w);
+	cr_expect_eq(w.hooks[METERED].runs, 1);
+	cr_expect_eq(w.agent.verdict.code, OTA_E_METERED);
+}
+
 Test(agent_policy, the_lock_holds_a_revert_too_but_not_the_way_back_from_a_bad_image)
 {
 	begin();
@@ -351,6 +367,12 @@ Test(agent_policy, more_bytes_than_the_budget_end_the_update)
 	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED);
 	cr_expect_eq(w.report.error, OTA_E_BUDGET);
 	cr_expect_eq(w.stops, 1);
+	world_next(&w);
+	world_publish(&w);
+	world_pass(&w, 5000);
+	cr_expect_eq(w.report.state, OTA_UPDATE_IDLE, "refused under the next order");
+	cr_expect_eq(w.report.error, OTA_E_BUDGET);
+	cr_expect_eq(w.fetches, 1);
 }
 
 Test(agent_policy, each_rollout_has_a_budget_of_its_own)

@@ -129,6 +129,27 @@ Test(journal, what_only_a_later_version_knows_does_not_cost_the_rest)
 	cr_expect_eq(out.order_seen.seq, 27);
 }
 
+Test(journal, a_text_that_fills_its_field_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	struct journal j = sample();
+
+	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
+	memset(buf.at + 160, 'x', 200);
+	cr_expect_eq(journal_parse(ota_buf_bytes(&buf), &j, NULL), OTA_E_FORMAT);
+}
+
+Test(journal, more_than_any_version_will_write_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	struct journal j = sample();
+
+	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
+	while (buf.len <= JOURNAL_LEN_MAX)
+		cr_assert_eq(ota_buf_add_u8(&buf, 0), OTA_OK);
+	cr_expect_eq(journal_parse(ota_buf_bytes(&buf), &j, NULL), OTA_E_LIMIT);
+}
+
 Test(journal, a_field_outside_its_range_is_refused)
 {
 	static const struct {
@@ -139,7 +160,8 @@ Test(journal, a_field_outside_its_range_is_refused)
 		{ 16, '/',
 			"journal name '/pring' must begin with a lower-case letter or "
 			"a digit" },
-		{ 16 + 71, 'x', "name field" }, { 160, 0x1b, "error text" } };
+		{ 16 + 71, 'x', "name field" }, { 160, 0x1b, "error text" },
+		{ 160, 0x7f, "error text" } };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };

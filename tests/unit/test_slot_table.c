@@ -67,6 +67,25 @@ Test(slot_table, a_field_outside_its_range_is_refused)
 	}
 }
 
+Test(slot_table, what_a_later_version_appends_is_passed_over_within_reason)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	struct slot_table table = sample();
+
+	cr_assert_eq(slot_table_encode(&table, &buf), OTA_OK);
+	while (buf.len < SLOT_TABLE_LEN_MAX)
+		cr_assert_eq(ota_buf_add_u8(&buf, 7), OTA_OK);
+	cr_expect_eq(slot_table_parse(ota_buf_bytes(&buf), &table, NULL), OTA_OK);
+	cr_assert_eq(ota_buf_add_u8(&buf, 7), OTA_OK);
+	cr_expect_eq(slot_table_parse(ota_buf_bytes(&buf), &table, NULL), OTA_E_LIMIT);
+}
+
+Test(slot_table, each_state_has_its_text)
+{
+	cr_expect_str_eq(slot_state_text(SLOT_TRIAL), "trial");
+	cr_expect_str_eq(slot_state_text(N_SLOT_STATES), "unknown");
+}
+
 Test(slot_table, a_restart_within_a_boot_changes_nothing)
 {
 	struct slot_table table = sample(), before = table;

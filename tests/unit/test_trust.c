@@ -246,6 +246,38 @@ Test(trust, a_duplicate_key_in_a_signed_payload_is_refused)
 	cr_expect_str_eq(err.text, "assign: duplicate key 'seq' at byte 10");
 }
 
+Test(trust, a_root_that_is_none_is_refused_by_both_doors)
+{
+	static const char *const none[] = { "{}", "{\"version\":1}", "[]" };
+	struct ota_bytes junk = ota_bytes_of("no envelope");
+	struct ota_trust fresh = { 0 }, trust = sample_trust();
+
+	cr_expect_eq(ota_trust_anchor(&fresh, junk, NULL), OTA_E_FORMAT);
+	cr_expect_eq(ota_trust_root(&trust, junk, NULL), OTA_E_FORMAT);
+	for (size_t i = 0; i < COUNT(none); i++) {
+		OTA_AUTO(ota_buf_fini)
+		struct ota_buf buf =
+			sample_seal(OTA_DOC_ROOT, ota_bytes_of(none[i]), ROOT_OLD);
+
+		cr_expect_eq(ota_trust_anchor(&fresh, ota_buf_bytes(&buf), NULL),
+			OTA_E_FORMAT, "%s", none[i]);
+		cr_expect_eq(ota_trust_root(&trust, ota_buf_bytes(&buf), NULL),
+			OTA_E_FORMAT, "%s", none[i]);
+	}
+	cr_expect_not(fresh.anchored);
+	cr_expect_eq(trust.root.version, 1);
+}
+
+Test(trust, the_digest_of_a_release_need_not_be_asked_for)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = sample_envelope(OTA_DOC_RELEASE);
+	struct ota_trust trust = sample_trust();
+	struct ota_release release;
+
+	cr_expect_eq(ota_trust_release(&trust, ota_buf_bytes(&buf), &release, NULL, NULL),
+		OTA_OK);
+}
+
 /* Sequences */
 
 Test(trust, a_replayed_older_document_is_refused)

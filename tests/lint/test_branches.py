@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""The list of branches that no test takes is exact: neither too short nor too long."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import branches  # noqa: E402
+
+FILE = 'agent/core/judge.c'
+LINE = '#include <string.h>'  # its first line
+
+
+def report(missed, files=branches.DECIDES):
+    """As gcovr writes it: some branches of the first line of FILE were never taken."""
+    lines = [{'line_number': 1, 'branches': [{'count': 1}] + [{'count': 0}] * missed},
+             {'line_number': 2}]
+    return {'files': [{'file': f, 'lines': lines if f == FILE else []} for f in files]}
+
+
+def readme(count):
+    return f'| file | line |\n|---|---|\n| `{FILE}` | `{LINE}` | {count} | because |\n'
+
+
+class Branches(unittest.TestCase):
+    def test_what_is_taken_needs_no_list(self):
+        self.assertEqual(branches.compare(report(0), ''), [])
+
+    def test_what_is_listed_may_be_missed(self):
+        self.assertEqual(branches.compare(report(2), readme(2)), [])
+
+    def test_what_is_not_listed_is_told_with_its_line(self):
+        self.assertEqual(branches.compare(report(1), ''),
+                         [f'{FILE}: 1 branches never taken: {LINE}'])
+
+    def test_one_more_than_listed_is_told(self):
+        self.assertEqual(branches.compare(report(3), readme(2)),
+                         [f'{FILE}: 3 branches never taken: {LINE}'])
+
+    def test_a_row_that_is_not_needed_any_more_is_told(self):
+        self.assertEqual(branches.compare(report(1), readme(2)),
+                         [f'{FILE}: listed, but taken: {LINE}'])
+
+    def test_a_file_that_was_not_measured_is_told(self):
+        self.assertEqual(branches.compare(report(0, branches.DECIDES[1:]), ''),
+                         [f'{branches.DECIDES[0]}: not measured'])
+
+
+if __name__ == '__main__':
+    unittest.main()
