@@ -172,6 +172,31 @@ static void look_at_blocks(struct doctor *d, const struct boot *boot)
 	}
 }
 
+/* A whole environment, unless it is a file for our variables alone (sluice_env_file). */
+static void look_at_bootcmd(struct doctor *d, const struct boot *boot)
+{
+	const char *const argv[] = { "fw_printenv", "-c", boot->uboot.config_file, "-n",
+		"bootcmd", NULL };
+	const struct command command = { .argv = argv,
+		.deadline_ms = boot->uboot.deadline_ms };
+	OTA_AUTO(ota_buf_fini) struct ota_buf said = { 0 };
+	struct ota_error err = { 0 };
+	struct stat st;
+
+	if (boot->uboot.config.count == 1 &&
+		stat(boot->uboot.config.paths[0], &st) == 0 && S_ISREG(st.st_mode))
+		return;
+	if (command_run(&command, &said, &err) != OTA_OK)
+		doctor_say(d, DOCTOR_ERROR, READ_BOOT, "%s", err.text);
+	else if (said.len <= 1)
+		doctor_say(d, DOCTOR_ERROR,
+			"env default -a; saveenv at U-Boot's prompt, then provision "
+			"again",
+			"U-Boot's environment has no bootcmd: the device stops at "
+			"U-Boot's "
+			"prompt");
+}
+
 /* Does a script count, and which. */
 static void look_at_script(struct doctor *d, const struct boot *boot)
 {
@@ -288,6 +313,7 @@ static void look_at_loader(struct doctor *d, const struct boot *boot)
 		break;
 	case AGENT_BOOT_UBOOT:
 		look_at_tools(d, boot);
+		look_at_bootcmd(d, boot);
 		look_at_script(d, boot);
 		break;
 	case AGENT_BOOT_GRUB:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/port/boot.h"
+#include "agent/port/slots.h"
 #include "tests/unit/temporary.h"
 
 static struct agent_config config = { .boot = { .type = AGENT_BOOT_GRUB,
@@ -104,4 +105,47 @@ Test(boot, each_type_is_opened)
 	cr_expect_null(found.loader.get_current);
 	cr_expect_eq(boot_begin(&found, &mended, &err), OTA_OK);
 	cr_expect_null(mended);
+}
+
+/* Slots whose table knows more than the environment that was lost. */
+static struct slots open_slots(void)
+{
+	const struct slots_origin origin = { .config = &config.slot,
+		.state_dir = temporary_dir,
+		.boot = &boot.loader,
+		.boot_id = { { 1 } } };
+	struct slots slots = { .record = { .fd = -1 } };
+	const char *mended;
+
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK, "%s", err.text);
+	cr_assert_eq(slots_open(&origin, &slots, &err), OTA_OK, "%s", err.text);
+	return slots;
+}
+
+Test(boot, what_the_slot_table_knows_is_told_to_an_environment_made_again)
+{
+	struct slots slots;
+	struct boot_vars vars;
+
+	config.slot.type = AGENT_SLOT_BLOCK;
+	for (unsigned i = 0; i < SLOT_COUNT; i++) {
+		temporary_write(i == 0 ? "slot-a" : "slot-b", "image");
+		(void)snprintf(config.slot.devices[i], AGENT_PATH_CAP, "%s/slot-%c",
+			temporary_dir, "ab"[i]);
+	}
+	put("B A", "3", "3");
+	slots = open_slots();
+	slots_fini(&slots);
+	cr_assert_eq(remove(boot.grub.paths[0]), 0);
+	cr_assert_eq(remove(boot.grub.paths[1]), 0);
+	slots = open_slots();
+	cr_expect_eq(slots.table.current, 1);
+	slots_fini(&slots);
+	cr_assert_eq(
+		boot_counter_load(&boot.counter, &vars, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(vars.first, 1);
+	for (unsigned i = 0; i < SLOT_COUNT; i++) {
+		cr_expect_eq(vars.slots[i].state, SLOT_GOOD, "slot %u", i);
+		cr_expect_eq(vars.slots[i].left, BOOT_GOOD_LEFT, "slot %u", i);
+	}
 }

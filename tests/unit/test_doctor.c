@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "agent/port/boot_grub.h"
+#include "agent/port/command.h"
 #include "agent/port/doctor.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
@@ -306,6 +307,33 @@ Test(doctor, a_uboot_environment_with_one_copy)
 	expect("boot", DOCTOR_OK, "the environment has two copies");
 	cr_assert_eq(setenv("PATH", temporary_dir, 1), 0);
 	expect("boot", DOCTOR_ERROR, "fw_setenv: no such command");
+}
+
+Test(doctor, a_uboot_environment_that_boots_nothing)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf said = { 0 };
+	const char *const argv[] = { "fw_setenv", "-c", config.boot.path, "-f",
+		at("vars"), "-s", at("vars"), NULL };
+	const struct command command = { .argv = argv, .deadline_ms = 10000 };
+	char text[1200];
+
+	config.boot =
+		(struct agent_boot_config){ .type = AGENT_BOOT_UBOOT, .deadline_s = 5 };
+	set_path(config.boot.path, "fw_env.config");
+	(void)snprintf(text, sizeof text, "%s 0 0x1000\n%s 0x1000 0x1000\n", at("medium"),
+		at("medium"));
+	temporary_write("fw_env.config", text);
+	temporary_write("medium", "");
+	cr_assert_eq(truncate(at("medium"), 0x2000), 0);
+	expect("boot", DOCTOR_ERROR, "fw_printenv: exit status");
+	temporary_write("vars", "BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_A_STATE=good\n"
+				"BOOT_B_LEFT=3\nBOOT_B_STATE=good\nBOOT_SCRIPT=1\n");
+	cr_assert_eq(command_run(&command, &said, &err), OTA_OK, "%s", err.text);
+	expect("boot", DOCTOR_ERROR, "has no bootcmd");
+	temporary_write("vars", "bootcmd=run distro_bootcmd\n");
+	cr_assert_eq(command_run(&command, &said, &err), OTA_OK, "%s", err.text);
+	expect("boot", DOCTOR_OK, "a boot script counts tries");
+	cr_expect_eq(doctor_count(&doctor, DOCTOR_ERROR), 1, "only that of reboot");
 }
 
 Test(doctor, a_systemd_boot_without_templates_or_with_a_default)
