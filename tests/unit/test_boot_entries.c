@@ -185,3 +185,82 @@ Test(boot_entries, a_directory_that_is_not_there_is_named)
 	cr_expect_eq(loader.get_primary(loader.ctx, &slot, &err), OTA_E_NOTFOUND);
 	cr_expect(strstr(err.text, "/no: No such file") != NULL, "%s", err.text);
 }
+
+/* The names of slot b's entry, of which there is at most one. */
+static void name_of_b(char out[static BOOT_ENTRY_NAME_CAP])
+{
+	struct boot_entry entry;
+	struct dirent *file;
+	DIR *dir = opendir(temporary_dir);
+
+	cr_assert_not_null(dir);
+	out[0] = '\0';
+	while ((file = readdir(dir)) != NULL)
+		if (boot_entry_parse(file->d_name, &entry) && entry.slot == 1) {
+			cr_assert_eq(out[0], '\0', "%s and %s", out, file->d_name);
+			boot_entry_name(&entry, out);
+		}
+	(void)closedir(dir);
+}
+
+static enum ota_code speak(unsigned verb)
+{
+	return verb == 3 ? loader.set_primary(loader.ctx, 1, 3, &err)
+			 : loader.set_state(loader.ctx, 1, (enum slot_state)verb, &err);
+}
+
+static void clean_b(void)
+{
+	char name[BOOT_ENTRY_NAME_CAP];
+
+	for (name_of_b(name); name[0] != '\0'; name_of_b(name))
+		boot_renames(name, "swept");
+}
+
+/* A cut in the rename of a verb: the old name, the new one, both, or none. Slot a stays
+ * as it is, something boots, and the verb said again comes to the same end. */
+static void cut_and_repeat(
+	const char *before, const char *after, unsigned verb, unsigned cut)
+{
+	char end[BOOT_ENTRY_NAME_CAP];
+	unsigned slot = SLOT_COUNT;
+
+	clean_b();
+	if (cut & 1)
+		temporary_write(before, "linux /b\n");
+	if (cut & 2)
+		temporary_write(after, "linux /b\n");
+	cr_assert_eq(state_of(0), SLOT_GOOD);
+	cr_assert_eq(loader.get_primary(loader.ctx, &slot, &err), OTA_OK);
+	if (cut == 0 && verb == 3)
+		cr_assert_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK,
+			"the core tells both");
+	cr_assert_eq(speak(verb), OTA_OK, "%s, cut %u: %s", before, cut, err.text);
+	name_of_b(end);
+	cr_assert_neq(end[0], '\0');
+	cr_assert(verb == 3 ? primary() == 1 : state_of(1) == verb, "%s, verb %u, cut %u",
+		before, verb, cut);
+	cr_assert_eq(state_of(0), SLOT_GOOD);
+}
+
+Test(boot_entries, a_cut_in_any_rename_is_survived_and_repeated)
+{
+	static const char *const begins[] = { "sluice-1-b.off", "sluice-1-b.trial",
+		"sluice-3-b+3.conf", "sluice-3-b+0-3.conf", "sluice-3-b.conf",
+		"sluice-1-b.conf" };
+	unsigned cuts = 0;
+
+	for (unsigned i = 0; i < sizeof begins / sizeof begins[0] * 4; i++) {
+		char after[BOOT_ENTRY_NAME_CAP];
+
+		clean_b();
+		temporary_write(begins[i / 4], "linux /b\n");
+		if (speak(i % 4) != OTA_OK)
+			continue;
+		name_of_b(after);
+		for (unsigned cut = 0; strcmp(after, begins[i / 4]) != 0 && cut < 4;
+			cut++, cuts++)
+			cut_and_repeat(begins[i / 4], after, i % 4, cut);
+	}
+	cr_expect_gt(cuts, 50);
+}
