@@ -253,7 +253,9 @@ static OTA_CHECKED enum ota_code note_boot(
 
 	j->boot++;
 	j->proving_since_ms = a->now.mono_ms;
-	j->vain_boots = is_vain_boot(a, event) ? j->vain_boots + 1 : 0;
+	j->vain_boots += is_vain_boot(a, event);
+	if (event == UPDATE_ON_BOOT)
+		j->vain_boots = 0;
 	if (event == UPDATE_ON_LEFT)
 		return note_left(a, err);
 	if (event == UPDATE_ON_TRIAL && !runs_target(a)) {

@@ -136,6 +136,7 @@ static OTA_CHECKED enum ota_code offer(
 	};
 	memcpy(j->target.version, release->version, sizeof j->target.version);
 	j->reverting = false;
+	j->vain_boots = 0;
 	j->blocked_seq = 0;
 	j->blocked_release = (struct ota_digest){ 0 };
 	j->chunks = j->chunks_total = j->bytes = j->refetched = 0;

@@ -191,9 +191,9 @@ static unsigned slot_to_leave(const struct agent *a)
 		       : other_slot(a);
 }
 
-/* Nothing to go back to: nothing is booted any more by us. What runs is all there is, so
- * the boot loader is asked to go on booting it, however often. */
-static OTA_CHECKED enum ota_code stay(struct agent *a, struct ota_error *err)
+/* Nothing to go back to: what runs is all there is, so the boot loader is asked to go on
+ * booting it, however often, also when it gave it up. */
+static OTA_CHECKED enum ota_code keep_booting(struct agent *a, struct ota_error *err)
 {
 	struct slot_info info = a->slots[a->current];
 	enum ota_code rc = OTA_OK;
@@ -202,9 +202,7 @@ static OTA_CHECKED enum ota_code stay(struct agent *a, struct ota_error *err)
 		info.state = SLOT_TRIAL;
 		rc = set_slot(a, a->current, &info, err);
 	}
-	if (rc == OTA_OK)
-		rc = set_primary(a, a->current, err);
-	return rc == OTA_OK ? agent_move(a, UPDATE_ON_DONE, err) : rc;
+	return rc == OTA_OK ? set_primary(a, a->current, err) : rc;
 }
 
 /* Once per boot, also if it brings this process down. */
@@ -216,6 +214,9 @@ static OTA_CHECKED enum ota_code enter_rest(struct agent *a, struct ota_error *e
 		work_purge(a);
 	if (!judge_is_in_rescue(a) || a->journal.rescue_boot == a->journal.boot)
 		return OTA_OK;
+	rc = keep_booting(a, err);
+	if (rc != OTA_OK)
+		return rc;
 	a->journal.rescue_boot = a->journal.boot;
 	rc = agent_store(a, err);
 	return rc == OTA_OK ? work_start_hook(a, "rescue", err) : rc;
@@ -229,7 +230,7 @@ static OTA_CHECKED enum ota_code enter_rolling_back(
 	enum ota_code rc;
 
 	if (leave == a->current && a->slots[1 - leave].state != SLOT_GOOD)
-		return stay(a, err);
+		return agent_move(a, UPDATE_ON_DONE, err);
 	if (a->journal.vain_boots >= VAIN_BOOTS_MAX) {
 		agent_record_error(a, a->journal.error,
 			"the boot loader does not boot the other slot");
@@ -350,6 +351,7 @@ enum ota_code work_confirm_if_proved(struct agent *a, struct ota_error *err)
 	if (!a->journal.reverting)
 		raise_floor(a);
 	a->journal.confirmed = info.image;
+	a->journal.vain_boots = 0;
 	agent_record_error(a, OTA_OK, "");
 	return agent_move(a, UPDATE_ON_DONE, err);
 }

@@ -217,6 +217,9 @@ static enum ota_code set_state(
 {
 	struct slot_table table = medium_of(ctx)->table;
 
+	world_must(ctx,
+		info->state != SLOT_BAD || table.slots[1 - slot].state != SLOT_BAD,
+		"something is left to boot");
 	table.slots[slot] = *info;
 	return medium_table_store(ctx, &table, err);
 }

@@ -174,6 +174,11 @@ Test(agent_rescue, a_boot_loader_that_does_not_go_back_causes_no_endless_boots)
 	world_pass(&w, 3600 * 1000);
 	cr_expect_eq(w.boots, boots + 1);
 	cr_expect_eq(w.report.error, OTA_E_RESCUE);
+	w.loader_is_stuck = false;
+	w.hooks[HEALTH].answer = OTA_OK;
+	order_another(2);
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED, "%s", w.report.error_text);
+	cr_expect(world_runs(&w, 3));
 }
 
 /* ---- another image than the confirmed one, later */

@@ -134,6 +134,7 @@ static enum ota_code set_primary(void *ctx, unsigned slot, struct ota_error *err
 	if (is_dead(w))
 		return dead(err);
 	expect_journaled(w);
+	world_must(w, w->slots[slot].info.state != SLOT_BAD, "no bad slot is first");
 	w->primary = slot;
 	w->tries = SLOT_TRIES;
 	return OTA_OK;
@@ -155,6 +156,9 @@ static enum ota_code set_state(
 	if (is_dead(w))
 		return dead(err);
 	expect_journaled(w);
+	world_must(w,
+		info->state != SLOT_BAD || w->slots[1 - slot].info.state != SLOT_BAD,
+		"something is left to boot");
 	w->slots[slot].info = *info;
 	return OTA_OK;
 }
