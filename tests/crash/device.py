@@ -115,7 +115,39 @@ class FileSlots:
         return state.table(folder / 'slots' / 'state')
 
 
-BACKENDS = {b.name: b for b in (FileSlots,)}
+class BlockSlots:
+    """Slots of type `block`: partitions, here files of fixed size, with other people's bytes
+    behind the image."""
+
+    name = 'block'
+    config = ("slot: {{type: block, a: disk/a.part, b: disk/b.part, initial_size: {length}, "
+              "initial_version: '1.0', initial_counter: 1}}")
+    BEHIND = b'not ours' * 4096
+
+    @classmethod
+    def prepare(cls, kit, folder):
+        (folder / 'a.part').write_bytes(kit.images['old'] + cls.BEHIND)
+        (folder / 'b.part').write_bytes(b'\xff' * len(kit.images['old']) + cls.BEHIND)
+
+    @classmethod
+    def image(cls, folder, slot):
+        content = (folder / f'{"ab"[slot]}.part').read_bytes()
+        if not content.endswith(cls.BEHIND):
+            raise Wrong(f'slot {slot}: what lies behind the image was touched')
+        return content[:-len(cls.BEHIND)]
+
+    @classmethod
+    def running(cls, folder):
+        """Nothing is shown to applications: it is what the slot holds that runs."""
+        table = cls.table(folder)
+        return cls.image(folder, table.current if table else 0)
+
+    @staticmethod
+    def table(folder):
+        return state.table(folder / 'state' / 'slots')
+
+
+BACKENDS = {b.name: b for b in (FileSlots, BlockSlots)}
 
 
 class Device:
@@ -150,7 +182,8 @@ class Device:
             (self.dir / 'hooks/health').write_text(SICK.format(gate=self.dir / 'go'))
             (self.dir / 'hooks/health').chmod(0o755)
         text = CONFIG.format(kit=self.kit.dir, hooks='hooks: hooks\n' if sick else '',
-                             slot=self.backend.config.format(kit=self.kit.dir))
+                             slot=self.backend.config.format(
+                                 kit=self.kit.dir, length=len(self.kit.images['old'])))
         (self.dir / 'agent.yaml').write_text(text)
 
     # ---- the process
