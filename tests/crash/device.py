@@ -115,6 +115,33 @@ class FileSlots:
         return state.table(folder / 'slots' / 'state')
 
 
+class DirectorySlots(FileSlots):
+    """Slots of type `directory`: archives, unpacked beside themselves."""
+
+    name = 'directory'
+    config = ("slot: {{type: directory, dir: disk/slots, initial: {kit}/old.img, "
+              "initial_version: '1.0', initial_counter: 1}}")
+    PARTS = {'program': (512, 1024), 'data': (1536, -1024)}  # of an image: crash_kit makes them
+
+    @staticmethod
+    def image(folder, slot):
+        path = folder / 'slots' / f'{"ab"[slot]}.tar'
+        return path.read_bytes() if path.exists() else None
+
+    @classmethod
+    def running(cls, folder):
+        """The image whose files applications find."""
+        tree = folder / 'slots' / 'current'
+        if not tree.is_symlink():
+            return None
+        for slot in (0, 1):
+            image = cls.image(folder, slot)
+            if image and all((tree / n).is_file() and (tree / n).read_bytes() == image[a:b]
+                             for n, (a, b) in cls.PARTS.items()):
+                return image
+        return b''
+
+
 class BlockSlots:
     """Slots of type `block`: partitions, here files of fixed size, with other people's bytes
     behind the image."""
@@ -147,7 +174,7 @@ class BlockSlots:
         return state.table(folder / 'state' / 'slots')
 
 
-BACKENDS = {b.name: b for b in (FileSlots, BlockSlots)}
+BACKENDS = {b.name: b for b in (FileSlots, DirectorySlots, BlockSlots)}
 
 
 class Device:
@@ -361,8 +388,8 @@ def environment(build):
             'kit': build / 'tests/crash/crash_kit'}
 
 
-def make_kit(build, folder):
-    subprocess.run([environment(build)['kit'], folder], check=True)
+def make_kit(build, folder, kib):
+    subprocess.run([environment(build)['kit'], folder, str(kib)], check=True)
     return Kit(folder)
 
 

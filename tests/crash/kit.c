@@ -2,7 +2,7 @@
  * between them in a spool, keys, and signed documents that ask for one update after the
  * other.
  *
- * usage: crash_kit DIR
+ * usage: crash_kit DIR KIB      KIB: about as long are the images
  *
  *   old.img new.img next.img
  *   root key key.pub           provisioning; key.pub is the device's public key, 64 hex
@@ -22,8 +22,7 @@
 #include "proto/io/loop.h"
 #include "tests/sim/world_people.h"
 
-/* More than the installer syncs at a time (INSTALL_BLOCK_LEN), and no multiple of it. */
-enum { IMAGE_LEN = (4 << 20) + (1 << 18), PATH_CAP = 1024, CHUNK_LEN = 16384 };
+enum { PATH_CAP = 1024, CHUNK_LEN = 16384, CHANGED_LEN = 50000 };
 
 static const char *top; /* the folder */
 
@@ -55,16 +54,50 @@ static void write_file(const char *dir, const char *name, struct ota_bytes bytes
 
 /* ---- images ---- */
 
-static void make_first(struct ota_buf *out)
+static void add(struct ota_buf *out, const void *data, size_t len)
 {
-	uint64_t x = 88172645463325252;
 	struct ota_error err = { 0 };
 
-	for (size_t i = 0; i < IMAGE_LEN / sizeof x; i++) {
+	must(ota_buf_add(out, (struct ota_bytes){ data, len }), &err);
+}
+
+/* The head of an archive's entry (POSIX ustar). */
+static void add_entry(struct ota_buf *out, const char *name, unsigned mode, size_t len)
+{
+	enum { BLOCK = 512, SUM_AT = 148 };
+	char head[BLOCK] = { 0 };
+	unsigned sum = 0;
+
+	(void)snprintf(head, 100, "%s", name);
+	(void)snprintf(head + 100, 8, "%07o", mode);
+	(void)snprintf(head + 108, 8, "%07o", 0U);
+	(void)snprintf(head + 116, 8, "%07o", 0U);
+	(void)snprintf(head + 124, 12, "%011zo", len);
+	(void)snprintf(head + 136, 12, "%011o", 0U);
+	memset(head + SUM_AT, ' ', 8);
+	head[156] = '0';
+	memcpy(head + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < BLOCK; i++)
+		sum += (uint8_t)head[i];
+	(void)snprintf(head + SUM_AT, 8, "%06o", sum);
+	add(out, head, sizeof head);
+}
+
+/* An archive with a program and what it reads, for slots of type `directory`. */
+static void make_first(size_t len, struct ota_buf *out)
+{
+	static const char program[512] = "#!/bin/sh\n";
+	static const char end[1024] = "";
+	uint64_t x = 88172645463325252;
+
+	add_entry(out, "program", 0755, sizeof program);
+	add(out, program, sizeof program);
+	add_entry(out, "data", 0644, len);
+	for (size_t i = 0; i < len / sizeof x; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		must(ota_buf_add(out, (struct ota_bytes){ (uint8_t *)&x, sizeof x }),
-			&err);
+		add(out, &x, sizeof x);
 	}
+	add(out, end, sizeof end);
 }
 
 /* Another image: some bytes of it are new. */
@@ -73,7 +106,7 @@ static void make_from(const struct ota_buf *from, size_t at, struct ota_buf *out
 	struct ota_error err = { 0 };
 
 	must(ota_buf_add(out, ota_buf_bytes(from)), &err);
-	for (size_t i = at; i < at + 50000; i++)
+	for (size_t i = at; i < at + CHANGED_LEN; i++)
 		out->at[i] = (uint8_t)(out->at[i] * 5 + 1);
 }
 
@@ -183,16 +216,18 @@ int main(int argc, char **argv)
 {
 	static struct world w;
 	struct ota_buf images[3] = { 0 };
+	size_t len;
 
-	if (argc != 2) {
-		(void)fprintf(stderr, "usage: crash_kit DIR\n");
+	len = argc == 3 ? strtoul(argv[2], NULL, 10) * 1024 : 0;
+	if (len < 4 * CHANGED_LEN) {
+		(void)fprintf(stderr, "usage: crash_kit DIR KIB\n");
 		return 1;
 	}
 	top = argv[1];
 	make_dir(".");
-	make_first(&images[0]);
-	make_from(&images[0], 1000, &images[1]);
-	make_from(&images[1], 300000, &images[2]);
+	make_first(len, &images[0]);
+	make_from(&images[0], 2000, &images[1]);
+	make_from(&images[1], 100000, &images[2]);
 	write_file("", "old.img", ota_buf_bytes(&images[0]));
 	write_file("", "new.img", ota_buf_bytes(&images[1]));
 	write_file("", "next.img", ota_buf_bytes(&images[2]));

@@ -14,6 +14,9 @@ import laws
 from device import BACKENDS, Device, Kit, Wrong, environment, make_kit, scratch
 from shim import COUNT, HOWS, Shim
 
+# More than the installer syncs at a time (INSTALL_BLOCK_LEN) and no multiple of it; and just
+# enough for a patch of a few chunks.
+LARGE_KIB, SMALL_KIB = 4352, 320
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -36,12 +39,12 @@ class Point(typing.NamedTuple):
 class Lab:
     """A kit, and the disks that scenarios begin with."""
 
-    def __init__(self, build, folder, agent=None, seeded_bug=0):
+    def __init__(self, build, folder, agent=None, kib=LARGE_KIB):
         self.programs = environment(build)
         self.dir = pathlib.Path(folder)
         self.agent = agent or self.programs['agent']
         self.kit = Kit(self.dir / 'kit') if (self.dir / 'kit').is_dir() \
-            else make_kit(build, self.dir / 'kit')
+            else make_kit(build, self.dir / 'kit', kib)
         laws.digests.update((n, d.hex()) for d, n in self.kit.digests.items())
 
     def golden(self, backend, name):
@@ -151,13 +154,16 @@ def nightly():
 class Campaign:
     """Runs many points, two at a time, and says how far it is."""
 
-    def __init__(self, build, agent=None, stories=tuple(laws.SCENARIOS)):
-        """stories: those that will be told; what they begin with is made here, once."""
+    def __init__(self, build, agent=None, *, backends=tuple(BACKENDS),
+                 stories=tuple(laws.SCENARIOS), kib=LARGE_KIB):
+        """backends, stories: those that will be told; what they begin with is made here,
+        once. kib: about as long are the images."""
         self.build, self.agent = build, agent
+        self.more = ' --small' if kib == SMALL_KIB else ''
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-crash-', dir=scratch()))
-        self.lab = Lab(build, self.dir, agent)
+        self.lab = Lab(build, self.dir, agent, kib)
         for story in stories:
-            for backend in BACKENDS:
+            for backend in backends:
                 self.lab.golden(backend, laws.SCENARIOS[story].after)
 
     def close(self):
@@ -174,7 +180,7 @@ class Campaign:
             for job, why, what in pool.map(function, jobs, chunksize=8):
                 done += 1
                 if why:
-                    wrong.append(f'{job}\n    {what}: {why}')
+                    wrong.append(f'{job}{self.more}\n    {what}: {why}')
                     print(f'  {wrong[-1]}', flush=True)
                 if enough and len(wrong) >= enough:
                     pool.shutdown(cancel_futures=True)
@@ -189,6 +195,15 @@ class Campaign:
 
 def build_directory():
     return pathlib.Path(os.environ.get('SLUICE_BUILD', TOP / 'build'))
+
+
+def campaign_of(case, backend):
+    """The campaign of a class of tests for a type of slots, made when it is asked for. By day
+    only files have large images."""
+    if backend not in case.campaigns:
+        kib = LARGE_KIB if nightly() or backend == 'file' else SMALL_KIB
+        case.campaigns[backend] = Campaign(build_directory(), backends=[backend], kib=kib)
+    return case.campaigns[backend]
 
 
 sys.stdout.reconfigure(line_buffering=True)

@@ -190,6 +190,39 @@ int fchown(int fd, uid_t user, gid_t group)
 				 : shim_done(&call, syscall(SYS_fchown, fd, user, group));
 }
 
+int futimens(int fd, const struct timespec times[2])
+{
+	struct shim_call call = { .kind = SHIM_MODE, .name = "utimensat" };
+
+	if (!shim_watches_fd(&call, fd))
+		return (int)syscall(SYS_utimensat, fd, NULL, times, 0);
+	return shim_begin(&call)
+		       ? -1
+		       : shim_done(&call, syscall(SYS_utimensat, fd, NULL, times, 0));
+}
+
+int utimensat(int dir_fd, const char *path, const struct timespec times[2], int flags)
+{
+	struct shim_call call = { .kind = SHIM_MODE, .name = "utimensat" };
+
+	if (!shim_watches_path(&call, dir_fd, path))
+		return (int)syscall(SYS_utimensat, dir_fd, path, times, flags);
+	return shim_begin(&call) ? -1
+				 : shim_done(&call, syscall(SYS_utimensat, dir_fd, path,
+							    times, flags));
+}
+
+int fchownat(int dir_fd, const char *path, uid_t user, gid_t group, int flags)
+{
+	struct shim_call call = { .kind = SHIM_MODE, .name = "fchownat" };
+
+	if (!shim_watches_path(&call, dir_fd, path))
+		return (int)syscall(SYS_fchownat, dir_fd, path, user, group, flags);
+	return shim_begin(&call) ? -1
+				 : shim_done(&call, syscall(SYS_fchownat, dir_fd, path,
+							    user, group, flags));
+}
+
 /* ---- what is no file call ---- */
 
 /* True for requests that only ask, or empty a cache. */

@@ -27,7 +27,8 @@ class SeededBugs(unittest.TestCase):
     def check(self, number, name):
         build = points.build_directory()
         agent = build / f'tests/crash/sluice-agent-bug-{number}'
-        campaign = points.Campaign(build, agent, stories=())
+        campaign = points.Campaign(build, agent, backends=[BACKEND], stories=[STORY],
+                                   kib=points.SMALL_KIB)
         try:
             recorded = cuts.recording(campaign.lab, BACKEND, STORY)
             if name in KILLED:
