@@ -107,7 +107,7 @@ static bool comes_before(const struct boot_entry *a, const struct boot_entry *b)
 		return weight(a) > weight(b);
 	if (a->rank != b->rank)
 		return a->rank > b->rank;
-	return a->kind > b->kind;
+	return a->slot != b->slot ? a->slot > b->slot : a->kind > b->kind;
 }
 
 static enum slot_state state_of(const struct boot_entry *entry, bool is_running)

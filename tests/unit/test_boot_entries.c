@@ -177,6 +177,17 @@ Test(boot_entries, what_is_done_is_not_done_again)
 	cr_expect(is_there("sluice-2-a.conf"));
 }
 
+/* As a person may have left them; systemd-boot then goes by the letter, the last first.
+ */
+Test(boot_entries, of_two_entries_of_one_rank_the_second_is_first)
+{
+	boot_renames("sluice-1-b.off", "sluice-2-b+3.conf");
+	cr_expect_eq(primary(), 1);
+	cr_expect_eq(loader.set_primary(loader.ctx, 0, 3, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-a.conf"));
+	cr_expect_eq(primary(), 0);
+}
+
 Test(boot_entries, a_directory_that_is_not_there_is_named)
 {
 	unsigned slot = 9;
