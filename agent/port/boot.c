@@ -101,8 +101,10 @@ static OTA_CHECKED enum ota_code mend(
 			*err = why;
 		return rc;
 	}
-	*mended = "variables were missing or senseless";
-	return write_fresh(&boot->counter, err);
+	rc = write_fresh(&boot->counter, err);
+	if (rc == OTA_OK)
+		*mended = "variables were missing or senseless";
+	return rc;
 }
 
 enum ota_code boot_begin(struct boot *boot, const char **mended, struct ota_error *err)

@@ -1,5 +1,6 @@
 #include "agent/port/config_read.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { DEADLINE_MAX_S = 60, DEADLINE_S = 10 };
@@ -10,6 +11,23 @@ static const char *const loaders[] = { "none", "uboot", "grub", "systemd-boot", 
 static const char *const usual_paths[] = { "", "/etc/fw_env.config", "/boot/grub/grubenv",
 	"/efi/loader/entries", "" };
 
+/* With a slash, so that a command is not looked for in PATH, and a file has a directory.
+ */
+static void read_path(struct config_reading *r, const struct ota_yaml_node *node)
+{
+	struct agent_boot_config *b = &r->out->boot;
+	char path[AGENT_PATH_CAP] = "";
+
+	config_path(r, node, "path", path);
+	if (path[0] == '\0' || strchr(path, '/') != NULL)
+		memcpy(b->path, path, sizeof path);
+	else if (strlen(path) + 2 < sizeof b->path)
+		(void)snprintf(b->path, sizeof b->path, "./%.*s",
+			(int)(sizeof b->path - 3), path);
+	else
+		ota_yaml_error(r->doc, node, "'path' is too long");
+}
+
 static void read_place(struct config_reading *r, const struct ota_yaml_node *map)
 {
 	struct agent_boot_config *b = &r->out->boot;
@@ -18,9 +36,9 @@ static void read_place(struct config_reading *r, const struct ota_yaml_node *map
 	if (b->type == AGENT_BOOT_NONE && path != NULL)
 		ota_yaml_error(r->doc, path, "'path' means nothing without a 'loader'");
 	else if (b->type == AGENT_BOOT_CUSTOM)
-		config_path(r, config_need(r, map, "path"), "path", b->path);
+		read_path(r, config_need(r, map, "path"));
 	else if (path != NULL)
-		config_path(r, path, "path", b->path);
+		read_path(r, path);
 	else
 		memcpy(b->path, usual_paths[b->type], strlen(usual_paths[b->type]) + 1);
 }

@@ -75,6 +75,7 @@ Test(boot, nothing_is_made_up_when_the_slot_that_runs_is_not_known)
 
 	temporary_write("cmdline", "quiet\n");
 	cr_expect_eq(boot_begin(&boot, &mended, &err), OTA_E_NOTFOUND);
+	cr_expect_null(mended);
 	cr_expect_neq(access(config.boot.path, F_OK), 0);
 }
 

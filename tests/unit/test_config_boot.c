@@ -72,3 +72,13 @@ Test(config_boot, mistakes_are_told)
 		cr_expect(strstr(err.text, rows[i].text) != NULL, "%s", err.text);
 	}
 }
+
+/* From the directory of the file, as `-c agent.yaml` has it. */
+Test(config_boot, a_bare_name_is_a_file_beside_the_configuration)
+{
+	cr_assert_eq(load("boot: { loader: custom, path: boot }\n"), OTA_OK);
+	cr_assert_eq(chdir(temporary_dir), 0);
+	cr_assert_eq(agent_config_load("agent.yaml", &config, NULL, &err), OTA_OK, "%s",
+		err.text);
+	cr_expect_str_eq(config.boot.path, "./boot");
+}
