@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
 
+#include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "tests/integration/agent_install.h"
@@ -80,6 +82,36 @@ Test(install, a_hook_that_says_no_keeps_everything_as_it_is)
 	cr_expect_eq(in.report.error, OTA_E_HOOK);
 	cr_expect_eq(in.fetches, 0);
 	cr_expect(agent_install_runs(&in, &in.from));
+}
+
+/* A policy in the configuration, with scripts as an owner would write them. */
+static void set_policy(const char *lines)
+{
+	char path[512];
+	FILE *file;
+
+	(void)snprintf(path, sizeof path, "%s/agent.yaml", in.dir);
+	file = fopen(path, "ae");
+	cr_assert_not_null(file);
+	cr_assert_geq(fprintf(file, "policy:\n%s", lines), 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(install, what_the_owner_holds_back_waits_until_it_is_let_go)
+{
+	set_policy("  power_command: hooks/power\n  reboot_lock_command: hooks/lock\n");
+	agent_install_hook(&in, "power", "exit 0");
+	agent_install_hook(&in, "lock", "echo filling bottles; exit 1");
+	cr_assert(agent_install_run(&in, OTA_UPDATE_ARMED), "%s", in.report.error_text);
+	cr_expect_eq(in.boots, 0);
+	cr_expect(agent_install_runs(&in, &in.from));
+	agent_install_hook(&in, "lock", "exit 0");
+	in.kills++;
+	cr_assert_eq(kill(in.pid, SIGKILL), 0); /* started again, it asks at once */
+	cr_assert(
+		agent_install_run(&in, OTA_UPDATE_CONFIRMED), "%s", in.report.error_text);
+	cr_expect_eq(in.boots, 1);
+	cr_expect(agent_install_runs(&in, &in.to));
 }
 
 Test(install, it_ends_as_told)
