@@ -158,8 +158,11 @@ struct ota_digest install_mark_get(const struct install_mark *mark, uint64_t blo
 enum ota_code install_mark_put(struct install_mark *mark, uint64_t block,
 	const struct ota_digest *digest, struct ota_error *err)
 {
-	enum ota_code rc = ota_fd_write_at(mark->fd, offset_of(block),
+	return ota_fd_write_at(mark->fd, offset_of(block),
 		(struct ota_bytes){ digest->at, OTA_DIGEST_LEN }, err);
+}
 
-	return rc == OTA_OK ? ota_fd_sync(mark->fd, err) : rc;
+enum ota_code install_mark_sync(struct install_mark *mark, struct ota_error *err)
+{
+	return ota_fd_sync(mark->fd, err);
 }

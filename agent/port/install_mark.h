@@ -71,10 +71,13 @@ void install_mark_fini(struct install_mark *mark);
 /** The digest kept of a block; zero: none. */
 struct ota_digest install_mark_get(const struct install_mark *mark, uint64_t block);
 
-/** Keep the digest of a block that is durable, durably. OTA_OK, OTA_E_NOSPACE, OTA_E_IO.
- */
+/** Keep the digest of a block that is durable. OTA_OK, OTA_E_NOSPACE or OTA_E_IO. */
 OTA_CHECKED enum ota_code install_mark_put(struct install_mark *mark, uint64_t block,
 	const struct ota_digest *digest, struct ota_error *err);
+
+/** Make durable what was put. OTA_OK or OTA_E_IO. */
+OTA_CHECKED enum ota_code install_mark_sync(
+	struct install_mark *mark, struct ota_error *err);
 
 /** Begin anew, without blocks. Returns as install_mark_open(). */
 OTA_CHECKED enum ota_code install_mark_begin(

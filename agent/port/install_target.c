@@ -12,8 +12,8 @@
 enum {
 	PIECE_LEN = 1 << 20, /* bytes written at a time; a block is a multiple of it */
 	SAME_LEN = 1 << 17,  /* bytes that are compared, and skipped, at a time */
-	GLANCE_LEN = 4096,   /* ... of which these first */
-	ALIGN_LEN = 4096,    /* of memory, offsets and lengths past the page cache */
+	GLANCE_LEN = 4096,   /* bytes looked at where nothing is expected */
+	ALIGN_LEN = 4096,    /* of memory */
 };
 
 static const struct install_target NONE = { .fd = -1, .mark = { .fd = -1 } };
@@ -27,6 +27,8 @@ void install_target_distrust(struct install_target *target)
 {
 	struct install_mark_head head = target->mark.head;
 
+	install_check_free(target->check);
+	target->check = NULL;
 	if (target->fd >= 0)
 		(void)close(target->fd);
 	target->fd = -1;
@@ -59,57 +61,50 @@ static OTA_CHECKED enum ota_code die(
 
 /* ---- writing ---- */
 
-/* Past the page cache where the medium allows it, from the first write on: what is read
- * before that need not be aligned. */
-static void go_direct(struct install_target *target)
+/* Whether it is worth reading a piece of what the slot holds: where nothing was found,
+ * the first bytes of each block decide. */
+static bool is_promising(struct install_target *target, uint64_t offset)
 {
-	int flags = fcntl(target->fd, F_GETFL);
-
-	if (is_fixed(target) && flags >= 0)
-		target->is_direct = fcntl(target->fd, F_SETFL, flags | O_DIRECT) == 0;
-}
-
-/* The end of an image need not be aligned: it goes through the page cache, which also
- * keeps what lies behind it. */
-static OTA_CHECKED enum ota_code leave_direct(
-	struct install_target *target, struct ota_error *err)
-{
-	int flags = fcntl(target->fd, F_GETFL);
-
-	if (flags < 0 || fcntl(target->fd, F_SETFL, flags & ~O_DIRECT) != 0)
-		return ota_fail(err, OTA_E_IO, "slot: fcntl: %s", strerror(errno));
-	target->is_direct = false;
-	return OTA_OK;
-}
-
-/* Most blocks of another image differ in their first bytes. */
-static bool is_there(
-	struct install_target *target, uint64_t offset, const uint8_t *data, size_t len)
-{
-	size_t glance = len < GLANCE_LEN ? len : GLANCE_LEN;
-
-	if (ota_fd_read_at(target->fd, offset, target->found, glance, NULL) != OTA_OK ||
-		memcmp(target->found, data, glance) != 0)
+	if (!is_fixed(target) || target->mark.head.distrust)
 		return false;
-	if (len == glance)
+	if (!target->doubts)
 		return true;
-	return ota_fd_read_at(target->fd, offset, target->found, len, NULL) == OTA_OK &&
-	       memcmp(target->found, data, len) == 0;
+	return offset % INSTALL_BLOCK_LEN == 0 && target->fill >= GLANCE_LEN &&
+	       ota_fd_read_at(target->fd, offset, target->found, GLANCE_LEN, NULL) ==
+		       OTA_OK &&
+	       memcmp(target->found, target->piece, GLANCE_LEN) == 0;
 }
 
+/* Read what the slot holds in place of the piece. What cannot be read is not there. */
+static bool find_piece(struct install_target *target, uint64_t offset)
+{
+	return is_promising(target, offset) &&
+	       ota_fd_read_at(target->fd, offset, target->found, target->fill, NULL) ==
+		       OTA_OK;
+}
+
+/* Write part of the piece, and let it go to the medium at once. */
 static OTA_CHECKED enum ota_code write_run(struct install_target *target, uint64_t offset,
 	struct ota_bytes run, struct ota_error *err)
 {
+	enum ota_code rc;
+
 	if (run.len == 0)
 		return OTA_OK;
+	offset += (size_t)(run.at - target->piece);
 	target->count.written += run.len;
-	return ota_fd_write_at(target->fd, offset, run, err);
+	rc = ota_fd_write_at(target->fd, offset, run, err);
+	if (rc == OTA_OK)
+		(void)sync_file_range(
+			target->fd, (off_t)offset, (off_t)run.len, SYNC_FILE_RANGE_WRITE);
+	return rc;
 }
 
 /* Write what is not there already, in runs as long as can be. */
 static OTA_CHECKED enum ota_code write_changed(
 	struct install_target *target, uint64_t offset, struct ota_error *err)
 {
+	uint64_t skipped = target->count.skipped;
 	struct ota_bytes run = { target->piece, 0 };
 	enum ota_code rc = OTA_OK;
 
@@ -117,30 +112,25 @@ static OTA_CHECKED enum ota_code write_changed(
 		const uint8_t *data = target->piece + at;
 		size_t left = target->fill - at, len = left < SAME_LEN ? left : SAME_LEN;
 
-		if (!is_there(target, offset + at, data, len)) {
+		if (memcmp(target->found + at, data, len) != 0) {
 			run.len += len;
 			continue;
 		}
 		target->count.skipped += len;
-		rc = write_run(
-			target, offset + (size_t)(run.at - target->piece), run, err);
+		rc = write_run(target, offset, run, err);
 		run = (struct ota_bytes){ data + len, 0 };
 	}
-	return rc == OTA_OK ? write_run(target, offset + (size_t)(run.at - target->piece),
-				      run, err)
-			    : rc;
+	target->doubts = target->count.skipped == skipped;
+	return rc == OTA_OK ? write_run(target, offset, run, err) : rc;
 }
 
-/* Data first, then the record of it. */
-static OTA_CHECKED enum ota_code checkpoint(
+static OTA_CHECKED enum ota_code end_block(
 	struct install_target *target, uint64_t block, struct ota_error *err)
 {
-	struct ota_digest digest = ota_hasher_result(&target->block);
-	enum ota_code rc =
-		OTA_SEEDED(SLOT_UNSYNCED) ? OTA_OK : ota_fd_sync(target->fd, err);
+	const struct ota_digest digest = ota_hasher_result(&target->block);
 
 	ota_hasher_init(&target->block);
-	return rc == OTA_OK ? install_mark_put(&target->mark, block, &digest, err) : rc;
+	return install_check_block(target->check, block, &digest, err);
 }
 
 /* Write the piece, which ends at target->at. */
@@ -148,24 +138,18 @@ static OTA_CHECKED enum ota_code flush(
 	struct install_target *target, struct ota_error *err)
 {
 	uint64_t offset = target->at - target->fill;
-	enum ota_code rc = OTA_OK;
+	enum ota_code rc;
 
-	if (offset == target->count.kept)
-		go_direct(target);
-	if (target->is_direct && target->fill % ALIGN_LEN != 0)
-		rc = leave_direct(target, err);
-	if (rc == OTA_OK && is_fixed(target) && !target->mark.head.distrust)
+	if (find_piece(target, offset))
 		rc = write_changed(target, offset, err);
-	else if (rc == OTA_OK)
+	else
 		rc = write_run(target, offset,
 			(struct ota_bytes){ target->piece, target->fill }, err);
-	if (rc != OTA_OK)
-		return rc;
 	ota_hasher_add(&target->block, (struct ota_bytes){ target->piece, target->fill });
 	target->fill = 0;
-	if (target->at % INSTALL_BLOCK_LEN != 0)
-		return OTA_OK;
-	return checkpoint(target, target->at / INSTALL_BLOCK_LEN - 1, err);
+	if (rc != OTA_OK || target->at % INSTALL_BLOCK_LEN != 0)
+		return rc;
+	return end_block(target, target->at / INSTALL_BLOCK_LEN - 1, err);
 }
 
 static enum ota_code take(void *ctx, struct ota_bytes data)
@@ -207,11 +191,13 @@ static OTA_CHECKED enum ota_code finish(
 	if (rc == OTA_OK && !is_fixed(target) &&
 		ftruncate(target->fd, (off_t)target->len) != 0)
 		rc = ota_fail(err, OTA_E_IO, "slot: truncate: %s", strerror(errno));
-	if (rc == OTA_OK && !OTA_SEEDED(SLOT_UNSYNCED) && fsync(target->fd) != 0)
-		rc = ota_fail(err, OTA_E_IO, "slot: fsync: %s", strerror(errno));
 	if (rc == OTA_OK && target->len % INSTALL_BLOCK_LEN != 0 &&
 		target->count.kept < target->len)
-		rc = checkpoint(target, target->len / INSTALL_BLOCK_LEN, err);
+		rc = end_block(target, target->len / INSTALL_BLOCK_LEN, err);
+	if (rc == OTA_OK)
+		rc = install_check_wait(target->check, err);
+	if (rc == OTA_OK && !OTA_SEEDED(SLOT_UNSYNCED) && fsync(target->fd) != 0)
+		rc = ota_fail(err, OTA_E_IO, "slot: fsync: %s", strerror(errno));
 	return rc;
 }
 
@@ -237,9 +223,9 @@ static OTA_CHECKED enum ota_code hash_block(struct install_target *target, uint6
 	enum ota_code rc = OTA_OK;
 
 	ota_hasher_init(&hasher);
-	for (uint64_t done = 0; rc == OTA_OK && done < len; done += SAME_LEN) {
+	for (uint64_t done = 0; rc == OTA_OK && done < len; done += PIECE_LEN) {
 		uint64_t left = len - done;
-		size_t step = left < SAME_LEN ? (size_t)left : SAME_LEN;
+		size_t step = left < PIECE_LEN ? (size_t)left : PIECE_LEN;
 
 		rc = ota_fd_read_at(target->fd, at + done, target->found, step, err);
 		if (rc == OTA_OK)
@@ -291,6 +277,7 @@ struct ota_source install_target_have(struct install_target *target)
 
 void install_target_fini(struct install_target *target)
 {
+	install_check_free(target->check);
 	if (target->fd >= 0)
 		(void)close(target->fd);
 	install_mark_fini(&target->mark);
@@ -313,7 +300,7 @@ enum ota_code install_target_open(const struct slot_place *place,
 	target.mark_path = mark_path;
 	target.len = head->to_len;
 	target.piece = aligned_alloc(ALIGN_LEN, PIECE_LEN);
-	target.found = aligned_alloc(ALIGN_LEN, SAME_LEN);
+	target.found = aligned_alloc(ALIGN_LEN, PIECE_LEN);
 	if (target.piece == NULL || target.found == NULL)
 		return ota_fail(err, OTA_E_NOMEM, "slot");
 	ota_hasher_init(&target.block);
@@ -322,7 +309,8 @@ enum ota_code install_target_open(const struct slot_place *place,
 		rc = prove(&target, stop, err);
 	if (rc != OTA_OK)
 		return rc;
+	(void)posix_fadvise(target.fd, 0, 0, POSIX_FADV_RANDOM); /* no reading ahead */
 	*out = target;
 	target = NONE;
-	return OTA_OK;
+	return install_check_new(out->fd, &out->mark, &out->check, err);
 }

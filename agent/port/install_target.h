@@ -2,13 +2,13 @@
 #define AGENT_PORT_INSTALL_TARGET_H
 
 /* The slot being written. Bytes come in order; every INSTALL_BLOCK_LEN of them they are
- * made durable, and then their digest is marked (install_mark.h). What a slot of fixed
+ * made durable, and then their digest is marked (install_check.h). What a slot of fixed
  * size holds already is read first, and not written again.
  *
  * A write or a sync that fails is the end: the descriptor is closed and never synced
  * again, and the mark then says that nothing in the slot is to be believed. */
 
-#include "agent/port/install_mark.h"
+#include "agent/port/install_check.h"
 #include "agent/port/slot_medium.h"
 #include "proto/delta/codec.h"
 
@@ -21,16 +21,17 @@ struct install_count {
 
 struct install_target {
 	struct slot_place place;
-	const char *mark_path; /* borrowed */
-	int fd;                /* owned; -1: none, or it failed */
-	bool is_direct;        /* writes go past the page cache */
-	uint64_t len;          /* of the image, bytes */
-	uint64_t at;           /* bytes in place, or in the piece to be written next */
-	uint8_t *piece;        /* owned, aligned; bytes not yet written */
-	size_t fill;           /* bytes in it */
-	uint8_t *found;        /* owned, aligned; what the slot holds */
-	struct ota_hasher block;
+	const char *mark_path;   /* borrowed */
+	int fd;                  /* owned; -1: none, or it failed */
+	uint64_t len;            /* of the image, bytes */
+	uint64_t at;             /* bytes in place, or in the piece to be written next */
+	uint8_t *piece;          /* owned, aligned; bytes not yet written */
+	size_t fill;             /* bytes in it */
+	uint8_t *found;          /* owned, aligned; what the slot holds */
+	bool doubts;             /* the last piece compared was nowhere the same */
+	struct ota_hasher block; /* of what was written of the block */
 	struct install_mark mark;
+	struct install_check *check; /* owned; uses fd and mark */
 	struct install_count count;
 	struct ota_error error; /* why it failed */
 };
@@ -40,7 +41,7 @@ struct install_target {
  * already.
  *
  * mark_path  of the file of the mark, borrowed for the life of the target
- * out        filled on success only; release with install_target_fini()
+ * out        release with install_target_fini(), also after a failure; must not move
  *
  * Returns OTA_OK, OTA_E_NOMEM, what slot_medium.open_target or install_mark_open()
  * returns, or OTA_E_CANCELLED by stop.

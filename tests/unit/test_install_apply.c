@@ -36,6 +36,14 @@ static const struct install_count *count(void)
 	return &kit.work.count;
 }
 
+/* All blocks that were written, but for one that may have been under way. */
+static void expect_kept(uint64_t blocks)
+{
+	cr_expect_eq(count()->kept % BLOCK, 0);
+	cr_expect_leq(count()->kept, blocks * BLOCK);
+	cr_expect_geq(count()->kept, (blocks - 1) * BLOCK);
+}
+
 Test(install_apply, an_image_is_written_once_and_reads_back)
 {
 	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
@@ -49,7 +57,7 @@ Test(install_apply, a_cut_at_90_percent_costs_less_than_20_percent)
 	cr_assert(install_kit_apply_until(&kit, (uint64_t)IMAGE_LEN * 92 / 100));
 	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
 	cr_expect(install_kit_is_there(&kit, 1));
-	cr_expect_eq(count()->kept, 10 * BLOCK);
+	expect_kept(10);
 	cr_expect_lt(count()->written, IMAGE_LEN / 5);
 	cr_expect_eq(count()->kept + count()->written, IMAGE_LEN);
 }
@@ -64,7 +72,7 @@ Test(install_apply, a_cut_in_every_block_converges_and_never_goes_back)
 	}
 	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
 	cr_expect(install_kit_is_there(&kit, 1));
-	cr_expect_eq(count()->kept, 10 * BLOCK);
+	expect_kept(10);
 }
 
 Test(install_apply, what_is_there_is_not_written_again)
@@ -140,7 +148,7 @@ Test(install_apply, told_to_stop_it_keeps_what_it_has)
 	cr_assert_eq(install_kit_apply(&kit), OTA_E_CANCELLED);
 	atomic_store(&kit.work.stop, false);
 	cr_assert_eq(install_kit_apply(&kit), OTA_OK);
-	cr_expect_eq(count()->kept, 5 * BLOCK);
+	expect_kept(5);
 }
 
 /* ext2 cannot reserve room. */

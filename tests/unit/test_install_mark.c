@@ -42,6 +42,7 @@ static void put(struct install_mark *mark, uint64_t block)
 	const struct ota_digest digest = { { 1, 2, 3 } };
 
 	cr_assert_eq(install_mark_put(mark, block, &digest, NULL), OTA_OK);
+	cr_assert_eq(install_mark_sync(mark, NULL), OTA_OK);
 }
 
 Test(install_mark, an_image_has_as_many_blocks_as_it_begins)
