@@ -18,7 +18,7 @@
 #include "agent/port/supervise.h"
 #include "proto/base/own.h"
 
-enum { EXIT_OK = 0, EXIT_ERROR = 1 };
+enum { EXIT_OK = 0, EXIT_ERROR = 1, DESCRIPTORS_MIN = 16 };
 
 static const char DEFAULT_CONFIG[] = "/etc/sluice/agent.yaml";
 
@@ -247,6 +247,20 @@ static int load_config(struct options *options)
 	return EXIT_ERROR;
 }
 
+/* libuv ends the process with SIGABRT when it cannot open a pipe: better be told why. */
+static bool has_descriptors(void)
+{
+	int fds[DESCRIPTORS_MIN], count = 0;
+	bool enough;
+
+	while (count < DESCRIPTORS_MIN && (fds[count] = dup(STDERR_FILENO)) >= 0)
+		count++;
+	enough = count == DESCRIPTORS_MIN;
+	while (count > 0)
+		(void)close(fds[--count]);
+	return enough;
+}
+
 static int run_role(const char *name, struct options *options)
 {
 	for (size_t i = 0; i < N_ROLES; i++) {
@@ -254,6 +268,9 @@ static int run_role(const char *name, struct options *options)
 			continue;
 		if (i != DECODE && load_config(options) != EXIT_OK)
 			return EXIT_ERROR;
+		if (i != DECODE && !has_descriptors())
+			return usage("fewer than 16 more descriptors may be opened; see ",
+				"ulimit -n");
 		return role_runs[i](options);
 	}
 	return unknown_role(name);

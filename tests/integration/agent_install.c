@@ -21,7 +21,7 @@
 #include "proto/io/loop.h"
 #include "tests/sim/world_people.h"
 
-enum { IMAGE_LEN = 700000, DEADLINE_MS = 30000, PATH_CAP = 512 };
+enum { IMAGE_LEN = 700000, DEADLINE_MS = 30000, QUIET_MS = 1000, PATH_CAP = 512 };
 
 static const char CONFIG[] =
 	"device: gw-1\nfleet: demo\nproduct: gateway\nhardware: rev-b\n"
@@ -209,11 +209,14 @@ static void start(struct agent_install *in)
 	cr_assert_geq(in->pid, 0);
 	if (in->pid == 0) {
 		(void)dup2(pair[1], 3);
+		if (in->env[0] != '\0')
+			(void)putenv(in->env);
 		(void)execl(in->program, in->program, "install", "--fd", "3", "--boot",
 			boot, "-c", config, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(pair[1]);
+	in->env[0] = '\0';
 	in->fd = pair[0];
 	say(in, &(struct ipc_message){ .type = IPC_HELLO });
 	say(in, &(struct ipc_message){
@@ -239,8 +242,10 @@ static void start_again(struct agent_install *in)
 		in->boots++;
 	} else {
 		in->restarts++;
-		cr_assert_leq(in->restarts, in->kills, "ended by itself: status %x",
-			(unsigned)in->exit_status);
+		cr_assert_leq(in->restarts, in->kills + in->may_fail,
+			"ended by itself: status %x", (unsigned)in->exit_status);
+		cr_assert(in->may_fail == 0 || WIFEXITED(in->exit_status),
+			"died: status %x", (unsigned)in->exit_status);
 	}
 	start(in);
 }
@@ -351,6 +356,22 @@ bool agent_install_run(struct agent_install *in, enum ota_update_state state)
 			return false;
 	}
 	return true;
+}
+
+bool agent_install_run_to_end(struct agent_install *in)
+{
+	uint64_t until_ms = ota_clock_mono_ms() + DEADLINE_MS;
+
+	if (in->pid == 0)
+		start(in);
+	while (in->report.state != OTA_UPDATE_CONFIRMED &&
+		in->report.state != OTA_UPDATE_FAILED) {
+		cr_assert_lt(ota_clock_mono_ms(), until_ms, "it stands in state %s: %s",
+			ota_update_state_text(in->report.state), in->report.error_text);
+		if (!hear(in, QUIET_MS))
+			say_documents(in);
+	}
+	return in->report.state == OTA_UPDATE_CONFIRMED;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

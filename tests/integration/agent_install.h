@@ -13,6 +13,8 @@
 struct agent_install {
 	char dir[64];        /* holds everything; removed at the end */
 	const char *program; /* the agent, unless it is another one */
+	char env[256];       /* "NAME=VALUE" for the next start alone; "": none */
+	unsigned may_fail;   /* how often it may end by itself, with exit status 1 */
 	struct world people;
 	struct ota_buf from, to; /* owned; the images */
 	struct ota_buf patch;    /* owned */
@@ -43,6 +45,11 @@ void agent_install_hook(
 /** Start the process, and start it again whenever it ends, as the supervisor does; answer
  *  it as net does; until it reports `state`. False after 30 s. */
 bool agent_install_run(struct agent_install *install, enum ota_update_state state);
+
+/** As agent_install_run(), until it reports CONFIRMED: true; or FAILED: false. When it is
+ *  quiet, net says its documents again, as it does after a new link. A deadline that
+ * passes fails the test. */
+bool agent_install_run_to_end(struct agent_install *install);
 
 /** True if applications read these bytes. */
 bool agent_install_runs(const struct agent_install *install, const struct ota_buf *image);
