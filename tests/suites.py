@@ -17,7 +17,7 @@ import time
 import branches
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM_SECONDS = 900  # one program of tests in Python
+PROGRAM_SECONDS, PROGRAM_SECONDS_BY_NIGHT = 900, 5 * 3600  # one program of tests in Python
 FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
 FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
@@ -194,8 +194,9 @@ def unittest_program(program, build_directory, prefix, seconds=PROGRAM_SECONDS):
 def python_tests(folder, build_directory='build'):
     """Run the test programs of a folder, three at a time: most of their time is waiting."""
     programs = sorted((ROOT / 'tests' / folder).glob('test_*.py'))
+    seconds = PROGRAM_SECONDS_BY_NIGHT if os.environ.get(NIGHT) else PROGRAM_SECONDS
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(unittest_program, p, build_directory, f'  {p.stem}: ')
+        jobs = [pool.submit(unittest_program, p, build_directory, f'  {p.stem}: ', seconds)
                 for p in programs]
         return [result for job in jobs for result in job.result()]
 

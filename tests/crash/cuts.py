@@ -82,9 +82,10 @@ def try_cut(cut):
     disk = recorded.disk_after(cut.call)
     replay.lose_power(disk, cut.how, f'{cut.seed} {cut.call}')
     heard = recorded.heard_after(cut.call, lab.kit.public_key)
-    device = lab.device(cut.backend, scenario, points.own_name('cut'),
-                        lambda path: replay.write_tree(disk.root, path))
+    device = None
     try:
+        device = lab.device(cut.backend, scenario, points.own_name('cut'),
+                            lambda path: replay.write_tree(disk.root, path))
         device.boot, device.reports = AFTER_THE_CUT, heard
         laws.check_disk(device, scenario, heard)
         lab.settle(device, scenario)
@@ -93,5 +94,6 @@ def try_cut(cut):
     except (Wrong, AssertionError) as wrong:
         return cut, str(wrong), str(recorded.calls[cut.call - 1]) if cut.call else 'nothing'
     finally:
-        device.remove()
+        if device:
+            device.remove()
     return cut, None, ''

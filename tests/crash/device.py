@@ -76,7 +76,7 @@ broker: {{url: 'tcp://127.0.0.1:1'}}
 state_dir: disk/state
 spool: {{dir: {kit}/spool, max: 16M}}
 deadlines: {{hook: 20s}}
-{hooks}{slot}
+{hooks}{boot}{slot}
 '''
 
 # The hook looks when the test lets it: what else the process does has happened then, so that
@@ -89,6 +89,12 @@ class FileSlots:
     """Slots of back end `file`: images as files, a link to the one that runs."""
 
     name = 'file'
+    boot_config = ''
+
+    @staticmethod
+    def power_on(device):
+        """What a boot loader does; this one is the agent itself."""
+
     config = ("slot: {{dir: disk/slots, initial: {kit}/old.img, initial_version: '1.0', "
               'initial_counter: 1}}')
 
@@ -147,6 +153,8 @@ class BlockSlots:
     behind the image."""
 
     name = 'block'
+    boot_config = ''
+    power_on = FileSlots.power_on
     config = ("slot: {{type: block, a: disk/a.part, b: disk/b.part, initial_size: {length}, "
               "initial_version: '1.0', initial_counter: 1}}")
     BEHIND = b'not ours' * 4096
@@ -174,7 +182,65 @@ class BlockSlots:
         return state.table(folder / 'state' / 'slots')
 
 
-BACKENDS = {b.name: b for b in (FileSlots, DirectorySlots, BlockSlots)}
+class GrubSlots(BlockSlots):
+    """The same behind GRUB: deploy/boot/grub.cfg, told again in Python."""
+
+    name = 'block-grub'
+    boot_config = 'boot: {loader: grub, path: disk/grubenv}\n'
+    HEAD, LENGTH = '# GRUB Environment Block\n', 1024
+    FIRST = {'ORDER': 'A B', 'A_LEFT': '3', 'A_STATE': 'good', 'B_LEFT': '0', 'B_STATE': 'bad',
+             'SCRIPT': '1'}
+
+    @classmethod
+    def prepare(cls, kit, folder):
+        super().prepare(kit, folder)
+        for name in ('grubenv', 'grubenv.2'):
+            cls.write(folder / name, cls.FIRST)
+
+    @classmethod
+    def write(cls, path, variables):
+        text = cls.HEAD + ''.join(f'{k}={v}\n' for k, v in variables.items())
+        path.write_bytes(text.encode().ljust(cls.LENGTH, b'#'))
+
+    @classmethod
+    def read(cls, folder):
+        """The variables of the first block that is one."""
+        for name in ('grubenv', 'grubenv.2'):
+            raw = (folder / name).read_bytes()
+            if len(raw) == cls.LENGTH and raw.startswith(cls.HEAD.encode()):
+                return dict(line.split('=', 1) for line in raw.decode().splitlines()
+                            if '=' in line)
+        raise Wrong('no environment of GRUB can be read')
+
+    @staticmethod
+    def choose(variables):
+        """The slot that the script boots; boots are given back where none are left."""
+        order = variables['ORDER'].split()
+        for again in (False, True):
+            for slot in order:
+                if variables[f'{slot}_STATE'] != 'bad' and int(variables[f'{slot}_LEFT']) > 0:
+                    return slot
+            for slot in () if again else order:
+                if variables[f'{slot}_STATE'] == 'good':
+                    variables[f'{slot}_LEFT'] = '3'
+        raise Wrong(f'GRUB has nothing to boot: {variables}')
+
+    @classmethod
+    def power_on(cls, device):
+        variables = cls.read(device.disk)
+        slot = cls.choose(variables)
+        variables[f'{slot}_LEFT'] = str(int(variables[f'{slot}_LEFT']) - 1)
+        variables['SCRIPT'] = '1'
+        cls.write(device.disk / 'grubenv', variables)
+        (device.dir / 'cmdline').write_text(f'quiet sluice.slot={slot.lower()}\n')
+
+    @classmethod
+    def running(cls, folder):
+        """What the next boot would run."""
+        return cls.image(folder, 'AB'.index(cls.choose(cls.read(folder))))
+
+
+BACKENDS = {b.name: b for b in (FileSlots, DirectorySlots, BlockSlots, GrubSlots)}
 
 
 class Device:
@@ -209,9 +275,11 @@ class Device:
             (self.dir / 'hooks/health').write_text(SICK.format(gate=self.dir / 'go'))
             (self.dir / 'hooks/health').chmod(0o755)
         text = CONFIG.format(kit=self.kit.dir, hooks='hooks: hooks\n' if sick else '',
+                             boot=self.backend.boot_config,
                              slot=self.backend.config.format(
                                  kit=self.kit.dir, length=len(self.kit.images['old'])))
         (self.dir / 'agent.yaml').write_text(text)
+        self.backend.power_on(self)
 
     # ---- the process
 
@@ -344,7 +412,7 @@ class Device:
     def ended(self, status):
         """What the supervisor makes of an end that nobody forced."""
         if status == REBOOT:
-            self.boot += 1
+            self.power_on()
         elif status == 1:
             self.count_restart('ends with 1')
         else:
@@ -367,10 +435,14 @@ class Device:
         lines = self.log.read_text(errors='replace').strip().splitlines()
         return lines[-1] if lines else ''
 
+    def power_on(self):
+        self.boot += 1
+        self.backend.power_on(self)
+
     def reboot(self):
         """Power off, power on."""
         self.kill()
-        self.boot += 1
+        self.power_on()
 
     def remove(self):
         self.kill()

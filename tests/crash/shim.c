@@ -3,6 +3,7 @@
  *
  *   CRASH_DIR      folder whose files and folders are watched
  *   CRASH_CONTROL  file of a struct control, shared by all processes below
+ *   CRASH_CMDLINE  file that is read in the place of /proc/cmdline
  *   CRASH_LOG      file that calls are appended to, if control.record is set */
 
 #include "tests/crash/shim.h"

@@ -76,7 +76,8 @@ class Shim:
 
     def environment(self):
         return {**os.environ, 'LD_PRELOAD': str(self.library), 'CRASH_DIR': str(self.watched),
-                'CRASH_CONTROL': str(self.path), 'CRASH_LOG': str(self.log)}
+                'CRASH_CONTROL': str(self.path), 'CRASH_LOG': str(self.log),
+                'CRASH_CMDLINE': str(self.path.parent / 'cmdline')}
 
     def calls(self):
         """What was recorded."""

@@ -29,8 +29,18 @@ static uint64_t ino_of(int fd)
 	return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-static int open_at(int dir_fd, const char *path, int flags, mode_t mode)
+/* CRASH_CMDLINE in the environment: what a boot loader told the kernel. */
+static const char *led_elsewhere(const char *path)
 {
+	const char *cmdline =
+		strcmp(path, "/proc/cmdline") == 0 ? getenv("CRASH_CMDLINE") : NULL;
+
+	return cmdline != NULL ? cmdline : path;
+}
+
+static int open_at(int dir_fd, const char *asked_path, int flags, mode_t mode)
+{
+	const char *path = led_elsewhere(asked_path);
 	struct shim_call call = { .kind = SHIM_CREATE, .name = "open" };
 	bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
 	struct stat st;
