@@ -203,6 +203,8 @@ enum ota_code papers_take(struct papers *papers, const char *device,
 		return take_grant(papers, envelope, changed, err);
 	case OTA_TOPIC_MANIFEST:
 	case OTA_TOPIC_CHUNK:
+	case OTA_TOPIC_BLOCK_TABLE:
+	case OTA_TOPIC_BLOCK:
 	case OTA_TOPIC_REPORT:
 	case OTA_TOPIC_ONLINE:
 	case OTA_TOPIC_NEED:

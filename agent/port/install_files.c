@@ -129,6 +129,8 @@ static const char *doc_name(enum ota_topic_kind kind)
 		return "assign";
 	case OTA_TOPIC_MANIFEST:
 	case OTA_TOPIC_CHUNK:
+	case OTA_TOPIC_BLOCK_TABLE:
+	case OTA_TOPIC_BLOCK:
 	case OTA_TOPIC_REPORT:
 	case OTA_TOPIC_ONLINE:
 	case OTA_TOPIC_NEED:

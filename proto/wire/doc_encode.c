@@ -89,6 +89,15 @@ static cJSON *list_of(const struct ota_doc_member *m, const uint8_t *base)
 	return ota_take(&array);
 }
 
+static bool is_left_out(const struct ota_doc_member *m, const uint8_t *at)
+{
+	size_t i = 0;
+
+	while (i < m->size && at[i] == 0)
+		i++;
+	return m->optional && i == m->size;
+}
+
 static cJSON *object_of(const struct ota_doc_table *table, const void *doc)
 {
 	OTA_AUTO(ota_json_fini) cJSON *object = cJSON_CreateObject();
@@ -96,9 +105,11 @@ static cJSON *object_of(const struct ota_doc_table *table, const void *doc)
 
 	for (size_t i = 0; i < table->count; i++) {
 		const struct ota_doc_member *m = &table->members[i];
-		cJSON *item = m->list_max > 0 ? list_of(m, base)
-					      : value_of(m, base + m->offset);
+		cJSON *item;
 
+		if (is_left_out(m, base + m->offset))
+			continue;
+		item = m->list_max > 0 ? list_of(m, base) : value_of(m, base + m->offset);
 		if (!cJSON_AddItemToObject(object, m->key, item)) {
 			cJSON_Delete(item);
 			return NULL;

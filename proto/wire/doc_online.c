@@ -103,6 +103,7 @@ static const struct ota_doc_member report_rows[] = {
 	OTA_ROW_NUMBER(ota_report, chunks_total, "chunks_total", 0, NUMBER_MAX),
 	OTA_ROW_NUMBER(ota_report, bytes, "bytes", 0, NUMBER_MAX),
 	OTA_ROW_NUMBER(ota_report, refetched, "refetched", 0, NUMBER_MAX),
+	OTA_ROW_HEX_IF_ANY(ota_report, claims, "claims"),
 };
 /* clang-format on */
 

@@ -86,6 +86,8 @@ static OTA_CHECKED enum ota_code read_hex(const struct ota_doc_member *m,
 	if (ota_hex_decode(text, out, m->size) != OTA_OK)
 		return ota_fail(
 			err, OTA_E_FORMAT, "not %zu lower-case hex digits", 2 * m->size);
+	if (m->optional && text[strspn(text, "0")] == '\0')
+		return ota_fail(err, OTA_E_FORMAT, "zero, and so to be left out");
 	return OTA_OK;
 }
 
@@ -180,6 +182,11 @@ static OTA_CHECKED enum ota_code read_member(const struct ota_doc_member *m,
 	return rc == OTA_OK ? rc : ota_wrap(err, rc, "%s", m->key);
 }
 
+static bool is_left_out(const struct ota_doc_member *m, const cJSON *item)
+{
+	return m->optional && (item == NULL || strcmp(item->string, m->key) != 0);
+}
+
 static enum ota_code read_object(const struct ota_doc_table *table, const cJSON *object,
 	void *out, struct ota_error *err)
 {
@@ -189,8 +196,11 @@ static enum ota_code read_object(const struct ota_doc_table *table, const cJSON 
 	if (!cJSON_IsObject(object))
 		return ota_fail(err, OTA_E_FORMAT, "not an object");
 	for (size_t i = 0; i < table->count; i++) {
-		enum ota_code rc = read_member(&table->members[i], item, out, err);
+		enum ota_code rc;
 
+		if (is_left_out(&table->members[i], item))
+			continue;
+		rc = read_member(&table->members[i], item, out, err);
 		if (rc != OTA_OK)
 			return rc;
 		item = item->next;

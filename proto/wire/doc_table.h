@@ -4,8 +4,8 @@
 /* How the documents are parsed and encoded: each is a table of its members, and one
  * parser and one encoder walk any table. Private to proto/wire and its tests.
  *
- * A payload holds exactly the members of the table, in its order, so there is one text
- * for one content and encode(parse(x)) == x. */
+ * A payload holds exactly the members of the table, in its order, without the optional
+ * ones that are zero, so there is one text for one content and encode(parse(x)) == x. */
 
 #include "proto/wire/documents.h"
 
@@ -31,6 +31,7 @@ struct ota_doc_member {
 	size_t list_max;                    /* entries; 0: not a list */
 	size_t list_min;                    /* entries */
 	size_t count_offset;                /* of the list's uint32_t count */
+	bool optional; /* of hex: absent means zero, and zero is never written */
 };
 
 struct ota_doc_table {
@@ -66,6 +67,8 @@ struct ota_doc_spec {
 	{ .key = text, .kind = OTA_DOC_TEXT, OTA_ROW_AT(s, f), \
 	  .max = sizeof(((struct s *)0)->f) - 1 }
 #define OTA_ROW_HEX(s, f, text) { .key = text, .kind = OTA_DOC_HEX, OTA_ROW_AT(s, f) }
+#define OTA_ROW_HEX_IF_ANY(s, f, text) \
+	{ .key = text, .kind = OTA_DOC_HEX, OTA_ROW_AT(s, f), .optional = true }
 #define OTA_ROW_CHOICE(s, f, text, names, count) \
 	{ .key = text, .kind = OTA_DOC_CHOICE, OTA_ROW_AT(s, f), .max = (count) - 1, \
 	  .texts = names }

@@ -10,7 +10,8 @@
  * OTA_E_LIMIT, OTA_E_NAME or OTA_E_NOMEM with the member's name ("order: permille: 1001
  * is not in ..."). All *_encode functions append the payload to out and refuse a struct
  * that their parser would not give back. Every member is present, in the order of the
- * struct: encode(parse(x)) == x for every x that parses.
+ * struct, but those that are said to be left out when zero: encode(parse(x)) == x for
+ * every x that parses.
  * ..._utc_s is seconds since 1970 UTC. Digests are hex on the wire. */
 
 #include "proto/base/names.h"
@@ -205,8 +206,10 @@ struct ota_report {
 	char error_text[OTA_ERROR_TEXT_CAP]; /* detail; "" if none */
 	uint64_t wait; /* enum ota_code number of what it waits for, 0: nothing */
 	uint64_t chunks, chunks_total; /* verified and wanted, of the current patch */
-	uint64_t bytes;     /* payload bytes of chunks received for this rollout */
-	uint64_t refetched; /* chunks that arrived although the spool held them */
+	uint64_t bytes;           /* payload bytes of chunks received for this rollout */
+	uint64_t refetched;       /* chunks that arrived although the spool held them */
+	struct ota_digest claims; /* the image that the running slot was recorded with,
+				   * if running is another; else zero, and no member */
 };
 
 /** Text of an update state ("fetching"). */

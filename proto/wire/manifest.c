@@ -14,6 +14,7 @@ enum {
 static const uint64_t LEN_MAX = (UINT64_C(1) << 53) - 1;
 
 static const uint8_t manifest_magic[4] = "OTM1";
+static const uint8_t blocks_magic[4] = "OTM2";
 static const uint8_t chunk_magic[4] = "OTC1";
 static const uint8_t need_magic[4] = "OTN1";
 
@@ -62,6 +63,8 @@ static OTA_CHECKED enum ota_code check_head(
 			m->chunk_count, (unsigned long long)m->patch_len);
 	if (ota_digest_is_zero(&m->from) && m->from_len > 0)
 		return ota_fail(err, OTA_E_FORMAT, "from_len without from_digest");
+	if (ota_digest_is_zero(&m->from) && !ota_digest_is_zero(&m->blocks))
+		return ota_fail(err, OTA_E_FORMAT, "blocks without from_digest");
 	return check_lengths(m, err);
 }
 
@@ -74,12 +77,16 @@ static void read_digest(struct ota_reader *r, struct ota_digest *out)
 }
 
 /* Everything before the chunk table. */
-static OTA_CHECKED enum ota_code read_head(
-	struct ota_reader *r, struct ota_manifest *m, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_head(struct ota_reader *r, struct ota_manifest *m,
+	bool *has_blocks, struct ota_error *err)
 {
+	const uint8_t *magic = ota_read(r, sizeof manifest_magic);
 	uint8_t zero;
 
-	if (!read_magic(r, manifest_magic))
+	if (magic == NULL)
+		return ota_fail(err, OTA_E_FORMAT, "not a manifest");
+	*has_blocks = memcmp(magic, blocks_magic, sizeof blocks_magic) == 0;
+	if (!*has_blocks && memcmp(magic, manifest_magic, sizeof manifest_magic) != 0)
 		return ota_fail(err, OTA_E_FORMAT, "not a manifest");
 	m->codec = ota_read_u8(r);
 	m->window_log = ota_read_u8(r);
@@ -101,16 +108,32 @@ static OTA_CHECKED enum ota_code read_head(
 	return check_head(m, err);
 }
 
-static OTA_CHECKED enum ota_code read_chunks(
+static OTA_CHECKED enum ota_code read_blocks(
 	struct ota_reader *r, struct ota_manifest *m, struct ota_error *err)
+{
+	read_digest(r, &m->blocks);
+	if (ota_digest_is_zero(&m->blocks))
+		return ota_fail(err, OTA_E_FORMAT, "blocks is zero");
+	if (ota_digest_is_zero(&m->from))
+		return ota_fail(err, OTA_E_FORMAT, "blocks without from_digest");
+	return OTA_OK;
+}
+
+static OTA_CHECKED enum ota_code read_chunks(struct ota_reader *r, struct ota_manifest *m,
+	bool has_blocks, struct ota_error *err)
 {
 	size_t len = (size_t)m->chunk_count * OTA_DIGEST_LEN;
 	const uint8_t *at;
+	enum ota_code rc = OTA_OK;
 
-	if (r->left != len)
+	if (r->left != len + (has_blocks ? OTA_DIGEST_LEN : 0))
 		return ota_fail(err, OTA_E_FORMAT, "%zu bytes for %u chunks", r->left,
 			m->chunk_count);
 	at = ota_read(r, len);
+	if (has_blocks)
+		rc = read_blocks(r, m, err);
+	if (rc != OTA_OK)
+		return rc;
 	m->chunks = malloc(len);
 	if (m->chunks == NULL)
 		return ota_fail(err, OTA_E_NOMEM, "%u chunks", m->chunk_count);
@@ -123,10 +146,11 @@ enum ota_code ota_manifest_parse(
 {
 	struct ota_reader r = ota_reader_of(in);
 	struct ota_manifest manifest = { 0 };
-	enum ota_code rc = read_head(&r, &manifest, err);
+	bool has_blocks = false;
+	enum ota_code rc = read_head(&r, &manifest, &has_blocks, err);
 
 	if (rc == OTA_OK)
-		rc = read_chunks(&r, &manifest, err);
+		rc = read_chunks(&r, &manifest, has_blocks, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "manifest");
 	*out = manifest;
@@ -136,8 +160,10 @@ enum ota_code ota_manifest_parse(
 static OTA_CHECKED enum ota_code add_head(
 	const struct ota_manifest *m, struct ota_buf *out)
 {
-	const uint8_t head[8] = { manifest_magic[0], manifest_magic[1], manifest_magic[2],
-		manifest_magic[3], m->codec, m->window_log };
+	const uint8_t *magic =
+		ota_digest_is_zero(&m->blocks) ? manifest_magic : blocks_magic;
+	const uint8_t head[8] = { magic[0], magic[1], magic[2], magic[3], m->codec,
+		m->window_log };
 	const uint64_t lengths[] = { m->patch_len, m->raw_len, m->from_len, m->to_len,
 		m->decoder_ram };
 	enum ota_code rc = ota_buf_add(out, (struct ota_bytes){ head, sizeof head });
@@ -167,6 +193,9 @@ enum ota_code ota_manifest_encode(
 	for (uint32_t i = 0; i < manifest->chunk_count && rc == OTA_OK; i++)
 		rc = ota_buf_add(&whole,
 			(struct ota_bytes){ manifest->chunks[i].at, OTA_DIGEST_LEN });
+	if (rc == OTA_OK && !ota_digest_is_zero(&manifest->blocks))
+		rc = ota_buf_add(&whole,
+			(struct ota_bytes){ manifest->blocks.at, OTA_DIGEST_LEN });
 	if (rc == OTA_OK)
 		rc = ota_buf_add(out, ota_buf_bytes(&whole));
 	return rc == OTA_OK ? rc : ota_fail(err, rc, "manifest");
@@ -189,17 +218,30 @@ uint32_t ota_manifest_chunk_len(const struct ota_manifest *manifest, uint32_t in
 	return left < manifest->chunk_len ? (uint32_t)left : manifest->chunk_len;
 }
 
-enum ota_code ota_chunk_check(const struct ota_manifest *manifest, struct ota_bytes in,
-	uint32_t *index, struct ota_bytes *data, struct ota_error *err)
+enum ota_code ota_chunk_split(struct ota_bytes in, uint32_t *index,
+	struct ota_bytes *data, struct ota_error *err)
 {
 	struct ota_reader r = ota_reader_of(in);
 	bool is_chunk = read_magic(&r, chunk_magic);
 	uint32_t i = ota_read_le32(&r);
-	struct ota_bytes rest = { r.at, r.left };
-	struct ota_digest digest;
 
 	if (!is_chunk || r.bad)
 		return ota_fail(err, OTA_E_FORMAT, "not a chunk");
+	*index = i;
+	*data = (struct ota_bytes){ r.at, r.left };
+	return OTA_OK;
+}
+
+enum ota_code ota_chunk_check(const struct ota_manifest *manifest, struct ota_bytes in,
+	uint32_t *index, struct ota_bytes *data, struct ota_error *err)
+{
+	struct ota_bytes rest;
+	struct ota_digest digest;
+	uint32_t i;
+	enum ota_code rc = ota_chunk_split(in, &i, &rest, err);
+
+	if (rc != OTA_OK)
+		return rc;
 	if (i >= manifest->chunk_count)
 		return ota_fail(
 			err, OTA_E_LIMIT, "chunk %u of %u", i, manifest->chunk_count);

@@ -5,7 +5,7 @@
  * BLAKE2b-256 is the patch's name, and a signed order carries that name.
  *
  *   offset  size  field
- *        0     4  magic         "OTM1"
+ *        0     4  magic         "OTM1", or "OTM2" if a block table is named
  *        4     1  codec         enum ota_codec_id
  *        5     1  window_log    of zstd or LZMA2, 10 .. 27
  *        6     2  zero
@@ -19,6 +19,8 @@
  *       56    32  from_digest   zero for a full image
  *       88    32  to_digest
  *      120    32  chunk_digest[chunk_count]
+ *        .    32  blocks        OTM2 only: digest of the block table of the source image
+ *                               (block_table.h), not zero
  *
  * Nothing follows. chunk_count is patch_len / chunk_len rounded up.
  *
@@ -36,7 +38,8 @@ enum {
 	OTA_CHUNK_LEN = 65536,    /* bytes, the default and the most */
 	OTA_CHUNK_LEN_MIN = 4096, /* bytes */
 	OTA_CHUNKS_MAX = 8000,    /* so that a manifest fits max_packet_size 300000 */
-	OTA_MANIFEST_LEN_MAX = OTA_MANIFEST_HEAD_LEN + OTA_CHUNKS_MAX * OTA_DIGEST_LEN,
+	OTA_MANIFEST_LEN_MAX =
+		OTA_MANIFEST_HEAD_LEN + (OTA_CHUNKS_MAX + 1) * OTA_DIGEST_LEN,
 	OTA_CHUNK_HEAD_LEN = 8, /* bytes before a chunk's own */
 };
 
@@ -50,6 +53,7 @@ struct ota_manifest {
 	uint64_t patch_len, raw_len, from_len, to_len, decoder_ram; /* bytes */
 	struct ota_digest from, to;
 	struct ota_digest *chunks; /* owned, chunk_count entries */
+	struct ota_digest blocks;  /* of the source's block table; zero: there is none */
 };
 
 /**
@@ -71,6 +75,11 @@ void ota_manifest_fini(struct ota_manifest *manifest);
 /** Bytes of chunk index: chunk_len, or what is left for the last one. */
 uint32_t ota_manifest_chunk_len(const struct ota_manifest *manifest, uint32_t index);
 
+/** Take a chunk's message apart, without checking its content. OTA_OK or OTA_E_FORMAT;
+ *  data is borrowed from in. */
+OTA_CHECKED enum ota_code ota_chunk_split(struct ota_bytes in, uint32_t *index,
+	struct ota_bytes *data, struct ota_error *err);
+
 /**
  * Check a chunk message against the manifest: magic, index, length, digest.
  *
@@ -89,8 +98,8 @@ OTA_CHECKED enum ota_code ota_chunk_encode(
 /** need/<id>: what a device cannot get.
  *
  *        0     4  magic         "OTN1"
- *        4    32  patch         digest of the manifest
- *       36     4  chunk_count   u32le, 0: the manifest itself is missing
+ *        4    32  patch         digest of the manifest, or of a block table
+ *       36     4  chunk_count   u32le, 0: the manifest or table itself is missing
  *       40     .  bitmap        (chunk_count + 7) / 8 bytes, bit i % 8 of byte i / 8 */
 struct ota_need {
 	struct ota_digest patch;

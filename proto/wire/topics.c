@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/wire/block_table.h"
 #include "proto/wire/envelope.h"
 #include "proto/wire/manifest.h"
 
@@ -40,6 +41,9 @@ static const struct row rows[] = {
 	{ OTA_TOPIC_MANIFEST, OTA_MANIFEST_LEN_MAX, { W("patch"), F(DIGEST), W("manifest") } },
 	{ OTA_TOPIC_CHUNK, OTA_CHUNK_HEAD_LEN + OTA_CHUNK_LEN,
 	  { W("patch"), F(DIGEST), F(GROUP), F(INDEX) } },
+	{ OTA_TOPIC_BLOCK_TABLE, OTA_BLOCK_TABLE_LEN_MAX, { W("blocks"), F(DIGEST), W("table") } },
+	{ OTA_TOPIC_BLOCK, OTA_CHUNK_HEAD_LEN + OTA_BLOCK_LEN_MAX,
+	  { W("blocks"), F(DIGEST), F(GROUP), F(INDEX) } },
 	{ OTA_TOPIC_REPORT, OTA_ENVELOPE_LEN_MAX,
 	  { W("state"), F(BUCKET), F(DEVICE), W("report") } },
 	{ OTA_TOPIC_ONLINE, OTA_ONLINE_CAP - 1,

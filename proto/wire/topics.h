@@ -12,6 +12,8 @@
  *   device/<id>/assign              signed assign               retained
  *   patch/<digest>/manifest         chunk table (manifest.h)    retained
  *   patch/<digest>/<group>/<index>  one chunk (manifest.h)      retained
+ *   blocks/<digest>/table           block table (block_table.h) retained, on demand
+ *   blocks/<digest>/<group>/<index> one packed block            retained, on demand
  *   state/<bucket>/<id>/report      signed report               retained
  *   state/<bucket>/<id>/online      presence (ota_online)       retained, last will
  *   need/<id>                       bitmap of missing chunks
@@ -37,6 +39,8 @@ enum {
 	X(ASSIGN)          \
 	X(MANIFEST)        \
 	X(CHUNK)           \
+	X(BLOCK_TABLE)     \
+	X(BLOCK)           \
 	X(REPORT)          \
 	X(ONLINE)          \
 	X(NEED)            \
@@ -50,9 +54,9 @@ enum ota_topic_kind { OTA_TOPIC_KINDS(OTA_TOPIC_ENUM) OTA_N_TOPIC_KINDS };
 struct ota_topic {
 	enum ota_topic_kind kind;
 	char name[OTA_NAME_CAP];  /* cohort or device */
-	struct ota_digest digest; /* of release, grant, manifest, chunk */
+	struct ota_digest digest; /* of release, grant, manifest, chunk, table */
 	uint64_t root;            /* version */
-	uint32_t index;           /* of chunk */
+	uint32_t index;           /* of chunk or block */
 };
 
 /** Print a topic. fleet is a valid name. out holds OTA_TOPIC_CAP bytes. The bucket of

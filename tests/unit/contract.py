@@ -49,8 +49,10 @@ def main():
             put_seed('envelope', document, data)
             put_seed('json', document, payload)
             put_seed(f'doc_{document}', 'sample', payload)
-        elif name == 'online':
-            put_seed('online', 'sample', data)
+        elif name == 'manifest-2':
+            put_seed('manifest', name, data)
+        elif name == 'block-table':
+            put_seed('block_table', 'sample', data)
         else:
             put_seed(name, 'sample', data)
     topics = re.search(r'^```text name=topics\n(.*?)\n```$', text, re.M | re.S)[1]

@@ -28,6 +28,10 @@ int main(void)
 {
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = sample_manifest();
 	OTA_AUTO(ota_buf_fini) struct ota_buf manifest = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf repairable = { 0 };
+	OTA_AUTO(ota_block_table_fini)
+	struct ota_block_table table = sample_block_table();
+	OTA_AUTO(ota_buf_fini) struct ota_buf blocks = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf chunk = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf need = { 0 };
 	const struct ota_need sample = sample_need();
@@ -38,6 +42,11 @@ int main(void)
 		print("envelope-", ota_doc_type_text(type), ota_buf_bytes(&envelope));
 	}
 	print_sample("manifest", ota_manifest_encode(&m, &manifest, NULL), &manifest);
+	print_sample(
+		"block-table", ota_block_table_encode(&table, &blocks, NULL), &blocks);
+	m.blocks = ota_digest_of(ota_buf_bytes(&blocks));
+	print_sample(
+		"manifest-2", ota_manifest_encode(&m, &repairable, NULL), &repairable);
 	print_sample("chunk", ota_chunk_encode(2, sample_chunk(2), &chunk), &chunk);
 	print_sample("need", ota_need_encode(&sample, &need), &need);
 	print("", "online", ota_bytes_of(SAMPLE_ONLINE));

@@ -359,6 +359,25 @@ struct ota_manifest sample_manifest(void)
 	return m;
 }
 
+struct ota_block_table sample_block_table(void)
+{
+	struct ota_block_table table = {
+		.block_len = OTA_BLOCK_LEN_MIN,
+		.count = 2,
+		.image_len = OTA_BLOCK_LEN_MIN + 100,
+		.image = sample_digest("image 1.3.0"),
+		.blocks = calloc(2, sizeof(struct ota_block)),
+	};
+
+	if (table.blocks == NULL)
+		abort();
+	table.blocks[0] = (struct ota_block){ sample_digest("block 0"),
+		sample_digest("packed block 0"), 14 };
+	table.blocks[1] = (struct ota_block){ sample_digest("block 1"),
+		sample_digest("block 1"), 100 };
+	return table;
+}
+
 struct ota_need sample_need(void)
 {
 	static const uint8_t lacks[] = { 0x05 };

@@ -5,6 +5,7 @@
  * They fit together: a gateway gw-0001 that runs 1.3.0 may install 1.4.0. */
 
 #include "proto/wire/admit.h"
+#include "proto/wire/block_table.h"
 #include "proto/wire/manifest.h"
 #include "proto/wire/topics.h"
 #include "proto/wire/trust.h"
@@ -90,6 +91,10 @@ struct ota_bytes sample_chunk(uint32_t index);
 
 /** A manifest of the three chunks. Release with ota_manifest_fini(). */
 struct ota_manifest sample_manifest(void);
+
+/** The table of an image of 65636 bytes: a packed block and one that is not. Release with
+ *  ota_block_table_fini(). */
+struct ota_block_table sample_block_table(void);
 
 /** The device has chunk 1 of the three, and lacks 0 and 2. */
 struct ota_need sample_need(void);

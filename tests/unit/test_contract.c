@@ -199,6 +199,24 @@ Test(contract, the_manifest_parses_and_encodes_to_the_same_bytes)
 	cr_expect_eq(m.chunk_count, 3);
 }
 
+Test(contract, the_block_table_parses_encodes_and_is_what_the_manifest_names)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = example("", "block-table");
+	OTA_AUTO(ota_buf_fini) struct ota_buf named = example("", "manifest-2");
+	OTA_AUTO(ota_buf_fini) struct ota_buf again = { 0 };
+	OTA_AUTO(ota_block_table_fini) struct ota_block_table table = { 0 };
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = { 0 };
+	struct ota_digest digest = ota_digest_of(ota_buf_bytes(&bytes));
+
+	cr_assert_eq(ota_block_table_parse(ota_buf_bytes(&bytes), &table, NULL), OTA_OK);
+	cr_assert_eq(ota_block_table_encode(&table, &again, NULL), OTA_OK);
+	expect_same(&bytes, &again, "block table");
+	cr_expect_eq(table.count, 2);
+	cr_assert_eq(ota_manifest_parse(ota_buf_bytes(&named), &m, NULL), OTA_OK);
+	cr_expect(ota_digest_equal(&m.blocks, &digest));
+	cr_expect(ota_digest_equal(&m.from, &table.image));
+}
+
 Test(contract, the_chunk_is_the_last_one_of_the_manifest)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf table = example("", "manifest");

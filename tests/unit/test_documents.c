@@ -304,6 +304,47 @@ Test(documents, optional_names_may_be_empty)
 	cr_expect_eq(ota_report_encode(&report, &out, NULL), OTA_E_NAME);
 }
 
+Test(documents, a_report_claims_an_image_or_says_nothing_of_it)
+{
+	struct ota_report report = sample_report(), back;
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 }, silent = { 0 };
+
+	cr_assert_eq(ota_report_encode(&report, &silent, NULL), OTA_OK);
+	cr_expect_null(strstr(ota_buf_text(&silent), "claims"));
+	report.claims = sample_digest("image 1.2.0");
+	cr_assert_eq(ota_report_encode(&report, &out, NULL), OTA_OK);
+	cr_expect_not_null(strstr(ota_buf_text(&out), ",\"claims\":\""));
+	cr_assert_eq(ota_report_parse(ota_buf_bytes(&out), &back, NULL), OTA_OK);
+	cr_expect(ota_digest_equal(&back.claims, &report.claims));
+}
+
+Test(documents, a_claim_of_nothing_and_what_follows_a_claim_are_refused)
+{
+#define CLAIM(text) "\"refetched\":0,\"claims\":\"" text "\""
+#define ZEROS       "00000000000000000000000000000000"
+#define ONES        "11111111111111111111111111111111"
+	static const struct {
+		const char *with, *text;
+	} rows[] = {
+		{ CLAIM(ZEROS ZEROS), "report: claims: zero, and so to be left out" },
+		{ CLAIM(ONES), "report: claims: not 64 lower-case hex digits" },
+		{ CLAIM(ONES ONES) ",\"more\":1", "report: unknown member 'more'" },
+		{ "\"refetched\":0,\"clams\":1", "report: unknown member 'clams'" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf text = text_of(OTA_DOC_REPORT);
+		OTA_AUTO(ota_buf_fini)
+		struct ota_buf bad = replaced(&text, "\"refetched\":0", rows[i].with);
+		struct ota_report back;
+		struct ota_error err = { 0 };
+
+		cr_expect_eq(
+			ota_report_parse(ota_buf_bytes(&bad), &back, &err), OTA_E_FORMAT);
+		cr_expect_str_eq(err.text, rows[i].text, "%s", err.text);
+	}
+}
+
 Test(documents, a_payload_over_the_limit_is_refused_unread)
 {
 	static uint8_t big[OTA_PAYLOAD_LEN_MAX + 1];

@@ -115,6 +115,10 @@ Test(manifest, the_largest_one_fits_the_limit_and_one_chunk_more_does_not)
 	m.chunk_count = OTA_CHUNKS_MAX;
 	m.patch_len = (uint64_t)OTA_CHUNKS_MAX * OTA_CHUNK_LEN_MIN;
 	cr_expect_eq(ota_manifest_encode(&m, &out, NULL), OTA_OK);
+	cr_expect_eq(out.len, OTA_MANIFEST_LEN_MAX - OTA_DIGEST_LEN);
+	m.blocks = sample_digest("blocks");
+	out.len = 0;
+	cr_expect_eq(ota_manifest_encode(&m, &out, NULL), OTA_OK);
 	cr_expect_eq(out.len, OTA_MANIFEST_LEN_MAX);
 	m.chunk_count++;
 	m.patch_len++;
@@ -132,6 +136,79 @@ Test(manifest, every_chunk_but_the_last_is_whole)
 	cr_expect_eq(ota_manifest_chunk_len(&m, UINT32_MAX), 0);
 	m.patch_len = 3 * OTA_CHUNK_LEN_MIN;
 	cr_expect_eq(ota_manifest_chunk_len(&m, 2), OTA_CHUNK_LEN_MIN);
+}
+
+/* Source repair */
+
+static struct ota_manifest repairable(void)
+{
+	struct ota_manifest m = sample_manifest();
+
+	m.blocks = sample_digest("blocks");
+	return m;
+}
+
+Test(manifest, one_without_a_block_table_is_of_the_old_layout)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = manifest_bytes();
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = { 0 };
+
+	cr_expect_eq(memcmp(bytes.at, "OTM1", 4), 0);
+	cr_expect_eq(bytes.len, OTA_MANIFEST_HEAD_LEN + 3 * OTA_DIGEST_LEN);
+	cr_assert_eq(ota_manifest_parse(ota_buf_bytes(&bytes), &m, NULL), OTA_OK);
+	cr_expect(ota_digest_is_zero(&m.blocks));
+}
+
+Test(manifest, one_with_a_block_table_names_it_behind_the_chunks)
+{
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = repairable(), back = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 }, again = { 0 };
+	struct ota_digest want = sample_digest("blocks");
+
+	cr_assert_eq(ota_manifest_encode(&m, &bytes, NULL), OTA_OK);
+	cr_expect_eq(memcmp(bytes.at, "OTM2", 4), 0);
+	cr_assert_eq(bytes.len, OTA_MANIFEST_HEAD_LEN + 4 * OTA_DIGEST_LEN);
+	cr_expect_eq(
+		memcmp(bytes.at + bytes.len - OTA_DIGEST_LEN, want.at, OTA_DIGEST_LEN),
+		0);
+	cr_assert_eq(ota_manifest_parse(ota_buf_bytes(&bytes), &back, NULL), OTA_OK);
+	cr_expect(ota_digest_equal(&back.blocks, &want));
+	cr_expect(ota_digest_equal(&back.chunks[2], &m.chunks[2]));
+	cr_assert_eq(ota_manifest_encode(&back, &again, NULL), OTA_OK);
+	cr_expect(ota_bytes_equal(ota_buf_bytes(&bytes), ota_buf_bytes(&again)));
+}
+
+Test(manifest, every_prefix_of_one_with_a_block_table_is_refused)
+{
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = repairable();
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct ota_manifest out = { .chunk_count = 77 };
+
+	cr_assert_eq(ota_manifest_encode(&m, &bytes, NULL), OTA_OK);
+	for (size_t len = 0; len < bytes.len; len++)
+		cr_expect_eq(ota_manifest_parse(
+				     (struct ota_bytes){ bytes.at, len }, &out, NULL),
+			OTA_E_FORMAT, "%zu bytes", len);
+	cr_assert_eq(ota_buf_add_u8(&bytes, 0), OTA_OK);
+	cr_expect_eq(ota_manifest_parse(ota_buf_bytes(&bytes), &out, NULL), OTA_E_FORMAT);
+	cr_expect_eq(out.chunk_count, 77);
+}
+
+Test(manifest, a_block_table_of_zero_or_of_no_source_is_refused)
+{
+	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = repairable();
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 }, none = { 0 };
+	struct ota_manifest out;
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(ota_manifest_encode(&m, &bytes, NULL), OTA_OK);
+	memset(bytes.at + bytes.len - OTA_DIGEST_LEN, 0, OTA_DIGEST_LEN);
+	cr_expect_eq(ota_manifest_parse(ota_buf_bytes(&bytes), &out, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "manifest: blocks is zero");
+	m.from = (struct ota_digest){ { 0 } };
+	m.from_len = 0;
+	cr_expect_eq(ota_manifest_encode(&m, &none, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "manifest: blocks without from_digest");
 }
 
 /* Chunks */
