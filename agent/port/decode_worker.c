@@ -163,7 +163,7 @@ static OTA_CHECKED enum ota_code work(struct worker *w, struct ota_error *err)
 {
 	const struct ota_sink out = { .ctx = w, .write = take_image };
 	const struct ota_source from = { .len = w->head.source_len, .read = read_from };
-	uint8_t peak[DECODE_DONE_LEN];
+	uint8_t peak[DECODE_DONE_LEN] = { 0 };
 	enum ota_code rc = ota_decoder_new(
 		&w->head.manifest, &from, &out, w->head.ram_max, &w->decoder, err);
 
@@ -185,7 +185,8 @@ int decode_worker_run(void)
 {
 	static struct worker worker;
 	struct ota_error err = { 0 };
-	uint8_t payload[DECODE_PAYLOAD_MAX];
+	uint8_t payload[DECODE_PAYLOAD_MAX] = { 0 };
+	size_t payload_len;
 	enum ota_code rc = prepare(&worker, &err);
 
 	if (rc == OTA_OK)
@@ -194,7 +195,9 @@ int decode_worker_run(void)
 		err.code = rc;
 		rc = flush(&worker);
 	}
-	if (rc == OTA_OK && err.code != OTA_OK)
-		rc = answer(DECODE_FAILED, payload, decode_failed_encode(&err, payload));
+	if (rc == OTA_OK && err.code != OTA_OK) {
+		payload_len = decode_failed_encode(&err, payload);
+		rc = answer(DECODE_FAILED, payload, payload_len);
+	}
 	_exit(rc == OTA_OK ? 0 : 1);
 }

@@ -147,7 +147,7 @@ static uint64_t offset_of(uint64_t block)
 
 struct ota_digest install_mark_get(const struct install_mark *mark, uint64_t block)
 {
-	struct ota_digest digest;
+	struct ota_digest digest = { { 0 } };
 
 	if (ota_fd_read_at(mark->fd, offset_of(block), digest.at, OTA_DIGEST_LEN, NULL) !=
 		OTA_OK)

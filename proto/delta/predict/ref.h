@@ -161,9 +161,12 @@ extern const struct ota_ref_form
 static inline const struct ota_ref_form *ota_ref_form(uint8_t number)
 {
 	const struct ota_ref_form *family = ota_ref_families[number / OTA_FAMILY_FORMS];
-	const struct ota_ref_form *form = family + number % OTA_FAMILY_FORMS;
+	const struct ota_ref_form *form;
 
-	return family != NULL && form->len != 0 ? form : NULL;
+	if (family == NULL)
+		return NULL;
+	form = &family[number % OTA_FAMILY_FORMS];
+	return form->len != 0 ? form : NULL;
 }
 
 /** Append a reference, unless refs is full, it starts outside of the page or before the
