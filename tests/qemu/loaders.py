@@ -7,14 +7,14 @@ from system import GUEST, IMAGE_MIB
 
 SCRIPTS = TOP / 'deploy/boot'
 CONSOLE = 'console=ttyAMA0 quiet panic=1'
-
-
 SLOTS = {'a': '/dev/vda2', 'b': '/dev/vda3'}
 FRESH = {'a': ('good', 3), 'b': ('bad', 0)}  # slot -> state, boots left
 
 
 class Loader:
     """What all have in common."""
+
+    tried = 'sluice: slot b, left'  # the console, at each try of slot b
 
     @staticmethod
     def image(system, version, newer, changes):
@@ -48,7 +48,8 @@ class UBoot(Loader):
              folder / 'boot.scr')
         script.unlink()
         text = ''.join(f'BOOT_{k}={v}\n' for k, v in variables(order, states or FRESH).items())
-        call('mkenvimage', '-s', '0x200', '-o', folder / 'uboot.env', '-', input=text)
+        for name in ('uboot.env', 'uboot.env.2'):
+            call('mkenvimage', '-s', '0x200', '-o', folder / name, '-', input=text)
 
 
 class Grub(Loader):
@@ -79,9 +80,10 @@ class Grub(Loader):
 
 class SystemdBoot(Loader):
     """systemd-boot on EFI firmware. It takes kernels from its own partition alone, so the
-    kernel is not part of the image; it counts by renaming."""
+    kernel is not part of the image; it counts by renaming, and says nothing."""
 
     firmware = 'efi'
+    tried = f'initrd: root={SLOTS["b"]}'
     boot = '  loader: systemd-boot\n  path: /boot/loader/loader/entries\n'
 
     def prepare(self, system, folder, order='A B', states=None):
@@ -96,9 +98,10 @@ class SystemdBoot(Loader):
         for slot, (state, left) in (states or FRESH).items():
             rank = 2 if order[0] == slot.upper() else 1
             end = {'good': '.conf', 'bad': '.off', 'trial': f'+{left}.conf'}[state]
-            (entries / f'sluice-{rank}-{slot}{end}').write_text(
-                f'title slot {slot}\nlinux /vmlinuz\ninitrd /initrd.gz\n'
-                f'options {CONSOLE} root={SLOTS[slot]} sluice.slot={slot}\n')
+            for name in (f'sluice-{slot}.template', f'sluice-{rank}-{slot}{end}'):
+                (entries / name).write_text(
+                    f'title slot {slot}\nlinux /vmlinuz\ninitrd /initrd.gz\n'
+                    f'options {CONSOLE} root={SLOTS[slot]} sluice.slot={slot}\n')
 
 
 LOADERS = {'uboot': UBoot(), 'grub': Grub(), 'systemd-boot': SystemdBoot()}

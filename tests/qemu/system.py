@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 from debian import CACHE, TOP, Apt, Failed, call, unpack
 
@@ -19,14 +20,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE / 'guest'
 TRIPLET = 'aarch64-linux-gnu'
 IMAGE_MIB = 56
+UNUSED_S = 2 * 24 * 3600
 UUID = '5105ce00-0000-4000-8000-000000000001'
 
 # To run the agent, and to build it (with what those need to be linked).
-RUNTIME = '''busybox-static libc6 libcjson1 liblzma5 libseccomp2 libsodium23 libssl3 libubootenv-tool
-libubootenv0.1 libuuid1 libuv1 libyaml-0-2 libzstd1 zlib1g'''.split()
-BUILD = '''libc6-dev libcjson-dev libcrypt-dev libcrypt1 libdivsufsort-dev libdivsufsort3 libgcc-s1 liblzma-dev
-libpaho-mqtt-dev libseccomp-dev libsodium-dev libssl-dev libuv1-dev libyaml-dev libzstd-dev
-linux-libc-dev uuid-dev zlib1g-dev'''.split()
+RUNTIME = '''busybox-static libc6 libcjson1 liblzma5 libseccomp2 libsodium23 libssl3
+libubootenv-tool libubootenv0.1 libuuid1 libuv1 libyaml-0-2 libzstd1 zlib1g'''.split()
+BUILD = '''libc6-dev libcjson-dev libcrypt-dev libcrypt1 libdivsufsort-dev libdivsufsort3
+libgcc-s1 liblzma-dev libpaho-mqtt-dev libseccomp-dev libsodium-dev libssl-dev libuv1-dev
+libyaml-dev libzstd-dev linux-libc-dev uuid-dev zlib1g-dev'''.split()
 LOADERS = ('grub-efi-arm64-bin', 'systemd-boot-efi')
 KERNEL = 'linux-image-arm64'
 TWICE = ('libssl3',)  # the older version too: what a good release brings
@@ -62,6 +64,14 @@ def locked():
 
 def digest_of(*parts):
     return hashlib.sha256(json.dumps([str(p) for p in parts]).encode()).hexdigest()[:16]
+
+
+def prune():
+    """Remove what no test has used for a while: every change of the agent makes new images."""
+    for folder in ('images', 'blobs'):
+        for path in (CACHE / folder).glob('*'):
+            if time.time() - path.stat().st_mtime > UNUSED_S:
+                path.unlink()
 
 
 # --- packages -----------------------------------------------------------------------------
@@ -234,6 +244,7 @@ class System:
 
     def __init__(self):
         with locked():
+            prune()
             self.packages = Packages()
             self.agent = build_agent(self.packages.sysroot)
             self.kernel = self.packages.kernel()
@@ -298,6 +309,7 @@ def pack(tree):
     folder = CACHE / 'images'
     image = folder / f'{digest_of(script, IMAGE_MIB)}.img'
     if image.exists():
+        os.utime(image)
         return image
     folder.mkdir(exist_ok=True)
     new = image.with_suffix('.new')
