@@ -53,7 +53,7 @@ ParameterizedTestParameters(starved, an_allocation_that_fails_fails_one_update_a
 
 ParameterizedTest(int *begin, starved, an_allocation_that_fails_fails_one_update_at_most)
 {
-	enum { EACH = 24, SLOW = 4, FAST = 100 };
+	enum { EACH = 72, SLOW = 4, FAST = 100 };
 	long nth = *begin;
 
 	while (update_without(nth))
