@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
@@ -249,7 +250,7 @@ static void admit(const struct core *core, const struct device *device,
 		.product = r->product,
 		.hardware = r->hardware,
 		.version = r->version,
-		.running = r->running,
+		.running = patches_repairs(core, device) ? r->claims : r->running,
 		.floor = r->floor,
 		.counter = r->running_counter,
 		.local_min = rollout->spec.window.from_min,
@@ -297,12 +298,28 @@ void explain_device(
 	admit(core, device, rollout, out);
 }
 
+static void add_repair(
+	const struct core *core, const struct device *device, struct explanation *e)
+{
+	const struct rollout *rollout = stage_rollout_of(core, device->cohort);
+	size_t used = strlen(e->detail);
+	char claims[OTA_DIGEST_HEX_CAP];
+
+	if (rollout == NULL || e->rule == OTA_E_CURRENT || !patches_repairs(core, device))
+		return;
+	ota_digest_hex(&device->report.claims, claims);
+	(void)snprintf(e->detail + used, sizeof e->detail - used,
+		"%sits image was written to: it repairs it as %.12s for the patch",
+		used > 0 ? "; " : "", claims);
+}
+
 cJSON *explain_json(const struct core *core, struct device *device)
 {
 	cJSON *tree = tree_object();
 	struct explanation e;
 
 	explain_device(core, device, &e);
+	add_repair(core, device, &e);
 	tree_text(tree, "device", device->id);
 	tree_text(tree, "rule", ota_code_name(e.rule));
 	tree_u64(tree, "number", e.rule);

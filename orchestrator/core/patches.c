@@ -18,11 +18,38 @@ static bool is_in_charge(
 	       publish_rollout_of(core, cohort) == rollout;
 }
 
+/* True if the device has refused an order with a patch from the image it claims: then it
+ * cannot repair what it runs. */
+static bool has_refused_repair(const struct core *core, const struct device *device)
+{
+	const struct ota_report *r = &device->report;
+	const struct cohort *cohort = cohort_find(core, device->cohort);
+
+	if (r->error != OTA_E_PRECURSOR || cohort == NULL || !cohort->ordered ||
+		r->order_seq != cohort->order.seq)
+		return false;
+	for (uint32_t i = 0; i < cohort->order.patch_count; i++)
+		if (ota_digest_equal(&cohort->order.patches[i].from, &r->claims))
+			return true;
+	return false;
+}
+
+bool patches_repairs(const struct core *core, const struct device *device)
+{
+	const struct ota_report *r = &device->report;
+
+	return device->reported && !ota_digest_is_zero(&r->claims) &&
+	       image_find(core, &r->running) == NULL &&
+	       image_find(core, &r->claims) != NULL && !has_refused_repair(core, device);
+}
+
 bool patches_source(const struct core *core, const struct rollout *rollout,
 	const struct device *device, struct ota_digest *from)
 {
 	const struct ota_release *release = &rollout->release->doc;
 	const struct ota_digest *running = &device->report.running;
+	const struct ota_digest *source =
+		patches_repairs(core, device) ? &device->report.claims : running;
 	const struct patch *delta;
 
 	if (!device->reported || !stage_concerns(rollout, device) ||
@@ -30,10 +57,10 @@ bool patches_source(const struct core *core, const struct rollout *rollout,
 		ota_digest_equal(running, &release->image))
 		return false;
 	*from = none;
-	delta = patch_find(core, running, &release->image);
-	if (image_find(core, running) != NULL &&
+	delta = patch_find(core, source, &release->image);
+	if (image_find(core, source) != NULL &&
 		(delta == NULL || delta->state != PATCH_FAILED))
-		*from = *running;
+		*from = *source;
 	return true;
 }
 

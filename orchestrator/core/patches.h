@@ -2,7 +2,9 @@
 #define ORCHESTRATOR_CORE_PATCHES_H
 
 /* Which patches a rollout needs: one from each image its devices run, and a full one for
- * devices that run an image nobody knows. */
+ * devices that run an image nobody knows. One that claims to have been installed with a
+ * known image gets the patch from that one, as it repairs what it runs, until it refuses.
+ */
 
 #include "orchestrator/core/state.h"
 
@@ -10,6 +12,10 @@
  *  device needs none: it never reported, runs the image, or cannot run the release. */
 bool patches_source(const struct core *core, const struct rollout *rollout,
 	const struct device *device, struct ota_digest *from);
+
+/** True if the device runs an image nobody knows, but claims to have been installed with
+ *  one that is known, and has not refused to repair it for the order it is under. */
+bool patches_repairs(const struct core *core, const struct device *device);
 
 /** Ask for every patch the rollout needs and does not have.
  *

@@ -157,12 +157,21 @@ static void note_refusal(struct core *core, struct device *device, enum ota_code
 
 /* ---- taking one */
 
+/* True if another patch than before may suit the device. */
+static bool has_moved(const struct device *device, const struct ota_report *report)
+{
+	const struct ota_report *last = &device->report;
+
+	return !device->reported || !ota_digest_equal(&last->running, &report->running) ||
+	       !ota_digest_equal(&last->claims, &report->claims) ||
+	       last->error != report->error;
+}
+
 static void take(struct core *core, struct device *device,
 	const struct ota_report *report, const struct ota_digest *digest)
 {
 	bool alarm = device_has_alarm(device);
-	bool moved = !device->reported ||
-		     !ota_digest_equal(&device->report.running, &report->running);
+	bool moved = has_moved(device, report);
 	uint64_t before = device->report.boot;
 	enum ota_code refused = refusal_of(&device->report);
 

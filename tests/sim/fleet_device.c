@@ -149,6 +149,7 @@ static void flip(struct fw_device *d, const char *version, const struct ota_dige
 {
 	(void)snprintf(d->report.version, sizeof d->report.version, "%s", version);
 	d->report.other = d->report.running;
+	d->report.claims = (struct ota_digest){ { 0 } };
 	d->report.running = *image;
 	d->report.boot++;
 }
@@ -217,6 +218,19 @@ static void prove(struct fw_world *w, struct fw_device *d)
 	}
 }
 
+/* The image that the device patches: what it claims, where it can repair that. */
+static struct ota_digest source_of(
+	const struct fw_device *d, const struct ota_order *order)
+{
+	const struct ota_digest *claims = &d->report.claims;
+
+	for (uint32_t i = 0; i < order->patch_count; i++)
+		if (!ota_digest_is_zero(claims) && d->script != FW_NO_REPAIR &&
+			ota_digest_equal(&order->patches[i].from, claims))
+			return *claims;
+	return d->report.running;
+}
+
 static void begin(struct fw_world *w, struct fw_device *d, const struct docs *docs)
 {
 	struct ota_report *r = &d->report;
@@ -224,7 +238,7 @@ static void begin(struct fw_world *w, struct fw_device *d, const struct docs *do
 		.product = r->product,
 		.hardware = r->hardware,
 		.version = r->version,
-		.running = r->running };
+		.running = source_of(d, &docs->order) };
 	enum ota_code rc = ota_admit(&self, &docs->c, NULL, NULL);
 	bool new_order = r->order_seq != docs->order.seq;
 
@@ -233,6 +247,8 @@ static void begin(struct fw_world *w, struct fw_device *d, const struct docs *do
 		rc = OTA_E_NOSPACE;
 		r->error = rc;
 	}
+	if (rc == OTA_E_PRECURSOR)
+		r->error = rc;
 	if (rc != OTA_OK || d->tried_seq == docs->order.seq || d->script == FW_MUTE) {
 		r->wait = rc;
 		if (new_order)

@@ -25,6 +25,7 @@ enum fw_script {
 	FW_STUCK,     /* its rollback fails */
 	FW_NO_ROOM,   /* cannot take it */
 	FW_AWAY,      /* never connects */
+	FW_NO_REPAIR, /* cannot repair the image it claims */
 	FW_MUTE,      /* connects, reports once, takes no order */
 };
 
