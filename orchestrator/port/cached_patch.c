@@ -111,16 +111,15 @@ static void recipe_name(const struct patch_recipe *recipe, char out[static RECIP
 		(void)snprintf(out, RECIPE_CAP, "%s-%s-%s", codec, from, to);
 }
 
-enum ota_code patch_recipe_find(const char *dir, const struct patch_recipe *recipe,
-	struct ota_digest *patch, uint64_t *took_ms, struct ota_error *err)
+enum ota_code cache_note_find(const char *dir, const char *name,
+	struct ota_digest *digest, uint64_t *took_ms, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
-	char name[RECIPE_CAP], path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
+	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
 	uint64_t took = 0;
 	const char *text;
 	enum ota_code rc;
 
-	recipe_name(recipe, name);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
 	rc = ota_file_read(path, RECIPE_CAP, &buf, err);
 	if (rc != OTA_OK)
@@ -128,21 +127,37 @@ enum ota_code patch_recipe_find(const char *dir, const struct patch_recipe *reci
 	text = ota_buf_text(&buf);
 	if (!text || sscanf(text, "%64s %" SCNu64, hex, &took) != 2)
 		return ota_fail(err, OTA_E_FORMAT, "%s", path);
-	rc = ota_digest_parse(hex, patch, err);
+	rc = ota_digest_parse(hex, digest, err);
 	if (rc == OTA_OK)
 		*took_ms = took;
 	return rc;
 }
 
-enum ota_code patch_recipe_store(const char *dir, const struct patch_recipe *recipe,
-	const struct ota_digest *patch, uint64_t took_ms, struct ota_error *err)
+enum ota_code cache_note_store(const char *dir, const char *name,
+	const struct ota_digest *digest, uint64_t took_ms, struct ota_error *err)
 {
-	char name[RECIPE_CAP], path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
-	char text[RECIPE_CAP];
+	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP], text[RECIPE_CAP];
 
-	recipe_name(recipe, name);
-	ota_digest_hex(patch, hex);
+	ota_digest_hex(digest, hex);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
 	(void)snprintf(text, sizeof(text), "%s %" PRIu64 "\n", hex, took_ms);
 	return ota_file_replace(path, ota_bytes_of(text), 0600, err);
+}
+
+enum ota_code patch_recipe_find(const char *dir, const struct patch_recipe *recipe,
+	struct ota_digest *patch, uint64_t *took_ms, struct ota_error *err)
+{
+	char name[RECIPE_CAP];
+
+	recipe_name(recipe, name);
+	return cache_note_find(dir, name, patch, took_ms, err);
+}
+
+enum ota_code patch_recipe_store(const char *dir, const struct patch_recipe *recipe,
+	const struct ota_digest *patch, uint64_t took_ms, struct ota_error *err)
+{
+	char name[RECIPE_CAP];
+
+	recipe_name(recipe, name);
+	return cache_note_store(dir, name, patch, took_ms, err);
 }

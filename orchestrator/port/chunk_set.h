@@ -1,8 +1,8 @@
 #ifndef ORCHESTRATOR_PORT_CHUNK_SET_H
 #define ORCHESTRATOR_PORT_CHUNK_SET_H
 
-/* Sets of chunks of patches, as a list: those that devices cannot get, and those that are
- * to be cleared. */
+/* Sets of chunks of patches, and of blocks of images, as a list: those that devices
+ * cannot get, and those that are to be cleared. */
 
 #include "proto/wire/manifest.h"
 
@@ -10,11 +10,12 @@ enum { CHUNK_SETS_MAX = 64 }; /* patches in one list */
 
 struct chunk_set {
 	struct chunk_set *next;  /* owned */
-	struct ota_digest patch; /* digest of the manifest */
+	struct ota_digest patch; /* digest of the manifest, or of a block table */
 	uint64_t seq;            /* of the outbox row behind it; 0: none */
 	uint32_t count;          /* chunks of the patch */
 	uint32_t cursor;         /* chunks below were handed out */
-	bool manifest;           /* the manifest is in the set */
+	bool blocks;             /* of a block table, not of a patch */
+	bool manifest;           /* the manifest or the table is in the set */
 	uint8_t bitmap[];        /* bit i % 8 of byte i / 8: chunk i is in the set */
 };
 

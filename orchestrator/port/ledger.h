@@ -119,6 +119,9 @@ OTA_CHECKED enum ota_code ledger_retained_done(
 /** True if the patch shall be retained and has been published whole. */
 bool ledger_patch_is_out(struct ledger *ledger, const char *manifest_topic);
 
+/** True if the topic shall hold a message. */
+bool ledger_is_retained(struct ledger *ledger, const char *topic);
+
 /** Rows that the broker has not acknowledged yet. */
 uint64_t ledger_outbox_len(struct ledger *ledger);
 

@@ -81,13 +81,23 @@ enum ota_code ledger_retained_done(
 	return sql_run(&ledger->sql, stmt, err);
 }
 
-bool ledger_patch_is_out(struct ledger *ledger, const char *manifest_topic)
+static bool is_there(struct ledger *ledger, enum statement statement, const char *topic)
 {
-	sqlite3_stmt *stmt = sql_use(&ledger->sql, Q_IS_OUT);
+	sqlite3_stmt *stmt = sql_use(&ledger->sql, statement);
 	uint64_t found = 0;
 
-	sql_bind_text(stmt, 1, manifest_topic);
+	sql_bind_text(stmt, 1, topic);
 	return sql_run_u64(&ledger->sql, stmt, &found, NULL) == OTA_OK && found;
+}
+
+bool ledger_patch_is_out(struct ledger *ledger, const char *manifest_topic)
+{
+	return is_there(ledger, Q_IS_OUT, manifest_topic);
+}
+
+bool ledger_is_retained(struct ledger *ledger, const char *topic)
+{
+	return is_there(ledger, Q_IS_KEPT, topic);
 }
 
 uint64_t ledger_outbox_len(struct ledger *ledger)

@@ -4,10 +4,12 @@
 #include <stdio.h>
 
 #include "orchestrator/port/cache_dir.h"
+#include "orchestrator/port/cached_blocks.h"
 #include "proto/base/own.h"
 #include "proto/delta/encode.h"
 #include "proto/io/crew.h"
 #include "proto/io/files.h"
+#include "proto/io/log.h"
 #include "proto/io/loop.h"
 
 enum { GATHER_LEN = 256 * 1024 }; /* bytes written at a time */
@@ -102,6 +104,42 @@ static enum ota_code check_lengths(const struct patch_encode *encode,
 		job->from->len, job->to->len, max);
 }
 
+/* Work on a table is no progress with the new image, but may be cancelled like it. */
+static bool go_on(void *ctx, uint64_t done, uint64_t total)
+{
+	const struct ota_progress *progress = ctx;
+
+	(void)done;
+	return progress->tick == NULL || progress->tick(progress->ctx, 0, total);
+}
+
+/* Devices whose source was written to repair it with its block table. A patch is as good
+ * as ever without. */
+static enum ota_code add_blocks(const struct patch_encode *encode,
+	struct ota_manifest *manifest, struct ota_error *err)
+{
+	struct ota_progress progress = encode->progress;
+	struct blocks_job job = { .dir = encode->dir,
+		.images = encode->images,
+		.image = encode->recipe.from,
+		.progress = { &progress, go_on } };
+	struct ota_error failed = { 0 };
+	char hex[OTA_DIGEST_HEX_CAP], why[256];
+	enum ota_code rc;
+
+	if (encode->recipe.codec == OTA_CODEC_FULL)
+		return OTA_OK;
+	rc = cached_blocks_make(&job, &manifest->blocks, &failed);
+	if (rc == OTA_E_CANCELLED)
+		return ota_fail(err, rc, "%s", failed.text);
+	if (rc == OTA_OK || rc == OTA_E_LIMIT)
+		return OTA_OK;
+	ota_digest_hex(&encode->recipe.from, hex);
+	ota_log(OTA_LOG_WARNING, "blocks.failed", "image=%.12s error=%s why=%s", hex,
+		ota_code_name(rc), ota_log_quote(failed.text, why));
+	return OTA_OK;
+}
+
 static enum ota_code encode_into(const struct patch_encode *encode, struct output *output,
 	struct ota_manifest *manifest, struct ota_error *err)
 {
@@ -141,6 +179,8 @@ enum ota_code patch_encode_run(
 		rc = encode_into(encode, &output, &manifest, err);
 	if (rc == OTA_OK)
 		rc = check_digests(&encode->recipe, &manifest, err);
+	if (rc == OTA_OK)
+		rc = add_blocks(encode, &manifest, err);
 	if (rc == OTA_OK)
 		rc = keep(encode, &output, &manifest, &made, err);
 	made.took_ms = ota_clock_mono_ms() - began_ms;

@@ -145,25 +145,61 @@ void publish_patch_landed(
 
 /* ---- clearing */
 
-bool publish_clear_begin(struct publisher *p, const struct ledger_retained *row)
+/* How many chunks a patch has that is released, and the block table with it. */
+static uint32_t release_patch(struct publisher *p, const struct ota_digest *name)
 {
 	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
 	struct ota_error err = { 0 };
+
+	if (cached_patch_open(p->dir, name, &file, &err) != OTA_OK)
+		log_failed("patch.unclearable", name, &err); /* clears its manifest */
+	else
+		publish_blocks_release(p, &file.manifest.blocks);
+	return file.manifest.chunk_count;
+}
+
+static uint32_t count_blocks(const struct publisher *p, const struct ota_digest *name)
+{
+	OTA_AUTO(cached_blocks_fini) struct cached_blocks file = { 0 };
+	struct ota_error err = { 0 };
+
+	if (cached_blocks_open(p->dir, name, &file, &err) != OTA_OK)
+		log_failed("blocks.unclearable", name, &err); /* clears the table */
+	return file.table.count;
+}
+
+bool publish_clear_begin(struct publisher *p, const struct ledger_retained *row)
+{
 	struct ota_digest name = { 0 };
+	struct ota_topic topic = { 0 };
 	struct chunk_set *set;
+	bool blocks;
 
 	if (row->payload.len == OTA_DIGEST_LEN)
 		memcpy(name.at, row->payload.at, OTA_DIGEST_LEN);
-	if (cached_patch_open(p->dir, &name, &file, &err) != OTA_OK)
-		log_failed("patch.unclearable", &name, &err); /* clears its manifest */
+	blocks = ota_topic_parse(p->fleet, row->topic, &topic, NULL) == OTA_OK &&
+		 topic.kind == OTA_TOPIC_BLOCK_TABLE;
 	chunk_set_drop(&p->clearing, &name);
-	set = chunk_set_of(&p->clearing, &name, file.manifest.chunk_count);
+	set = chunk_set_of(&p->clearing, &name,
+		blocks ? count_blocks(p, &name) : release_patch(p, &name));
 	if (!set)
 		return false;
+	set->blocks = blocks;
 	set->seq = row->seq;
 	chunk_set_fill(set);
 	publish_start_tick(p);
 	return true;
+}
+
+/* The topic of a chunk or block, or (NULL) of what lists them. */
+static void topic_in(const struct publisher *p, const struct chunk_set *set,
+	const uint32_t *index, char out[static OTA_TOPIC_CAP])
+{
+	enum ota_topic_kind item = set->blocks ? OTA_TOPIC_BLOCK : OTA_TOPIC_CHUNK;
+	enum ota_topic_kind list =
+		set->blocks ? OTA_TOPIC_BLOCK_TABLE : OTA_TOPIC_MANIFEST;
+
+	publish_topic(p, index ? item : list, &set->patch, index ? *index : 0, out);
 }
 
 /* The last topic of a set carries the row that is done with it. */
@@ -176,9 +212,9 @@ bool publish_clear_one(struct publisher *p)
 	uint32_t index = 0;
 
 	if (set->manifest)
-		publish_topic(p, OTA_TOPIC_MANIFEST, &set->patch, 0, topic);
+		topic_in(p, set, NULL, topic);
 	else if (chunk_set_take(set, &index))
-		publish_topic(p, OTA_TOPIC_CHUNK, &set->patch, index, topic);
+		topic_in(p, set, &index, topic);
 	if (set->cursor == set->count)
 		flight.seq = set->seq;
 	if (!publish_send(p, &flight, topic, nothing)) {
@@ -197,21 +233,46 @@ bool publish_clear_one(struct publisher *p)
 static void pop_resend(struct publisher *p)
 {
 	cached_patch_fini(&p->resend_file);
+	cached_blocks_fini(&p->resend_blocks);
 	chunk_set_pop(&p->resending);
 }
 
 static bool open_resend(struct publisher *p)
 {
+	const struct chunk_set *set = p->resending;
 	struct ota_error err = { 0 };
+	enum ota_code rc;
 
-	if (p->resend_file.bytes.len > 0)
+	if (p->resend_file.bytes.len > 0 || p->resend_blocks.bytes.len > 0)
 		return true;
-	if (cached_patch_open(p->dir, &p->resending->patch, &p->resend_file, &err) ==
-		OTA_OK)
+	rc = set->blocks
+		     ? cached_blocks_open(p->dir, &set->patch, &p->resend_blocks, &err)
+		     : cached_patch_open(p->dir, &set->patch, &p->resend_file, &err);
+	if (rc == OTA_OK)
 		return true;
-	log_failed("patch.unpublishable", &p->resending->patch, &err);
+	log_failed("patch.unpublishable", &set->patch, &err);
 	pop_resend(p);
 	return false;
+}
+
+static bool send_block(struct publisher *p, uint32_t index, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf block = { 0 };
+	struct flight flight = { .kind = FLIGHT_RESEND };
+	char topic[OTA_TOPIC_CAP];
+
+	err->code = cached_blocks_message(&p->resend_blocks, index, &block, err);
+	if (err->code != OTA_OK)
+		return false;
+	publish_topic(p, OTA_TOPIC_BLOCK, &p->resend_blocks.name, index, topic);
+	return publish_send(p, &flight, topic, ota_buf_bytes(&block));
+}
+
+static bool resend_item(struct publisher *p, uint32_t index, struct ota_error *err)
+{
+	return p->resending->blocks
+		       ? send_block(p, index, err)
+		       : send_chunk(p, &p->resend_file, index, FLIGHT_RESEND, err);
 }
 
 /* The next message of the set in hand; false if the link is full or the set is done. */
@@ -220,11 +281,12 @@ static bool resend_one(struct publisher *p)
 	struct chunk_set *set = p->resending;
 	struct flight flight = { .kind = FLIGHT_RESEND };
 	struct ota_error err = { 0 };
+	struct ota_bytes list;
 	char topic[OTA_TOPIC_CAP];
 	uint32_t index;
 
 	if (chunk_set_take(set, &index)) {
-		if (send_chunk(p, &p->resend_file, index, FLIGHT_RESEND, &err))
+		if (resend_item(p, index, &err))
 			return true;
 		if (err.code == OTA_OK)
 			set->cursor = index;
@@ -232,9 +294,10 @@ static bool resend_one(struct publisher *p)
 			log_failed("patch.unpublishable", &set->patch, &err);
 		return false;
 	}
-	publish_topic(p, OTA_TOPIC_MANIFEST, &set->patch, 0, topic);
-	if (set->manifest &&
-		!publish_send(p, &flight, topic, ota_buf_bytes(&p->resend_file.bytes)))
+	topic_in(p, set, NULL, topic);
+	list = ota_buf_bytes(
+		set->blocks ? &p->resend_blocks.bytes : &p->resend_file.bytes);
+	if (set->manifest && !publish_send(p, &flight, topic, list))
 		return false;
 	p->resend_out += set->manifest;
 	pop_resend(p);
@@ -253,24 +316,35 @@ void publish_resend_pump(struct publisher *p)
 	}
 }
 
+void publish_want(
+	struct publisher *p, const struct ota_need *need, uint32_t count, bool blocks)
+{
+	struct chunk_set *set;
+
+	if (!p->wanted)
+		p->wanted_at_ms = ota_clock_mono_ms() + COALESCE_MS;
+	set = chunk_set_of(&p->wanted, &need->patch, count);
+	if (set) {
+		set->blocks = blocks;
+		chunk_set_merge(set, need);
+	}
+	publish_start_tick(p);
+}
+
 void publisher_need(struct publisher *p, const struct ota_need *need)
 {
 	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
-	struct chunk_set *set;
 	char topic[OTA_TOPIC_CAP];
 
 	publish_topic(p, OTA_TOPIC_MANIFEST, &need->patch, 0, topic);
-	if (!ledger_patch_is_out(p->ledger, topic) ||
-		cached_patch_open(p->dir, &need->patch, &file, NULL) != OTA_OK)
+	if (!ledger_patch_is_out(p->ledger, topic)) {
+		publish_blocks_need(p, need);
 		return;
-	if (need->chunk_count != 0 && need->chunk_count != file.manifest.chunk_count)
+	}
+	if (cached_patch_open(p->dir, &need->patch, &file, NULL) != OTA_OK)
 		return;
-	if (!p->wanted)
-		p->wanted_at_ms = ota_clock_mono_ms() + COALESCE_MS;
-	set = chunk_set_of(&p->wanted, &need->patch, file.manifest.chunk_count);
-	if (set)
-		chunk_set_merge(set, need);
-	publish_start_tick(p);
+	if (need->chunk_count == 0 || need->chunk_count == file.manifest.chunk_count)
+		publish_want(p, need, file.manifest.chunk_count, false);
 }
 
 void publish_wanted(struct publisher *p)

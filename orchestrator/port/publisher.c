@@ -249,6 +249,7 @@ void publisher_down(struct publisher *p)
 	(void)uv_timer_stop(&p->probe);
 	cached_patch_fini(&p->patch);
 	cached_patch_fini(&p->resend_file);
+	cached_blocks_fini(&p->resend_blocks);
 	/* after the next connect all rows are walked again */
 	chunk_set_clear(&p->wanted);
 	chunk_set_clear(&p->resending);

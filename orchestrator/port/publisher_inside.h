@@ -2,9 +2,11 @@
 #define ORCHESTRATOR_PORT_PUBLISHER_INSIDE_H
 
 /* The inside of the publisher, shared by the files that implement it: publisher.c (the
- * session, rows, acknowledgements), publish_patch.c (chunks: first, again, cleared) and
- * publish_probe.c (is the broker fit?). */
+ * session, rows, acknowledgements), publish_patch.c (chunks: first, again, cleared),
+ * publish_blocks.c (block tables: when a device needs one) and publish_probe.c (is the
+ * broker fit?). */
 
+#include "orchestrator/port/cached_blocks.h"
 #include "orchestrator/port/cached_patch.h"
 #include "orchestrator/port/chunk_set.h"
 #include "orchestrator/port/publisher.h"
@@ -65,6 +67,7 @@ struct publisher {
 	bool patch_failed;
 	struct chunk_set *wanted, *resending, *clearing; /* owned */
 	struct cached_patch resend_file;
+	struct cached_blocks resend_blocks; /* instead, if the set is one of blocks */
 	uint32_t resend_out;
 	uint64_t wanted_at_ms; /* when what devices want is sent */
 	uint64_t acks[ACKS_MAX];
@@ -119,6 +122,19 @@ void publish_wanted(struct publisher *p);
 
 /** Send of p->resending what the window takes. */
 void publish_resend_pump(struct publisher *p);
+
+/** Want what a need asks for: of a patch or block table with count chunks. */
+void publish_want(
+	struct publisher *p, const struct ota_need *need, uint32_t count, bool blocks);
+
+/* ---- publish_blocks.c */
+
+/** A device needs a block table or blocks, if that is what the need names. */
+void publish_blocks_need(struct publisher *p, const struct ota_need *need);
+
+/** A patch that names this table (zero: none) is released: so is the table, if no other
+ *  patch names it. */
+void publish_blocks_release(struct publisher *p, const struct ota_digest *table);
 
 /* ---- publish_probe.c */
 

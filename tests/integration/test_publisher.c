@@ -7,16 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "orchestrator/port/cached_blocks.h"
+#include "orchestrator/port/cached_patch.h"
 #include "orchestrator/port/patches.h"
 #include "orchestrator/port/publisher.h"
 #include "proto/base/own.h"
+#include "proto/delta/block.h"
 #include "proto/io/loop.h"
 #include "tests/integration/server.h"
 
-enum { IMAGE_LEN = 400 * 1024, CHANGED_LEN = 100 * 1024, IMAGES = 3 };
+enum { IMAGE_LEN = 400 * 1024, CHANGED_LEN = 100 * 1024, IMAGES = 4 };
 
 static char dir[] = "/tmp/publisher.XXXXXX";
-static uint8_t bytes_of[IMAGES][IMAGE_LEN]; /* 1 is like 0; 2 is all zero */
+static uint8_t bytes_of[IMAGES][IMAGE_LEN]; /* 1 and 3 are like 0; 2 is all zero */
 static struct ota_digest names[IMAGES];
 static const struct ota_digest nothing;
 static struct images *images;
@@ -109,6 +112,8 @@ static void start(void)
 	fill(bytes_of[0], IMAGE_LEN, 1);
 	memcpy(bytes_of[1], bytes_of[0], IMAGE_LEN);
 	fill(bytes_of[1] + CHANGED_LEN, CHANGED_LEN, 2);
+	memcpy(bytes_of[3], bytes_of[0], IMAGE_LEN);
+	fill(bytes_of[3] + 2 * CHANGED_LEN, CHANGED_LEN, 3);
 	for (size_t i = 0; i < IMAGES; i++)
 		put_image(i);
 	open_maker();
@@ -253,6 +258,7 @@ static struct broker broker;
 static struct ledger *ledger;
 static struct publisher *publisher;
 static struct peer link_, reader;
+static struct ota_buf kept; /* the last payload that a reader saw */
 
 static void on_link_up(void *ctx)
 {
@@ -299,6 +305,7 @@ static void close_publisher(void)
 	cr_assert(peer_wait(&closed_count, 2));
 	ledger_close(ledger);
 	broker_fini(&broker);
+	ota_buf_fini(&kept);
 }
 
 static void set_patch(const struct ota_digest *patch, enum ledger_kind kind)
@@ -318,8 +325,8 @@ static bool is_drained(void *ctx)
 	return ledger_outbox_len(ledger) == 0;
 }
 
-/* Retained messages below patch/, seen by somebody who comes now. */
-static unsigned count_retained(void)
+/* Retained messages of a filter, seen by somebody who comes now. */
+static unsigned count_below(const char *filter)
 {
 	struct ota_mqtt_config config = peer_config(&broker, "dev-1", "localhost");
 	unsigned count;
@@ -327,13 +334,20 @@ static unsigned count_retained(void)
 	closed_count = 0;
 	cr_assert(peer_open(&reader, &config));
 	cr_assert(peer_wait(&reader.ups, 1));
-	cr_assert_eq(peer_subscribe(&reader, "sluice/1/test/patch/#"), OTA_OK);
+	cr_assert_eq(peer_subscribe(&reader, filter), OTA_OK);
 	(void)peer_turn(500);
 	count = reader.messages;
-	ota_buf_fini(&reader.payload);
+	ota_buf_fini(&kept);
+	kept = reader.payload;
+	reader.payload = (struct ota_buf){ 0 };
 	ota_mqtt_close(reader.link, count_closed, NULL);
 	cr_assert(peer_wait(&closed_count, 1));
 	return count;
+}
+
+static unsigned count_retained(void)
+{
+	return count_below("sluice/1/test/patch/#");
 }
 
 Test(publisher, a_released_patch_leaves_nothing_behind)
@@ -354,6 +368,156 @@ Test(publisher, a_released_patch_leaves_nothing_behind)
 	cr_expect_eq(count_retained(), IMAGE_LEN / OTA_CHUNK_LEN + 2);
 	cr_assert_eq(ledger_counts(ledger, &published, &again, NULL), OTA_OK);
 	cr_expect_eq(published, again, "the second time is no first time");
+	close_publisher();
+	close_maker();
+}
+
+/* ---- block tables */
+
+enum { BLOCKS = 7, BLOCKS_ASKED = 3 };
+
+static unsigned count_blocks(void)
+{
+	return count_below("sluice/1/test/blocks/#");
+}
+
+/* The table of the source that a patch names. */
+static struct ota_digest table_of(const struct core_patch *patch)
+{
+	OTA_AUTO(cached_patch_fini) struct cached_patch file = { 0 };
+	struct ota_error err = { 0 };
+	char path[64];
+
+	path_in_dir("patches", path);
+	cr_assert_eq(cached_patch_open(path, &patch->patch, &file, &err), OTA_OK, "%s",
+		err.text);
+	return file.manifest.blocks;
+}
+
+/* Blocks 0, 3 and 6 (or the table itself) are needed, by three devices at once. */
+static void need(const struct ota_digest *table, bool blocks)
+{
+	static const uint8_t bitmap[] = { 0x49 };
+	struct ota_need need = { .patch = *table };
+
+	if (blocks) {
+		need.chunk_count = BLOCKS;
+		need.bitmap = (struct ota_bytes){ bitmap, sizeof bitmap };
+	}
+	for (int i = 0; i < 3; i++)
+		publisher_need(publisher, &need);
+}
+
+static bool blocks_are_out(void *ctx)
+{
+	uint64_t published, again;
+
+	(void)ctx;
+	cr_assert_eq(ledger_counts(ledger, &published, &again, NULL), OTA_OK);
+	return again >= BLOCKS_ASKED * OTA_CHUNK_HEAD_LEN + 2 * OTA_BLOCK_LEN_MIN +
+				IMAGE_LEN % OTA_BLOCK_LEN_MIN;
+}
+
+/* What is retained of a table: itself (block < 0) or a block. To be released. */
+static struct ota_buf retained_of(const struct ota_digest *table, int block)
+{
+	struct ota_topic topic = { .kind = OTA_TOPIC_BLOCK_TABLE, .digest = *table };
+	struct ota_buf payload;
+	char text[OTA_TOPIC_CAP];
+
+	if (block >= 0) {
+		topic.kind = OTA_TOPIC_BLOCK;
+		topic.index = (uint32_t)block;
+	}
+	ota_topic_print("test", &topic, text);
+	cr_assert_eq(count_below(text), 1, "%s", text);
+	payload = kept;
+	kept = (struct ota_buf){ 0 };
+	return payload;
+}
+
+static void expect_block(const struct ota_block_table *table,
+	const struct ota_digest *name, uint32_t index)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf message = retained_of(name, (int)index);
+	struct ota_error err = { 0 };
+	struct ota_bytes packed;
+	uint8_t out[OTA_BLOCK_LEN_MIN];
+	uint32_t found;
+
+	cr_assert_eq(
+		ota_block_check(table, ota_buf_bytes(&message), &found, &packed, &err),
+		OTA_OK, "%s", err.text);
+	cr_expect_eq(found, index);
+	cr_assert_eq(ota_block_unpack(table, index, packed, out, &err), OTA_OK, "%s",
+		err.text);
+	cr_expect_eq(memcmp(out, bytes_of[0] + (size_t)index * OTA_BLOCK_LEN_MIN,
+			     ota_block_len(table, index)),
+		0);
+}
+
+/* Make patches from image 0, and retain them. */
+static void retain_from_0(size_t to)
+{
+	unsigned before = made_count;
+
+	patches_make(patches, &names[0], &names[to]);
+	cr_assert(peer_wait(&made_count, before + 1));
+	set_patch(&made[before].patch, LEDGER_PATCH);
+	cr_assert(server_wait(is_drained, NULL));
+}
+
+Test(publisher, a_block_table_and_blocks_are_published_once_devices_need_them)
+{
+	OTA_AUTO(ota_block_table_fini) struct ota_block_table table = { 0 };
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct ota_digest name, got;
+
+	open_publisher("sluiced");
+	retain_from_0(1);
+	name = table_of(&made[0]);
+	cr_assert_not(ota_digest_is_zero(&name));
+	cr_expect_eq(count_blocks(), 0, "not before");
+	need(&name, false);
+	cr_assert(server_wait(is_drained, NULL));
+	bytes = retained_of(&name, -1);
+	got = ota_digest_of(ota_buf_bytes(&bytes));
+	cr_expect(ota_digest_equal(&got, &name));
+	cr_assert_eq(ota_block_table_parse(ota_buf_bytes(&bytes), &table, NULL), OTA_OK);
+	cr_expect(ota_digest_equal(&table.image, &names[0]));
+	need(&name, true);
+	cr_assert(server_wait(blocks_are_out, NULL));
+	cr_expect_eq(count_blocks(), 1 + BLOCKS_ASKED);
+	for (uint32_t i = 0; i < BLOCKS; i += 3)
+		expect_block(&table, &name, i);
+	set_patch(&made[0].patch, LEDGER_RELEASE);
+	cr_assert(server_wait(is_drained, NULL));
+	cr_expect_eq(count_blocks(), 0);
+	cr_expect_eq(count_retained(), 0);
+	close_publisher();
+	close_maker();
+}
+
+Test(publisher, a_block_table_stays_while_a_patch_names_it)
+{
+	struct ota_digest name;
+
+	open_publisher("sluiced");
+	retain_from_0(1);
+	retain_from_0(3);
+	name = table_of(&made[0]);
+	need(&name, true);
+	cr_assert(server_wait(blocks_are_out, NULL));
+	cr_assert(server_wait(is_drained, NULL));
+	cr_expect_eq(count_blocks(), 1 + BLOCKS_ASKED);
+	set_patch(&made[0].patch, LEDGER_RELEASE);
+	cr_assert(server_wait(is_drained, NULL));
+	cr_expect_eq(count_blocks(), 1 + BLOCKS_ASKED);
+	set_patch(&made[1].patch, LEDGER_RELEASE);
+	cr_assert(server_wait(is_drained, NULL));
+	cr_expect_eq(count_blocks(), 0);
+	need(&name, true);
+	cr_expect_eq(ledger_outbox_len(ledger), 0, "nobody needs what nobody names");
 	close_publisher();
 	close_maker();
 }
