@@ -7,7 +7,7 @@
  * only after that acknowledgement the rows behind it. So nothing that names a patch is
  * out before the patch is. After each connect everything in force is sent again, for a
  * broker may have lost it. Chunks that devices ask for are sent once for all who asked
- * within a second.
+ * within a second; so are the blocks of a source, which nobody gets unasked.
  *
  * Before the first row the broker is probed: a retained message of 64 KiB must come back.
  * Nothing is published to a broker that fails. */
@@ -44,7 +44,8 @@ void publisher_kick(struct publisher *publisher);
 bool publisher_message(struct publisher *publisher, const char *topic,
 	struct ota_bytes payload, bool retained);
 
-/** A device cannot get chunks of a patch. */
+/** A device cannot get chunks of a patch, or needs a block table or blocks of an image to
+ *  repair its source. The latter go out only while a patch that names the table does. */
 void publisher_need(struct publisher *publisher, const struct ota_need *need);
 
 /** How the broker did in the probe: "waiting", "ok", or what it cannot do. */
