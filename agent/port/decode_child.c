@@ -24,7 +24,7 @@ enum {
 	IDLE_MAX_MS = 3600000,
 	PIPE_LEN = DECODE_DATA_MAX,
 	HAVE_PIECE_LEN = 64 << 10,
-	FIRST_FD = 3, /* that is not one of the worker's */
+	FIRST_FD = 4, /* that is not one of the worker's */
 };
 
 struct decode_child {
@@ -293,7 +293,7 @@ static OTA_CHECKED enum ota_code send_all(
 struct ends {
 	int in[2];  /* ours, the worker's */
 	int out[2]; /* the worker's at 1, as pipe() has it */
-	int from;
+	int from, over;
 };
 
 static void close_ends(struct ends *ends)
@@ -303,6 +303,7 @@ static void close_ends(struct ends *ends)
 	close_fd(&ends->out[0]);
 	close_fd(&ends->out[1]);
 	close_fd(&ends->from);
+	close_fd(&ends->over);
 }
 
 /* Away from the numbers that the worker's descriptors get. */
@@ -320,19 +321,26 @@ static bool move_up(int *fd)
 	return true;
 }
 
+/* What is not there is read as empty. */
+static int dup_source(int fd)
+{
+	return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD)
+		       : open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static OTA_CHECKED enum ota_code open_ends(
 	const struct decode_job *job, struct ends *ends, struct ota_error *err)
 {
 	bool opened = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends->in) == 0 &&
 		      pipe2(ends->out, O_CLOEXEC) == 0;
 
-	if (opened && job->from_fd >= 0)
-		ends->from = fcntl(job->from_fd, F_DUPFD_CLOEXEC, FIRST_FD);
-	else if (opened)
-		ends->from = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (!opened || ends->from < 0 || !move_up(&ends->in[1]) ||
+	if (opened)
+		ends->from = dup_source(job->from_fd);
+	if (opened)
+		ends->over = dup_source(job->overlay_fd > 0 ? job->overlay_fd : -1);
+	if (!opened || ends->from < 0 || ends->over < 0 || !move_up(&ends->in[1]) ||
 		!move_up(&ends->out[1]) || !move_up(&ends->from) ||
-		fcntl(ends->out[0], F_SETFL, O_NONBLOCK) != 0)
+		!move_up(&ends->over) || fcntl(ends->out[0], F_SETFL, O_NONBLOCK) != 0)
 		return ota_fail(err, OTA_E_IO, "no descriptors for a decoder: %s",
 			strerror(errno));
 	/* A pipe of the usual 64 KiB is only slower. */
@@ -361,6 +369,8 @@ static int set_files(posix_spawn_file_actions_t *files, const struct ends *ends)
 		rc = posix_spawn_file_actions_adddup2(files, ends->out[1], DECODE_FD_OUT);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(files, ends->from, DECODE_FD_FROM);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(files, ends->over, DECODE_FD_OVER);
 	return rc;
 }
 
@@ -391,7 +401,7 @@ static OTA_CHECKED enum ota_code start(
 	struct decode_child *c, const struct decode_job *job, struct ota_error *err)
 {
 	OTA_AUTO(close_ends)
-	struct ends ends = { { -1, -1 }, { -1, -1 }, -1 };
+	struct ends ends = { { -1, -1 }, { -1, -1 }, -1, -1 };
 	enum ota_code rc = open_ends(job, &ends, err);
 	int failed;
 

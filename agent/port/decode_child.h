@@ -21,6 +21,8 @@ struct decode_job {
 	const struct ota_manifest *manifest; /* borrowed for the call */
 	int from_fd;             /* source image, borrowed for the call; -1: none */
 	uint64_t from_len;       /* bytes of it */
+	int overlay_fd;          /* what stands for some of it (agent/core/overlay.h),
+				    borrowed for the call; -1 or 0: nothing does */
 	struct ota_sink out;     /* takes the new image in order; ctx is borrowed */
 	uint64_t ram_max;        /* bytes of heap the decoder may hold */
 	const atomic_bool *stop; /* borrowed for the decoder's life; ends any wait within

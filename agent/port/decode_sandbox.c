@@ -30,7 +30,7 @@
 #endif
 
 enum {
-	FIRST_FD = 3,           /* that is not ours */
+	FIRST_FD = 4,           /* that is not ours */
 	NOBODY = 65534,         /* user and group that own nothing, everywhere */
 	MMAP_THRESHOLD = 65536, /* bytes; larger ones are pages of their own */
 	CPU_MIN_S = 60,
@@ -147,6 +147,7 @@ static const struct permit permits[] = {
 	{ SCMP_SYS(read),    0, ALL_BITS, DECODE_FD_IN },
 	{ SCMP_SYS(write),   0, ALL_BITS, DECODE_FD_OUT },
 	{ SCMP_SYS(pread64), 0, ALL_BITS, DECODE_FD_FROM },
+	{ SCMP_SYS(pread64), 0, ALL_BITS, DECODE_FD_OVER },
 	{ SCMP_SYS(munmap), 0, ANY, 0 },
 	{ SCMP_SYS(mremap), 0, ANY, 0 },
 	{ SCMP_SYS(brk),    0, ANY, 0 },

@@ -1,7 +1,7 @@
 #ifndef AGENT_PORT_DECODE_SANDBOX_H
 #define AGENT_PORT_DECODE_SANDBOX_H
 
-/* What is left to a process that decodes: three descriptors, memory, and the end. */
+/* What is left to a process that decodes: four descriptors, memory, and the end. */
 
 #include "proto/base/error.h"
 
@@ -10,6 +10,7 @@ enum {
 	DECODE_FD_IN = 0,   /* reads what is to be done, and the patch */
 	DECODE_FD_OUT = 1,  /* writes answers */
 	DECODE_FD_FROM = 2, /* reads the source image, at any offset */
+	DECODE_FD_OVER = 3, /* ... and what stands for some of it */
 };
 
 /** Bytes of address space that decoding takes beside the decoder's heap and what the
@@ -27,7 +28,7 @@ struct decode_limits {
  *  day. */
 uint32_t decode_cpu_s(uint64_t from_bytes, uint64_t to_bytes);
 
-/** Close everything but the three descriptors. OTA_OK or OTA_E_IO. */
+/** Close everything but the four descriptors. OTA_OK or OTA_E_IO. */
 OTA_CHECKED enum ota_code decode_sandbox_close(struct ota_error *err);
 
 /**

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/core/decode_wire.h"
+#include "agent/core/overlay.h"
 #include "agent/port/decode_sandbox.h"
 #include "proto/base/le.h"
 #include "proto/base/own.h"
@@ -16,6 +17,7 @@ enum { PIECE_LEN = 64 << 10 }; /* bytes fed to the decoder at a time */
 /* All of this process. It is not on the stack, which must not grow. */
 struct worker {
 	struct decode_head head;
+	struct overlay overlay;      /* of the source */
 	struct ota_decoder *decoder; /* never released: the process ends */
 	uint8_t piece[PIECE_LEN];
 	uint8_t data[DECODE_ANSWER_LEN + DECODE_DATA_MAX]; /* an answer DATA */
@@ -96,10 +98,44 @@ static enum ota_code take_image(void *ctx, struct ota_bytes data)
 	return rc;
 }
 
+/* From the slot, or from what stands for it. */
 static enum ota_code read_from(void *ctx, uint64_t offset, uint8_t *out, size_t len)
 {
-	(void)ctx;
-	return ota_fd_read_at(DECODE_FD_FROM, offset, out, len, NULL);
+	const struct worker *w = ctx;
+	enum ota_code rc = OTA_OK;
+
+	while (len > 0 && rc == OTA_OK) {
+		struct overlay_piece piece = overlay_find(&w->overlay, offset, len);
+
+		rc = ota_fd_read_at(piece.is_over ? DECODE_FD_OVER : DECODE_FD_FROM,
+			piece.offset, out, piece.len, NULL);
+		offset += piece.len;
+		out += piece.len;
+		len -= piece.len;
+	}
+	return rc;
+}
+
+/* An empty file covers nothing, as one that is not there. */
+static OTA_CHECKED enum ota_code read_overlay(struct worker *w, struct ota_error *err)
+{
+	uint8_t *index = w->piece;
+	size_t len;
+	enum ota_code rc;
+
+	if (pread(DECODE_FD_OVER, index, 1, 0) != 1)
+		return OTA_OK;
+	rc = ota_fd_read_at(DECODE_FD_OVER, 0, index, OVERLAY_HEAD_LEN, err);
+	if (rc == OTA_OK)
+		rc = overlay_parse_head(
+			(struct ota_bytes){ index, OVERLAY_HEAD_LEN }, &w->overlay, err);
+	if (rc != OTA_OK)
+		return rc;
+	len = w->overlay.count * sizeof(uint32_t);
+	rc = ota_fd_read_at(DECODE_FD_OVER, OVERLAY_HEAD_LEN, index, len, err);
+	return rc == OTA_OK ? overlay_parse_index(
+				      (struct ota_bytes){ index, len }, &w->overlay, err)
+			    : rc;
 }
 
 /* What is in place comes in order, and is asked for in order. */
@@ -162,11 +198,15 @@ static OTA_CHECKED enum ota_code prepare(struct worker *w, struct ota_error *err
 static OTA_CHECKED enum ota_code work(struct worker *w, struct ota_error *err)
 {
 	const struct ota_sink out = { .ctx = w, .write = take_image };
-	const struct ota_source from = { .len = w->head.source_len, .read = read_from };
+	const struct ota_source from = {
+		.ctx = w, .len = w->head.source_len, .read = read_from
+	};
 	uint8_t peak[DECODE_DONE_LEN] = { 0 };
-	enum ota_code rc = ota_decoder_new(
-		&w->head.manifest, &from, &out, w->head.ram_max, &w->decoder, err);
+	enum ota_code rc = read_overlay(w, err);
 
+	if (rc == OTA_OK)
+		rc = ota_decoder_new(&w->head.manifest, &from, &out, w->head.ram_max,
+			&w->decoder, err);
 	if (rc == OTA_OK)
 		rc = answer(DECODE_READY, peak, 0);
 	if (rc == OTA_OK)

@@ -388,7 +388,7 @@ static void expect_line(const char *text, const char *line)
 	cr_expect_not_null(strstr(text, line), "no '%s' in\n%s", line, text);
 }
 
-Test(decode_child, it_holds_three_descriptors_and_no_rights)
+Test(decode_child, it_holds_four_descriptors_and_no_rights)
 {
 	struct ota_error err = { 0 };
 	struct decode_job job;
@@ -414,9 +414,9 @@ Test(decode_child, it_holds_three_descriptors_and_no_rights)
 	expect_line(text, "Gid:\t65534\t65534\t65534\t65534\n");
 	expect_line(text, "Groups:\t \n");
 	list_fds(pid, text);
-	cr_expect_str_eq(text, "0=sock\n1=pipe\n2=/mem\n");
+	cr_expect_str_eq(text, "0=sock\n1=pipe\n2=/mem\n3=/dev\n");
 	read_proc(pid, "limits", text);
-	expect_line(text, "Max open files            3 ");
+	expect_line(text, "Max open files            4 ");
 	expect_line(text, "Max file size             0 ");
 	expect_line(text, "Max core file size        0 ");
 	expect_line(text, "Max cpu time              82 ");
