@@ -12,6 +12,9 @@
 #include "agent/core/papers.h"
 #include "agent/core/policy.h"
 #include "agent/core/slot.h"
+#include "proto/wire/block_table.h"
+
+enum { AGENT_SCAN_LEN = (OTA_BLOCKS_MAX + 7) / 8 }; /* bytes */
 
 /** What happens now, as the agent may know it. */
 struct agent_now {
@@ -24,11 +27,13 @@ struct agent_now {
 /* X(NAME, text) work that takes its time and answers with an event
  *
  * HASH     digest of the image in a slot
+ * SCAN     the blocks of the running slot against the table that the manifest names
  * VERIFY   every chunk in the spool against the manifest
  * INSTALL  the patch from the spool, applied to the other slot, into a slot
  * HOOK     an executable of the hooks directory, or a script of the policy */
 #define AGENT_JOBS(X)         \
 	X(HASH, "hash")       \
+	X(SCAN, "scan")       \
 	X(VERIFY, "verify")   \
 	X(INSTALL, "install") \
 	X(HOOK, "hook")
@@ -39,14 +44,25 @@ enum agent_job_kind { AGENT_JOBS(AGENT_JOB_ENUM) AGENT_N_JOBS };
 
 struct agent_job {
 	enum agent_job_kind kind;
-	uint64_t serial;         /* comes back with the answer */
-	unsigned slot;           /* HASH: read; INSTALL: written, the other one is read */
-	struct ota_digest patch; /* VERIFY, INSTALL: digest of the manifest */
+	uint64_t serial; /* comes back with the answer */
+	/* HASH, SCAN: read; INSTALL: written, the other one is read; VERIFY with repairs:
+	 * as INSTALL */
+	unsigned slot;
+	struct ota_digest patch; /* SCAN, VERIFY, INSTALL: digest of the manifest */
+	bool repairs;            /* VERIFY, INSTALL: blocks in the spool stand for those
+				    of the slot that is read where it differs */
 	/* HOOK: "before-install", "before-reboot", "health", "rescue"; or of the policy:
 	 * "metered", "power", "lock", which say OTA_OK to let it go on; a string constant
 	 */
 	const char *hook;
 	const char *version; /* HOOK: of the target, may be ""; borrowed for the call */
+};
+
+/** Where a slot differs from the image that it was recorded with. */
+struct agent_scan {
+	uint32_t blocks, count;       /* of the image; that differ */
+	uint64_t packed_len, raw_len; /* bytes of those: to fetch, and unpacked */
+	uint8_t bits[AGENT_SCAN_LEN]; /* bit i % 8 of byte i / 8: block i differs */
 };
 
 /** How a job ended. */
@@ -57,6 +73,7 @@ struct agent_result {
 	 * OTA_E_TIMEOUT. */
 	struct ota_error error;   /* code OTA_OK: it went well */
 	struct ota_digest digest; /* HASH */
+	struct agent_scan scan;   /* SCAN */
 };
 
 enum agent_event_kind { AGENT_ON_IPC, AGENT_ON_RESULT, AGENT_ON_TIMER };
@@ -142,7 +159,22 @@ enum agent_check {
 };
 
 /* Where the work of OFFERED stands. */
-enum agent_offer { AGENT_OFFER_HASH, AGENT_OFFER_MANIFEST, AGENT_OFFER_HOOK };
+enum agent_offer {
+	AGENT_OFFER_HASH,
+	AGENT_OFFER_MANIFEST,
+	AGENT_OFFER_TABLE,
+	AGENT_OFFER_SCAN,
+	AGENT_OFFER_HOOK
+};
+
+/** How a running slot that differs from its image is mended for a patch; nothing of it is
+ *  remembered but by doing it again. */
+struct agent_repair {
+	struct ota_digest hopeless; /* patch that cannot be had this way; zero: none */
+	bool scanned, spooled;      /* scan is filled; its blocks are in the spool */
+	struct agent_scan scan;
+	uint64_t bytes; /* received for blocks */
+};
 
 /** What the last report said of the things that make a new one worth sending. */
 struct agent_said {
@@ -178,10 +210,11 @@ struct agent {
 
 	enum agent_offer offer;
 	struct ota_digest patch; /* being offered */
-	bool net_began;          /* FETCH was sent for this FETCHING */
-	unsigned refetches;      /* of this update, by this process */
-	bool fresh_here;         /* a fresh was verified that came to this process */
-	bool healthy;            /* the health hook passed */
+	struct agent_repair repair;
+	bool net_began;     /* FETCH was sent for this FETCHING */
+	unsigned refetches; /* of this update, by this process */
+	bool fresh_here;    /* a fresh was verified that came to this process */
+	bool healthy;       /* the health hook passed */
 
 	uint64_t serial;                   /* of the last job */
 	bool working;                      /* a job is under way */

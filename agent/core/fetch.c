@@ -109,7 +109,7 @@ static void postpone(
 	f->later++;
 	if (chunk->absences < UINT8_MAX)
 		chunk->absences++;
-	if (chunk->absences < FETCH_TRIES)
+	if (chunk->absences < (f->config.is_on_demand ? 1 : FETCH_TRIES))
 		return;
 	chunk->due_ms = NEVER; /* until the need has been published */
 	need_schedule(f, now_ms);

@@ -43,6 +43,8 @@ struct fetch_config {
 	uint32_t chunk_count;  /* 0: fetch the manifest itself */
 	uint32_t chunk_len;    /* bytes of every chunk but the last; unused for count 0 */
 	uint32_t chunks_max;   /* most outstanding, 1 .. FETCH_WINDOW_MAX */
+	bool is_on_demand;     /* nothing is published before it is needed: one absence is
+				  enough to say so */
 	uint64_t rate;         /* most bytes per second; 0: no limit */
 	uint64_t start_at_ms;  /* nothing is asked before this moment */
 	uint32_t start_hash;   /* of the device: says in which group it starts */

@@ -123,6 +123,8 @@ enum ota_code hold_recheck(struct agent *a, struct ota_error *err)
 	if (a->journal.state != OTA_UPDATE_FETCHING || a->parked || a->asking)
 		return OTA_OK;
 	hold_watch(a);
+	if (a->working)
+		return OTA_OK; /* a scan: next time */
 	a->check = 0;
 	return hold_work(a, &held, err);
 }

@@ -7,11 +7,13 @@
  *   judge.c   what the documents mean for this device now
  *   work.c    what is done in each state
  *   offer.c   ... from the offer until the patch is in the spool
+ *   repair.c  ... when the running slot is not what it should be
  *   hold.c    ... but not while the device's own policy holds it back
  *   report.c  what the device says of itself */
 
 #include "agent/core/core.h"
 #include "agent/core/update.h"
+#include "proto/wire/manifest.h"
 
 enum { WORK_RETRY_MS = 60000 }; /* what could not be done is tried again after this */
 
@@ -44,7 +46,9 @@ bool judge_is_in_rescue(const struct agent *agent);
 /** True if no update is under way. */
 bool judge_is_at_rest(const struct agent *agent);
 
-/** Ask ota_admit() for this device. verdict gets the refusal; patch may be NULL. */
+/** Ask ota_admit() for this device. verdict gets the refusal; patch may be NULL. A patch
+ *  from the image that the running slot was recorded with, if it is another than what was
+ *  hashed, goes before a full one: the slot is then mended for it (repair.c). */
 OTA_CHECKED enum ota_code judge_admit(
 	struct agent *agent, struct ota_patch_ref *patch, struct ota_error *verdict);
 
@@ -111,6 +115,46 @@ OTA_CHECKED enum ota_code work_result(
 /** A job of OFFERED answered. */
 OTA_CHECKED enum ota_code offer_result(
 	struct agent *agent, const struct agent_result *result, struct ota_error *err);
+
+/** Refuse what was offered, or wait where only time is lacking. */
+OTA_CHECKED enum ota_code offer_refuse(
+	struct agent *agent, const struct ota_error *why, struct ota_error *err);
+
+/** The manifest is in the spool, and more may be known: go on as far as it reaches. */
+OTA_CHECKED enum ota_code offer_weigh(struct agent *agent, struct ota_error *err);
+
+/** Ask net for the chunks of the patch, or for the blocks that the scan lacks. */
+void offer_fetch(struct agent *agent, enum ipc_part part);
+
+/** More was received for the rollout than is allowed. */
+OTA_CHECKED enum ota_code offer_overspent(struct agent *agent, struct ota_error *err);
+
+/** True if a patch from that image needs the running slot, which was hashed, mended. */
+bool repair_is_for(const struct agent *agent, const struct ota_digest *from);
+
+/** The patch being offered is not to be had by mending its source: take a full image, or
+ *  refuse with why. */
+OTA_CHECKED enum ota_code repair_give_up(
+	struct agent *agent, const struct ota_error *why, struct ota_error *err);
+
+/** Ask net for the block table that the manifest names. */
+void repair_ask_table(struct agent *agent);
+
+/** OTA_OK if mending what was scanned is worth it and allowed, or PRECURSOR with the
+ *  numbers. */
+OTA_CHECKED enum ota_code repair_check(const struct agent *agent,
+	const struct ota_manifest *manifest, struct ota_error *why);
+
+/** A SCAN answered. */
+OTA_CHECKED enum ota_code repair_scanned(
+	struct agent *agent, const struct agent_result *result, struct ota_error *err);
+
+/** Something came from net about table or blocks: SPOOLED, CHUNKS or FETCHED. */
+OTA_CHECKED enum ota_code repair_from_net(
+	struct agent *agent, const struct ipc_message *message, struct ota_error *err);
+
+/** Compare the running slot with the block table, as the job of this state. */
+OTA_CHECKED enum ota_code work_start_scan(struct agent *agent, struct ota_error *err);
 
 /** Ask net for a manifest, and to forget all other patches. */
 void offer_ask_manifest(struct agent *agent, const struct ota_digest *patch);

@@ -8,7 +8,8 @@
  *
  *   offset  size  field
  *        0     4  type      u32le, enum ipc_type
- *        4     4  code      u32le, enum ota_code number or enum ota_topic_kind
+ *        4     4  code      u32le, enum ota_code number, enum ota_topic_kind
+ *                        or enum ipc_part
  *        8     8  a         u64le
  *       16     8  b         u64le
  *       24     8  c         u64le
@@ -35,6 +36,10 @@ enum {
  *           device's assign are always subscribed. Sent again after every HELLO.
  * MANIFEST  fetch the manifest of patch `digest` into the spool; answer SPOOLED or FAILED
  * FETCH     fetch its chunks; a: start after this many ms - b: most chunks outstanding
+ *           Both with code IPC_BLOCKS: the block table that the manifest in the spool
+ *           names, and those of its blocks that are set in the payload (bit i % 8 of byte
+ *           i / 8). SPOOLED, CHUNKS and FETCHED answer with
+ *           that code; digest is that of the patch.
  * STOP      stop fetching; the spool stays
  * PURGE     forget every spooled patch but `digest`
  * REPORT    publish the payload (signed envelope) as this device's report
@@ -70,6 +75,9 @@ enum {
 #define IPC_ENUM(name, text) IPC_##name,
 enum ipc_type { IPC_TYPES(IPC_ENUM) N_IPC_TYPES };
 #undef IPC_ENUM
+
+/* What MANIFEST, FETCH and their answers are about. */
+enum ipc_part { IPC_PATCH = 0, IPC_BLOCKS = 1 };
 
 struct ipc_message {
 	enum ipc_type type;

@@ -6,6 +6,7 @@
 enum {
 	FLAG_REVERTING = 1,
 	FLAG_LOST = 2,
+	FLAG_REPAIRS = 4,
 	NAME_FIELD_LEN = 72, /* bytes */
 	DIGESTS = 6,
 	NUMBERS = 16,
@@ -80,7 +81,10 @@ static void put_head(uint8_t **at, const struct journal *j)
 {
 	put(at, MAGIC, sizeof MAGIC);
 	put_le(at, (uint64_t)j->state, 1);
-	put_le(at, (j->reverting ? FLAG_REVERTING : 0u) | (j->lost ? FLAG_LOST : 0u), 3);
+	put_le(at,
+		(j->reverting ? FLAG_REVERTING : 0u) | (j->lost ? FLAG_LOST : 0u) |
+			(j->repairs ? FLAG_REPAIRS : 0u),
+		3);
 	put_le(at, (uint64_t)j->error, 8);
 	put_text(at, j->rollout, NAME_FIELD_LEN, sizeof j->rollout);
 	put_text(at, j->target.version, NAME_FIELD_LEN, sizeof j->target.version);
@@ -177,6 +181,7 @@ static OTA_CHECKED enum ota_code read_head(
 					       : OTA_UPDATE_FAILED;
 	j->reverting = (flags & FLAG_REVERTING) != 0;
 	j->lost = (flags & FLAG_LOST) != 0;
+	j->repairs = (flags & FLAG_REPAIRS) != 0;
 	j->error = (enum ota_code)error;
 	return OTA_OK;
 }

@@ -8,7 +8,8 @@
  *        0     4  magic            "OTJ1"
  *        4     1  state            enum ota_update_state; one of a later version is
  *                                  read as FAILED by STATELOST, the rest counts
- *        5     1  flags            bit 0: reverting - bit 1: lost; others: passed over
+ *        5     1  flags            bit 0: reverting - bit 1: lost - bit 2: repairs;
+ *                                  others: passed over
  *        6     2  zero             passed over
  *        8     8  error            u64le, enum ota_code number, 0: none; one of a later
  *                                  version is kept as it is
@@ -72,6 +73,7 @@ struct journal {
 	enum ota_update_state state;
 	bool reverting; /* the target is what the other slot held before */
 	bool lost;      /* an earlier journal could not be read */
+	bool repairs;   /* the patch is from what the running slot should hold */
 	enum ota_code error;
 	char error_text[OTA_ERROR_TEXT_CAP];
 	char rollout[OTA_NAME_CAP]; /* that state belongs to, or "" */

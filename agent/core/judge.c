@@ -15,8 +15,9 @@ static struct ota_digest running_image(const struct agent *a)
 	return ota_digest_is_zero(&a->running) ? running_slot(a)->image : a->running;
 }
 
-enum ota_code judge_admit(
-	struct agent *a, struct ota_patch_ref *patch, struct ota_error *verdict)
+static OTA_CHECKED enum ota_code admit_as(struct agent *a,
+	const struct ota_digest *running, struct ota_patch_ref *patch,
+	struct ota_error *verdict)
 {
 	struct ota_case c = papers_case(&a->papers);
 	struct ota_self self = {
@@ -24,13 +25,46 @@ enum ota_code judge_admit(
 		.product = a->id.product,
 		.hardware = a->id.hardware,
 		.version = running_slot(a)->version,
-		.running = running_image(a),
+		.running = *running,
 		.floor = a->journal.floor,
 		.counter = running_slot(a)->counter,
 		.local_min = a->now.local_min,
 	};
 
 	return ota_admit(&self, &c, patch, verdict);
+}
+
+/* A patch from the image that the running slot was recorded with, if it holds another. */
+static bool is_repairable(
+	struct agent *a, const struct ota_digest *running, struct ota_patch_ref *patch)
+{
+	const struct ota_digest *claimed = &running_slot(a)->image;
+
+	return !ota_digest_is_zero(claimed) && !ota_digest_equal(claimed, running) &&
+	       admit_as(a, claimed, patch, NULL) == OTA_OK &&
+	       !ota_digest_is_zero(&patch->from) &&
+	       !ota_digest_equal(&patch->patch, &a->repair.hopeless);
+}
+
+enum ota_code judge_admit(
+	struct agent *a, struct ota_patch_ref *patch, struct ota_error *verdict)
+{
+	const struct ota_digest running = running_image(a);
+	struct ota_patch_ref found = { 0 }, repaired;
+	struct ota_error why = { 0 };
+	enum ota_code rc = admit_as(a, &running, &found, &why);
+	bool has_delta = rc == OTA_OK && !ota_digest_is_zero(&found.from);
+
+	if ((rc == OTA_OK || rc == OTA_E_PRECURSOR) && !has_delta &&
+		is_repairable(a, &running, &repaired)) {
+		found = repaired;
+		rc = OTA_OK;
+	}
+	if (rc != OTA_OK && verdict != NULL)
+		*verdict = why;
+	if (rc == OTA_OK && patch != NULL)
+		*patch = found;
+	return rc;
 }
 
 /* Documents come in any order: while one of them is missing or another than fresh names,

@@ -11,6 +11,9 @@ enum { STORE_EVERY = 1 << 20 }; /* bytes received */
 /* net is asked for the manifest before it fetches: it may have lost its spool since. */
 void offer_ask_manifest(struct agent *a, const struct ota_digest *patch)
 {
+	if (!ota_digest_equal(patch, &a->patch))
+		a->repair.scanned = false;
+	a->repair.spooled = false;
 	a->patch = *patch;
 	a->net_began = true;
 	hold_forget_spool(a, patch);
@@ -21,7 +24,7 @@ void offer_ask_manifest(struct agent *a, const struct ota_digest *patch)
 /* ---- OFFERED: everything that can be known before a chunk is fetched ---- */
 
 /* Refuse what was offered, or wait where only time is lacking. */
-static OTA_CHECKED enum ota_code refuse(
+enum ota_code offer_refuse(
 	struct agent *a, const struct ota_error *why, struct ota_error *err)
 {
 	/* Until a newer one comes, or the clock is right. */
@@ -40,10 +43,11 @@ static OTA_CHECKED enum ota_code offered_hashed(
 	struct ota_error why = { 0 };
 
 	if (result->error.code != OTA_OK)
-		return refuse(a, &result->error, err);
+		return offer_refuse(a, &result->error, err);
 	a->running = result->digest;
+	a->repair.scanned = false;
 	if (judge_admit(a, &ref, &why) != OTA_OK)
-		return refuse(a, &why, err);
+		return offer_refuse(a, &why, err);
 	a->offer = AGENT_OFFER_MANIFEST;
 	offer_ask_manifest(a, &ref.patch);
 	return OTA_OK;
@@ -62,7 +66,8 @@ static OTA_CHECKED enum ota_code check_images(const struct agent *a,
 	if (!ota_digest_equal(&m->from, &ref->from))
 		return ota_fail(why, OTA_E_AGREEMENT,
 			"patch applies to another image than the order says");
-	if (!ota_digest_is_zero(&m->from) && !ota_digest_equal(&m->from, &a->running))
+	if (!ota_digest_is_zero(&m->from) && !ota_digest_equal(&m->from, &a->running) &&
+		!ota_digest_equal(&m->from, &a->slots[a->current].image))
 		return ota_fail(why, OTA_E_PRECURSOR,
 			"patch applies to another image than the running one");
 	return OTA_OK;
@@ -72,8 +77,11 @@ static OTA_CHECKED enum ota_code check_room(
 	struct agent *a, const struct ota_manifest *m, struct ota_error *why)
 {
 	struct agent_room room;
+	uint64_t blocks_len = 0;
 	enum ota_code rc;
 
+	if (repair_is_for(a, &m->from))
+		blocks_len = a->repair.scan.packed_len + a->repair.scan.raw_len;
 	if (m->decoder_ram > a->id.decoder_ram_max)
 		return ota_fail(why, OTA_E_NORAM,
 			"decoder needs %" PRIu64 " bytes, allowed are %" PRIu64,
@@ -85,6 +93,11 @@ static OTA_CHECKED enum ota_code check_room(
 		return ota_fail(why, OTA_E_NOSPACE,
 			"patch of %" PRIu64 " bytes, room for %" PRIu64, m->patch_len,
 			room.spool);
+	if (blocks_len > room.spool - m->patch_len)
+		return ota_fail(why, OTA_E_NOSPACE,
+			"patch of %" PRIu64 " bytes and %" PRIu64
+			" to repair its source, room for %" PRIu64,
+			m->patch_len, blocks_len, room.spool);
 	if (m->to_len > room.slot)
 		return ota_fail(why, OTA_E_NOSPACE,
 			"image of %" PRIu64 " bytes, room for %" PRIu64, m->to_len,
@@ -108,14 +121,61 @@ static OTA_CHECKED enum ota_code load_manifest(
 	return ota_manifest_parse(ota_buf_bytes(&bytes), out, why);
 }
 
-static OTA_CHECKED enum ota_code offered_spooled(struct agent *a, struct ota_error *err)
+/* What has to be known before the blocks of a source are fetched. *done: the answer is
+ * under way. */
+static OTA_CHECKED enum ota_code weigh_repair(
+	struct agent *a, const struct ota_manifest *m, bool *done, struct ota_error *err)
+{
+	struct ota_error why = { 0 };
+	enum ota_code rc = OTA_OK;
+
+	*done = true;
+	if (ota_digest_is_zero(&m->blocks)) {
+		(void)ota_fail(&why, OTA_E_PRECURSOR,
+			"patch applies to the image that the running slot was recorded "
+			"with, which it does not hold any more");
+		return repair_give_up(a, &why, err);
+	}
+	if (!a->repair.scanned) {
+		a->offer = AGENT_OFFER_TABLE;
+		repair_ask_table(a);
+		return OTA_OK;
+	}
+	rc = repair_check(a, m, &why);
+	if (rc != OTA_OK)
+		return repair_give_up(a, &why, err);
+	*done = false;
+	return OTA_OK;
+}
+
+static OTA_CHECKED enum ota_code weighed(
+	struct agent *a, const struct ota_manifest *m, struct ota_error *err)
+{
+	struct ota_error why = { 0 };
+	bool repairs = repair_is_for(a, &m->from);
+	enum ota_code rc = check_room(a, m, &why);
+
+	if (rc == OTA_OK)
+		rc = hold_budget(a,
+			m->patch_len + (repairs ? a->repair.scan.packed_len : 0), &why);
+	if (rc != OTA_OK)
+		return offer_refuse(a, &why, err);
+	a->journal.repairs = repairs;
+	a->journal.chunks_total = m->chunk_count + (repairs ? a->repair.scan.count : 0);
+	a->offer = AGENT_OFFER_HOOK;
+	return work_start_hook(a, "before-install", err);
+}
+
+enum ota_code offer_weigh(struct agent *a, struct ota_error *err)
 {
 	OTA_AUTO(ota_manifest_fini) struct ota_manifest m = { 0 };
 	struct ota_error why = { 0 };
 	struct ota_patch_ref ref;
+	bool done = false;
 	enum ota_code rc = judge_admit(a, &ref, &why);
 
 	if (rc == OTA_OK && !ota_digest_equal(&ref.patch, &a->patch)) {
+		a->offer = AGENT_OFFER_MANIFEST;
 		offer_ask_manifest(a, &ref.patch); /* a newer order has another patch */
 		return OTA_OK;
 	}
@@ -123,15 +183,11 @@ static OTA_CHECKED enum ota_code offered_spooled(struct agent *a, struct ota_err
 		rc = load_manifest(a, &m, &why);
 	if (rc == OTA_OK)
 		rc = check_images(a, &m, &ref, &why);
-	if (rc == OTA_OK)
-		rc = check_room(a, &m, &why);
-	if (rc == OTA_OK)
-		rc = hold_budget(a, m.patch_len, &why);
 	if (rc != OTA_OK)
-		return refuse(a, &why, err);
-	a->journal.chunks_total = m.chunk_count;
-	a->offer = AGENT_OFFER_HOOK;
-	return work_start_hook(a, "before-install", err);
+		return offer_refuse(a, &why, err);
+	if (repair_is_for(a, &m.from))
+		rc = weigh_repair(a, &m, &done, err);
+	return rc != OTA_OK || done ? rc : weighed(a, &m, err);
 }
 
 enum ota_code offer_result(
@@ -139,6 +195,8 @@ enum ota_code offer_result(
 {
 	if (a->offer == AGENT_OFFER_HASH)
 		return offered_hashed(a, result, err);
+	if (a->offer == AGENT_OFFER_SCAN)
+		return repair_scanned(a, result, err);
 	if (result->error.code != OTA_OK)
 		return work_hook_failed(a, &result->error, err);
 	a->journal.patch = a->patch;
@@ -160,13 +218,17 @@ static uint64_t jitter_ms(struct agent *a)
 	return ota_read_le32(&r) % below_ms;
 }
 
-static void begin_fetching(struct agent *a)
+void offer_fetch(struct agent *a, enum ipc_part part)
 {
+	const struct agent_scan *scan = &a->repair.scan;
 	struct ipc_message fetch = { .type = IPC_FETCH,
+		.code = part,
 		.digest = a->journal.patch,
 		.a = jitter_ms(a),
 		.b = a->id.chunks_outstanding };
 
+	if (part == IPC_BLOCKS)
+		fetch.payload = (struct ota_bytes){ scan->bits, (scan->blocks + 7) / 8 };
 	a->fetching_since_ms = a->now.mono_ms;
 	a->progress_new = false;
 	a->port.send(a->port.ctx, &fetch);
@@ -177,18 +239,20 @@ static OTA_CHECKED enum ota_code count_chunks(
 	struct agent *a, const struct ipc_message *m, struct ota_error *err)
 {
 	uint64_t spent = a->journal.spent;
+	bool repairs = a->journal.repairs;
+	uint32_t blocks = repairs ? a->repair.scan.count : 0;
 
-	a->journal.chunks = m->a;
-	a->journal.chunks_total = m->b;
-	a->journal.bytes = m->c;
+	a->journal.chunks = m->a + blocks;
+	a->journal.chunks_total = m->b + blocks;
+	a->journal.bytes = m->c + (repairs ? a->repair.bytes : 0);
 	a->journal.refetched = m->d;
-	hold_count(a, m->c);
+	hold_count(a, a->journal.bytes);
 	if (spent / STORE_EVERY == a->journal.spent / STORE_EVERY)
 		return OTA_OK;
 	return agent_store(a, err);
 }
 
-static OTA_CHECKED enum ota_code overspent(struct agent *a, struct ota_error *err)
+enum ota_code offer_overspent(struct agent *a, struct ota_error *err)
 {
 	char text[OTA_ERROR_TEXT_CAP];
 
@@ -215,6 +279,20 @@ static OTA_CHECKED enum ota_code net_failed(
 	return OTA_OK;
 }
 
+/* A net that was started again begins with the manifest again. */
+static bool waits_for_net(const struct agent *a)
+{
+	return a->offer == AGENT_OFFER_MANIFEST || a->offer == AGENT_OFFER_TABLE;
+}
+
+static void manifest_spooled(struct agent *a)
+{
+	if (a->journal.repairs)
+		repair_ask_table(a);
+	else
+		offer_fetch(a, IPC_PATCH);
+}
+
 enum ota_code offer_from_net(
 	struct agent *a, const struct ipc_message *m, struct ota_error *err)
 {
@@ -227,19 +305,22 @@ enum ota_code offer_from_net(
 		return OTA_OK;
 	if (m->type == IPC_FAILED)
 		return net_failed(a, m, err);
+	if (m->code == IPC_BLOCKS)
+		return repair_from_net(a, m, err);
 	if (offered)
-		return m->type == IPC_SPOOLED && a->offer == AGENT_OFFER_MANIFEST
-			       ? offered_spooled(a, err)
-			       : OTA_OK;
+		return m->type == IPC_SPOOLED && waits_for_net(a) ? offer_weigh(a, err)
+								  : OTA_OK;
 	if (m->type == IPC_SPOOLED) {
-		begin_fetching(a);
+		manifest_spooled(a);
 		return OTA_OK;
 	}
+	if (a->journal.repairs && !a->repair.spooled)
+		return OTA_OK; /* of what was asked before */
 	rc = count_chunks(a, m, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (hold_is_overspent(a))
-		return overspent(a, err);
+		return offer_overspent(a, err);
 	report_progress(a);
 	if (m->type != IPC_FETCHED)
 		return OTA_OK;

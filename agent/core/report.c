@@ -88,6 +88,9 @@ static void fill_slots(const struct agent *a, struct ota_report *r)
 	const struct slot_info *other = &a->slots[1 - a->current];
 
 	memcpy(r->version, current->version, sizeof r->version);
+	if (!ota_digest_is_zero(&a->running) &&
+		!ota_digest_equal(&a->running, &current->image))
+		r->claims = current->image;
 	r->running = ota_digest_is_zero(&a->running) ? current->image : a->running;
 	r->other = whole_image(other);
 	r->running_counter = current->counter;

@@ -6,6 +6,9 @@
  *   <spool>/<patch digest in hex>/manifest   the manifest's bytes
  *   <spool>/<patch digest in hex>/data       patch_len bytes; chunk i at i * chunk_len
  *   <spool>/<patch digest in hex>/bitmap     spool head, then one bit per chunk held
+ *   <spool>/<patch digest in hex>/table      block table of its source, if that is
+ * repaired <spool>/<patch digest in hex>/blocks     packed block i at i * block_len;
+ * sparse
  *
  * The bitmap file:
  *        0     4  magic       "OTB1"
@@ -28,5 +31,7 @@ enum {
 #define SPOOL_MANIFEST "manifest"
 #define SPOOL_DATA     "data"
 #define SPOOL_BITMAP   "bitmap"
+#define SPOOL_TABLE    "table"
+#define SPOOL_BLOCKS   "blocks"
 
 #endif

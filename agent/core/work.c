@@ -80,6 +80,14 @@ enum ota_code work_start_hook(struct agent *a, const char *hook, struct ota_erro
 		a, (struct agent_job){ .kind = AGENT_JOB_HOOK, .hook = hook }, err);
 }
 
+enum ota_code work_start_scan(struct agent *a, struct ota_error *err)
+{
+	return start_job(a,
+		(struct agent_job){
+			.kind = AGENT_JOB_SCAN, .slot = a->current, .patch = a->patch },
+		err);
+}
+
 static OTA_CHECKED enum ota_code set_slot(struct agent *a, unsigned slot,
 	const struct slot_info *info, struct ota_error *err)
 {
@@ -138,7 +146,8 @@ static OTA_CHECKED enum ota_code enter_installing(struct agent *a, struct ota_er
 	return start_job(a,
 		(struct agent_job){ .kind = AGENT_JOB_INSTALL,
 			.slot = other_slot(a),
-			.patch = a->journal.patch },
+			.patch = a->journal.patch,
+			.repairs = a->journal.repairs },
 		err);
 }
 
@@ -253,6 +262,7 @@ void work_purge(struct agent *a)
 {
 	static const struct ota_digest none = { { 0 } };
 
+	a->repair.scanned = a->repair.spooled = false;
 	hold_forget_spool(a, &none);
 	agent_tell(a, IPC_PURGE, &none);
 }
@@ -286,8 +296,10 @@ enum ota_code work_begin(struct agent *a, struct ota_error *err)
 		return OTA_OK;
 	case OTA_UPDATE_VERIFYING:
 		return start_job(a,
-			(struct agent_job){
-				.kind = AGENT_JOB_VERIFY, .patch = a->journal.patch },
+			(struct agent_job){ .kind = AGENT_JOB_VERIFY,
+				.slot = other_slot(a),
+				.patch = a->journal.patch,
+				.repairs = a->journal.repairs },
 			err);
 	case OTA_UPDATE_INSTALLING:
 		return enter_installing(a, err);
@@ -442,6 +454,7 @@ enum ota_code work_result(
 	case OTA_UPDATE_FAILED:
 		return judge(a, err); /* the rescue hook; what it says changes nothing */
 	case OTA_UPDATE_FETCHING:
+		return repair_scanned(a, result, err);
 	case OTA_UPDATE_ARMED:
 	case OTA_UPDATE_ROLLING_BACK:
 	case OTA_N_UPDATE_STATES:

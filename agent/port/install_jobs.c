@@ -7,6 +7,7 @@
 
 #include "agent/port/image_file.h"
 #include "agent/port/install_policy.h"
+#include "agent/port/install_source.h"
 #include "agent/port/install_work.h"
 #include "proto/base/own.h"
 
@@ -84,6 +85,9 @@ static void on_work(uv_work_t *request)
 	case AGENT_JOB_HASH:
 		rc = hash(task, err);
 		break;
+	case AGENT_JOB_SCAN:
+		rc = install_source_scan(&task->work, &task->result.scan, err);
+		break;
 	case AGENT_JOB_VERIFY:
 		rc = install_work_verify(&task->work, err);
 		break;
@@ -129,7 +133,8 @@ static OTA_CHECKED enum ota_code begin_task(
 {
 	ota_autofree struct install_task *task = calloc(1, sizeof *task);
 	const struct agent_job *job = &jobs->job;
-	unsigned from = job->kind == AGENT_JOB_INSTALL ? 1 - job->slot : job->slot;
+	bool other = job->kind == AGENT_JOB_INSTALL || job->kind == AGENT_JOB_VERIFY;
+	unsigned from = other ? 1 - job->slot : job->slot;
 
 	if (task == NULL)
 		return ota_fail(err, OTA_E_NOMEM, "job");
@@ -140,6 +145,7 @@ static OTA_CHECKED enum ota_code begin_task(
 	task->work.spool_dir = jobs->config->spool_dir;
 	task->work.state_dir = jobs->config->state_dir;
 	task->work.patch = job->patch;
+	task->work.repairs = job->repairs;
 	task->work.ram_max = jobs->config->decoder_ram_bytes;
 	task->work.from = slots_place(jobs->slots, from);
 	task->work.from_len = slots_image_len(jobs->slots, from);

@@ -4,6 +4,7 @@
 
 #include "agent/port/install_decode.h"
 #include "agent/port/install_patch.h"
+#include "agent/port/install_source.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
@@ -25,7 +26,7 @@ enum ota_code install_work_verify(const struct install_work *work, struct ota_er
 		if (rc == OTA_OK)
 			rc = install_patch_read(&patch, i, &data, err);
 	}
-	return rc;
+	return rc == OTA_OK && work->repairs ? install_source_verify(work, err) : rc;
 }
 
 /* What the decoder asks for chunks. */
@@ -50,12 +51,13 @@ static enum ota_code next_chunk(
 static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 	struct install_patch *patch, struct install_target *target, struct ota_error *err)
 {
-	OTA_AUTO(image_file_fini) struct image_file from = { 0 };
+	OTA_AUTO(install_source_fini) struct install_source from = { .overlay_fd = -1 };
 	struct feed feed = { work, patch };
 	const struct ota_source have = install_target_have(target);
 	const struct ota_sink sink = install_target_sink(target);
 	const struct install_decode how = { .manifest = &patch->manifest,
-		.from = &from,
+		.from = &from.image,
+		.overlay_fd = &from.overlay_fd,
 		.have = &have,
 		.out = &sink,
 		.ram_max = work->ram_max,
@@ -63,7 +65,7 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 		.stop = &work->stop,
 		.ctx = &feed,
 		.chunk = next_chunk };
-	enum ota_code rc = slot_image_open(&work->from, work->from_len, &from, err);
+	enum ota_code rc = install_source_open(work, &patch->manifest, &from, err);
 
 	if (rc != OTA_OK)
 		return rc;

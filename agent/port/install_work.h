@@ -16,6 +16,7 @@ struct install_work {
 	struct ota_digest patch; /* digest of the manifest */
 	struct slot_place from;  /* image that runs */
 	uint64_t from_len;       /* as of slots_image_len() */
+	bool repairs;            /* ... and is mended by blocks in the spool */
 	struct slot_place to;    /* slot to be written */
 	uint64_t ram_max;        /* bytes, of the decoder */
 	const char *decoder;     /* borrowed; program that decodes, NULL: this one */

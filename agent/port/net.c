@@ -11,6 +11,7 @@
 #include "agent/port/net_docs.h"
 #include "agent/port/net_peer.h"
 #include "agent/port/net_pull.h"
+#include "agent/port/net_repair.h"
 #include "agent/port/net_voice.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
@@ -32,6 +33,7 @@ struct net {
 	struct net_docs docs;
 	struct net_voice voice;
 	struct net_pull pull;
+	struct net_repair repair;
 	bool was_down;      /* and said so */
 	char down_why[256]; /* the last reason, as it was logged */
 	bool ending;
@@ -70,6 +72,7 @@ static void on_begin_end(uv_timer_t *timer)
 	bool said;
 
 	net_pull_close(&net->pull);
+	net_repair_close(&net->repair);
 	said = net_voice_leave(&net->voice, on_left, net) == OTA_OK;
 	(void)uv_timer_start(timer, on_end, said ? LEAVE_MS : 0, 0);
 }
@@ -98,6 +101,13 @@ static void take_report(struct net *net, struct ota_bytes report)
 		ota_log(OTA_LOG_ERR, "net.report-lost", "bytes=%zu", report.len);
 }
 
+/* STOP and PURGE are for both. */
+static void fetch(struct net *net, const struct ipc_message *message)
+{
+	net_repair_request(&net->repair, message);
+	net_pull_request(&net->pull, message);
+}
+
 static void on_request(void *ctx, const struct ipc_message *message)
 {
 	struct net *net = ctx;
@@ -111,7 +121,7 @@ static void on_request(void *ctx, const struct ipc_message *message)
 	else if (message->type == IPC_PROGRESS)
 		net_voice_progress(&net->voice, message->payload);
 	else
-		net_pull_request(&net->pull, message);
+		fetch(net, message);
 }
 
 static void on_install_gone(void *ctx, const char *why)
@@ -139,6 +149,7 @@ static void on_up(void *ctx)
 	net_voice_up(&net->voice);
 	net_docs_up(&net->docs, net->link);
 	net_pull_link(&net->pull, true);
+	net_repair_link(&net->repair, true);
 }
 
 static void on_down(void *ctx, const char *why)
@@ -161,6 +172,7 @@ static void on_down(void *ctx, const char *why)
 	net->was_down = true;
 	net_peer_send(&net->peer, &message);
 	net_pull_link(&net->pull, false);
+	net_repair_link(&net->repair, false);
 }
 
 static void forward(
@@ -195,6 +207,8 @@ static void on_message(
 			ota_log_quote(topic, quoted), ota_log_quote(err.text, why));
 	else if (kind == NET_DOCUMENT)
 		forward(net, &parsed, &message);
+	else if (kind == NET_REPAIR)
+		net_repair_take(&net->repair, &parsed, &message);
 	else if (kind != NET_NOTHING)
 		net_pull_take(&net->pull, &parsed, &message);
 }
@@ -305,11 +319,12 @@ static enum ota_code build(struct net *net, int fd, struct ota_error *err)
 		uv_timer_init(&net->loop, &net->end_timer) != 0 ||
 		watch_signals(net) != OTA_OK ||
 		net_peer_init(&net->peer, &net->loop, fd, &peer_events, net) != OTA_OK ||
-		net_pull_init(&net->pull, &net->loop, &net->peer, config) != OTA_OK)
+		net_pull_init(&net->pull, &net->loop, &net->peer, config) != OTA_OK ||
+		net_repair_init(&net->repair, &net->loop, &net->peer, config) != OTA_OK)
 		return ota_fail(err, OTA_E_IO, "the loop could not be made");
 	net->end_timer.data = net;
 	rc = open_link(net, (const char *)password.at, err);
-	net->voice.link = net->pull.link = net->link;
+	net->voice.link = net->pull.link = net->repair.link = net->link;
 	return rc;
 }
 

@@ -28,7 +28,8 @@ static void add_topic(struct filters *filters, const struct net_subject *subject
 
 static void add_fence(struct filters *filters, const struct net_subject *subject)
 {
-	struct ota_topic topic = { .kind = OTA_TOPIC_MANIFEST,
+	struct ota_topic topic = { .kind = subject->is_blocks ? OTA_TOPIC_BLOCK_TABLE
+							      : OTA_TOPIC_MANIFEST,
 		.digest = *subject->patch };
 
 	add_topic(filters, subject, &topic);
@@ -37,9 +38,10 @@ static void add_fence(struct filters *filters, const struct net_subject *subject
 static void add_chunk(
 	struct filters *filters, const struct net_subject *subject, uint32_t index)
 {
-	struct ota_topic topic = {
-		.kind = OTA_TOPIC_CHUNK, .digest = *subject->patch, .index = index
-	};
+	struct ota_topic topic = { .kind = subject->is_blocks ? OTA_TOPIC_BLOCK
+							      : OTA_TOPIC_CHUNK,
+		.digest = *subject->patch,
+		.index = index };
 
 	if (subject->is_manifest)
 		add_fence(filters, subject);

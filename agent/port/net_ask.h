@@ -11,9 +11,10 @@
 /** What a plan is about. */
 struct net_subject {
 	const char *fleet;              /* borrowed */
-	const struct ota_digest *patch; /* borrowed */
+	const struct ota_digest *patch; /* borrowed; or that of a block table */
 	bool is_manifest; /* "chunk 0" of the plan is the manifest, and there is no fence
 			   */
+	bool is_blocks;   /* a block table and its blocks stand for manifest and chunks */
 };
 
 /** UNSUBSCRIBE and SUBSCRIBE as planned, at most 8 filters in a packet. */

@@ -366,9 +366,11 @@ static void purge(struct net_pull *pull, const struct ota_digest *keep)
 
 void net_pull_request(struct net_pull *pull, const struct ipc_message *request)
 {
-	if (request->type == IPC_MANIFEST)
+	bool is_ours = request->code == IPC_PATCH;
+
+	if (request->type == IPC_MANIFEST && is_ours)
 		want_manifest(pull, &request->digest);
-	if (request->type == IPC_FETCH)
+	if (request->type == IPC_FETCH && is_ours)
 		want_chunks(pull, request);
 	if (request->type == IPC_STOP)
 		stop(pull);

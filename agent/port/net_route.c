@@ -21,8 +21,10 @@ static bool kind_of(enum ota_topic_kind topic, enum net_route_kind *out)
 	case OTA_TOPIC_CHUNK:
 		*out = NET_CHUNK;
 		return true;
-	case OTA_TOPIC_BLOCK_TABLE: /* nothing is asked of them yet */
+	case OTA_TOPIC_BLOCK_TABLE:
 	case OTA_TOPIC_BLOCK:
+		*out = NET_REPAIR;
+		return true;
 	case OTA_TOPIC_REPORT:
 	case OTA_TOPIC_ONLINE:
 	case OTA_TOPIC_NEED:

@@ -10,7 +10,8 @@ enum net_route_kind {
 	NET_NOTHING,  /* nothing to do: a retained message was cleared */
 	NET_DOCUMENT, /* for `install`, unread */
 	NET_MANIFEST, /* of patch topic.digest */
-	NET_CHUNK     /* topic.index of patch topic.digest */
+	NET_CHUNK,    /* topic.index of patch topic.digest */
+	NET_REPAIR    /* block table topic.digest, or topic.index of its blocks */
 };
 
 /** A message from the broker. */

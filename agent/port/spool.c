@@ -28,7 +28,7 @@ static enum ota_code patch_dir(const char *root, const struct ota_digest *patch,
 	return ota_path_join(root, hex, out, SPOOL_PATH_CAP, err);
 }
 
-static enum ota_code patch_file(const char *root, const struct ota_digest *patch,
+enum ota_code spool_file(const char *root, const struct ota_digest *patch,
 	const char *name, char out[static SPOOL_PATH_CAP], struct ota_error *err)
 {
 	char dir[SPOOL_PATH_CAP];
@@ -46,7 +46,7 @@ enum ota_code spool_manifest_read(const char *root, const struct ota_digest *pat
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
 	char path[SPOOL_PATH_CAP];
 	struct ota_digest found;
-	enum ota_code rc = patch_file(root, patch, SPOOL_MANIFEST, path, err);
+	enum ota_code rc = spool_file(root, patch, SPOOL_MANIFEST, path, err);
 
 	if (rc == OTA_OK)
 		rc = ota_file_read_plain(path, OTA_MANIFEST_LEN_MAX, &bytes, err);

@@ -22,6 +22,10 @@ struct spool {
 	uint32_t unsynced;            /* chunks put since the last spool_sync_start() */
 };
 
+/** The path of one of a patch's files below root. OTA_OK or OTA_E_LIMIT. */
+OTA_CHECKED enum ota_code spool_file(const char *root, const struct ota_digest *patch,
+	const char *name, char out[static SPOOL_PATH_CAP], struct ota_error *err);
+
 /** Read the manifest of a patch from the spool below root; appended to out. OTA_OK,
  *  OTA_E_NOTFOUND, OTA_E_DIGEST (damaged), OTA_E_LIMIT, OTA_E_IO or OTA_E_NOMEM. */
 OTA_CHECKED enum ota_code spool_manifest_read(const char *root,

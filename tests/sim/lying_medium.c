@@ -362,6 +362,8 @@ enum ota_code medium_job(struct world *w, struct agent_result *result)
 	case AGENT_JOB_HASH:
 		result->digest = world_image(image_in(medium_of(w), w->job.slot));
 		return OTA_OK;
+	case AGENT_JOB_SCAN:
+		break;
 	case AGENT_JOB_VERIFY:
 		return verify(w);
 	case AGENT_JOB_INSTALL:

@@ -214,6 +214,18 @@ static struct world_hook *hook_of(struct world *w, const char *name)
 	return NULL;
 }
 
+/* A slot that is not the patch's source is repaired, and only then. */
+static void expect_source(struct world *w)
+{
+	const struct ota_digest *from = &w->slots[w->current].content;
+	bool differs = !ota_digest_is_zero(&w->manifest.from) &&
+		       !ota_digest_equal(from, &w->manifest.from);
+
+	world_must(w, w->job.repairs == differs, "what differs is repaired");
+	world_must(w, !differs || w->block_fetches > 0 || w->scan.count == 0,
+		"blocks are fetched before they are used");
+}
+
 static enum ota_code finish_job(struct world *w, struct agent_result *result)
 {
 	struct world_slot *slot = &w->slots[w->job.slot];
@@ -224,9 +236,14 @@ static enum ota_code finish_job(struct world *w, struct agent_result *result)
 	case AGENT_JOB_HASH:
 		result->digest = slot->content;
 		return OTA_OK;
+	case AGENT_JOB_SCAN:
+		w->scans++;
+		result->scan = w->scan;
+		return w->scan_answer;
 	case AGENT_JOB_VERIFY:
 		return w->verify_answer;
 	case AGENT_JOB_INSTALL:
+		expect_source(w);
 		slot->whole = w->install_answer == OTA_OK;
 		slot->content = w->manifest.to;
 		return w->install_answer;
@@ -249,10 +266,23 @@ static void from_net(struct world *w, struct ipc_message message)
 
 static void net_answers(struct world *w, const struct ipc_message *m)
 {
-	struct ipc_message answer = { .type = IPC_SPOOLED, .digest = m->digest };
+	struct ipc_message answer = {
+		.type = IPC_SPOOLED, .code = m->code, .digest = m->digest
+	};
 
+	w->table_asks += m->type == IPC_MANIFEST && m->code == IPC_BLOCKS;
+	w->block_fetches += m->type == IPC_FETCH && m->code == IPC_BLOCKS;
 	if (w->net_is_mute)
 		return;
+	if (m->type == IPC_FETCH && m->code == IPC_BLOCKS) {
+		cr_assert_eq(m->payload.len, (w->scan.blocks + 7) / 8);
+		cr_assert_arr_eq(m->payload.at, w->scan.bits, m->payload.len);
+		answer.type = IPC_FETCHED;
+		answer.a = answer.b = w->scan.count;
+		answer.c = w->scan.packed_len;
+		from_net(w, answer);
+		return;
+	}
 	if (m->type == IPC_FETCH && w->medium != NULL)
 		w->medium->fetch(w);
 	if (m->type == IPC_FETCH) {

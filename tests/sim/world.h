@@ -90,7 +90,8 @@ struct world {
 	bool loader_is_stuck; /* the boot loader boots what runs, whatever it is told */
 	bool net_is_down;
 	bool net_is_mute; /* answers nothing about patches */
-	enum ota_code verify_answer, install_answer;
+	enum ota_code verify_answer, install_answer, scan_answer;
+	struct agent_scan scan;               /* what SCAN finds */
 	struct world_hook hooks[WORLD_HOOKS]; /* before-install, before-reboot, health,
 					 rescue */
 	struct policy policy;
@@ -101,8 +102,9 @@ struct world {
 	unsigned reports;
 	unsigned slot_writes; /* INSTALL jobs begun */
 	unsigned fetches, purges, stops;
-	struct ipc_message want; /* the last one */
-	unsigned wrong_boots;    /* boots into something that is not whole */
+	unsigned table_asks, block_fetches, scans; /* to repair the source */
+	struct ipc_message want;                   /* the last one */
+	unsigned wrong_boots; /* boots into something that is not whole */
 };
 
 /** A device that runs image 1 in slot 0 and knows its root; and all documents that let it

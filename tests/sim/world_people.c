@@ -63,7 +63,8 @@ static void sign_manifest(struct world *w)
 	w->manifest_bytes.len = 0;
 	must(ota_manifest_encode(&w->manifest, &w->manifest_bytes, &err), &err);
 	w->order.patches[0].patch = ota_digest_of(ota_buf_bytes(&w->manifest_bytes));
-	w->order.patch_count = 1;
+	if (w->order.patch_count == 0)
+		w->order.patch_count = 1;
 }
 
 void world_sign(struct world *w)

@@ -10,6 +10,7 @@ static struct journal sample(void)
 	return (struct journal){
 		.state = OTA_UPDATE_PROVING,
 		.reverting = true,
+		.repairs = true,
 		.error = OTA_E_HEALTH,
 		.error_text = "hook health exited with 1",
 		.rollout = "spring",
@@ -63,7 +64,7 @@ Test(journal, what_is_encoded_is_parsed_again)
 	cr_expect_eq(out.confirmed.at[0], 29);
 	cr_expect_eq(out.spent, 32);
 	cr_expect_eq(out.vain_boots, 34);
-	cr_expect(out.reverting && !out.lost);
+	cr_expect(out.reverting && !out.lost && out.repairs);
 	cr_assert_eq(journal_encode(&out, &second), OTA_OK);
 	cr_expect(ota_bytes_equal(ota_buf_bytes(&first), ota_buf_bytes(&second)));
 }

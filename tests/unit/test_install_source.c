@@ -1,0 +1,284 @@
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/port/block_spool.h"
+#include "agent/port/install_source.h"
+#include "proto/base/own.h"
+#include "proto/delta/block_pack.h"
+#include "proto/delta/encode.h"
+#include "proto/io/files.h"
+#include "tests/unit/install_kit.h"
+#include "tests/unit/temporary.h"
+
+/* A patch whose source, in slot a, is not what it should be: real blocks in a real spool,
+ * a real decoder in its sandbox. */
+
+#define BLOCK ((uint64_t)OTA_BLOCK_LEN_MIN)
+
+enum { BLOCKS = 17, IMAGE_LEN = (BLOCKS - 1) * OTA_BLOCK_LEN_MIN + 12345 };
+
+static struct install_kit kit;
+static struct ota_buf from, packed;
+static struct ota_block_table table;
+static struct agent_scan scan;
+
+static enum ota_code keep(void *ctx, struct ota_bytes data)
+{
+	return ota_buf_add(ctx, data);
+}
+
+static void path_of(const char *name, char out[static SPOOL_PATH_CAP])
+{
+	cr_assert_eq(spool_file(kit.spool_dir, &kit.work.patch, name, out, NULL), OTA_OK);
+}
+
+static void write_file(const char *path, const struct ota_buf *data)
+{
+	cr_assert_eq(ota_file_replace(path, ota_buf_bytes(data), 0600, NULL), OTA_OK);
+}
+
+static void slot_path(char out[static AGENT_PATH_CAP])
+{
+	(void)snprintf(out, AGENT_PATH_CAP, "%.1000s/a.img", kit.slot.dir);
+}
+
+/* The table of what slot a should hold, in table_bytes. */
+static void make_table(struct ota_buf *table_bytes)
+{
+	struct ota_bytes all = ota_buf_bytes(&from);
+	const struct ota_source source = ota_source_of(&all);
+	const struct ota_sink sink = { .ctx = &packed, .write = keep };
+	const struct ota_progress none = { 0 };
+
+	cr_assert_eq(ota_block_table_make(&source, &sink, &none, &table, NULL), OTA_OK);
+	cr_assert_eq(ota_block_table_encode(&table, table_bytes, NULL), OTA_OK);
+	cr_assert_eq(table.count, BLOCKS);
+}
+
+/* A patch from there to kit.to, its manifest and the table, in the spool. */
+static void make_spool(void)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf patch = { 0 }, bytes = { 0 }, names = { 0 };
+	struct ota_bytes to = ota_buf_bytes(&kit.to), old = ota_buf_bytes(&from);
+	struct ota_source source = ota_source_of(&old), target = ota_source_of(&to);
+	const struct ota_sink sink = { .ctx = &patch, .write = keep };
+	const struct ota_encode_job job = { .codec = OTA_CODEC_VCDIFF,
+		.from = &source,
+		.to = &target,
+		.options = { .level = 1 } };
+	char path[SPOOL_PATH_CAP];
+
+	make_table(&names);
+	ota_manifest_fini(&kit.manifest);
+	cr_assert_eq(ota_patch_encode(&job, &sink, &kit.manifest, NULL), OTA_OK);
+	cr_assert_lt(patch.len, IMAGE_LEN / 4, "the patch needs its source");
+	kit.manifest.blocks = ota_digest_of(ota_buf_bytes(&names));
+	cr_assert_eq(ota_manifest_encode(&kit.manifest, &bytes, NULL), OTA_OK);
+	kit.work.patch = ota_digest_of(ota_buf_bytes(&bytes));
+	cr_assert_eq(spool_manifest_write(
+			     kit.spool_dir, &kit.work.patch, ota_buf_bytes(&bytes), NULL),
+		OTA_OK);
+	path_of(SPOOL_DATA, path);
+	write_file(path, &patch);
+	cr_assert_eq(block_table_write(
+			     kit.spool_dir, &kit.work.patch, ota_buf_bytes(&names), NULL),
+		OTA_OK);
+}
+
+static void set_up(void)
+{
+	char path[AGENT_PATH_CAP];
+
+	temporary_make();
+	install_kit_init(&kit, temporary_dir, IMAGE_LEN, 1);
+	cr_assert_eq(ota_buf_add(&from, ota_buf_bytes(&kit.to)), OTA_OK);
+	memset(from.at + IMAGE_LEN / 2, 7, 100000);
+	slot_path(path);
+	write_file(path, &from);
+	make_spool();
+	kit.work.repairs = true;
+}
+
+static void tear_down(void)
+{
+	install_kit_fini(&kit);
+	ota_block_table_fini(&table);
+	ota_buf_fini(&from);
+	ota_buf_fini(&packed);
+	temporary_remove();
+}
+
+TestSuite(install_source, .init = set_up, .fini = tear_down, .timeout = 60);
+
+/* Change what slot a holds, in that many bytes from there on. */
+static void spoil(uint64_t offset, size_t len)
+{
+	char path[AGENT_PATH_CAP];
+	ota_autoclose int fd = -1;
+	uint8_t bytes[5000];
+
+	memset(bytes, 0x5a, sizeof bytes);
+	slot_path(path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(pwrite(fd, bytes, len, (off_t)offset), (ssize_t)len);
+}
+
+static void spoil_some(void)
+{
+	spoil(10, 1);
+	spoil(3 * BLOCK - 2, 4); /* on both sides */
+	spoil(IMAGE_LEN - 5000, 5000);
+}
+
+/* As net does it, from what the orchestrator would publish. */
+static void fetch(struct ota_bytes wanted)
+{
+	OTA_AUTO(block_spool_fini) struct block_spool spool = { 0 };
+	const struct block_want want = { .patch = kit.work.patch,
+		.table = kit.manifest.blocks,
+		.blocks = wanted,
+		.max_bytes = IMAGE_LEN };
+	uint64_t at = 0;
+
+	cr_assert_eq(block_spool_open(kit.spool_dir, &want, &spool, NULL), OTA_OK);
+	for (uint32_t i = 0; i < table.count; i++) {
+		struct ota_bytes one = { packed.at + at, table.blocks[i].packed_len };
+
+		at += table.blocks[i].packed_len;
+		if (spool.lacking[i])
+			cr_assert_eq(block_spool_put(&spool, i, one, NULL), OTA_OK);
+	}
+	cr_assert_eq(spool.held, spool.wanted);
+}
+
+static void scan_all(void)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(install_source_scan(&kit.work, &scan, &err), OTA_OK, "%s", err.text);
+}
+
+static void scan_then_fetch(void)
+{
+	scan_all();
+	fetch((struct ota_bytes){ scan.bits, (scan.blocks + 7) / 8 });
+}
+
+Test(install_source, a_scan_finds_what_differs)
+{
+	uint64_t packed_len = 0;
+	static const uint32_t blocks[] = { 0, 2, 3, BLOCKS - 1 };
+
+	spoil_some();
+	scan_all();
+	for (size_t i = 0; i < 4; i++) {
+		packed_len += table.blocks[blocks[i]].packed_len;
+		cr_expect(scan.bits[blocks[i] / 8] >> blocks[i] % 8 & 1, "%zu", i);
+	}
+	cr_expect_eq(scan.count, 4);
+	cr_expect_eq(scan.blocks, BLOCKS);
+	cr_expect_eq(scan.packed_len, packed_len);
+	cr_expect_eq(scan.raw_len, 3 * BLOCK + 12345);
+}
+
+Test(install_source, a_slot_that_was_cut_short_lacks_its_end)
+{
+	char path[AGENT_PATH_CAP];
+
+	slot_path(path);
+	cr_assert_eq(truncate(path, (off_t)(15 * BLOCK + 1)), 0);
+	scan_then_fetch();
+	cr_expect_eq(scan.count, 2);
+	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
+	cr_expect(install_kit_is_there(&kit, 1));
+}
+
+Test(install_source, a_repaired_source_makes_the_image_and_the_slot_stays_as_it_is)
+{
+	struct ota_digest before, after;
+	char path[AGENT_PATH_CAP];
+
+	spoil_some();
+	slot_path(path);
+	cr_assert_eq(image_path_digest(path, NULL, &before, NULL, NULL), OTA_OK);
+	scan_then_fetch();
+	cr_assert_eq(install_work_verify(&kit.work, NULL), OTA_OK);
+	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
+	cr_expect(install_kit_is_there(&kit, 1));
+	cr_assert_eq(image_path_digest(path, NULL, &after, NULL, NULL), OTA_OK);
+	cr_expect(ota_digest_equal(&before, &after));
+}
+
+Test(install_source, without_repair_the_same_patch_fails)
+{
+	spoil(IMAGE_LEN / 4, 5000);
+	kit.work.repairs = false;
+	cr_expect_neq(install_kit_apply(&kit), OTA_OK);
+}
+
+Test(install_source, a_slot_that_is_right_needs_no_blocks)
+{
+	cr_assert_eq(install_work_verify(&kit.work, NULL), OTA_OK);
+	cr_assert_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
+	cr_expect(install_kit_is_there(&kit, 1));
+}
+
+Test(install_source, a_slot_that_changes_after_the_scan_is_found_out)
+{
+	struct ota_error err = { 0 };
+
+	spoil_some();
+	scan_then_fetch();
+	spoil(8 * BLOCK, 1);
+	cr_expect_eq(install_work_verify(&kit.work, &err), OTA_E_DIGEST, "%s", err.text);
+	cr_expect_eq(install_kit_apply(&kit), OTA_E_PRECURSOR, "%s", kit.err.text);
+	cr_expect_str_eq(kit.err.text,
+		"repair the source: the running image changed while it was repaired: "
+		"block 8 in the spool");
+}
+
+Test(install_source, a_block_that_rots_in_the_spool_is_found_out)
+{
+	char path[SPOOL_PATH_CAP];
+	ota_autoclose int fd = -1;
+
+	spoil_some();
+	scan_then_fetch();
+	path_of(SPOOL_BLOCKS, path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, "rot", 3, (off_t)(2 * BLOCK + 100)), 3);
+	cr_expect_eq(install_work_verify(&kit.work, NULL), OTA_E_DIGEST);
+	fetch((struct ota_bytes){ scan.bits, (scan.blocks + 7) / 8 });
+	cr_expect_eq(install_work_verify(&kit.work, NULL), OTA_OK);
+}
+
+Test(install_source, a_table_of_another_image_repairs_nothing)
+{
+	struct ota_error err = { 0 };
+	char path[SPOOL_PATH_CAP];
+
+	path_of(SPOOL_TABLE, path);
+	write_file(path, &packed);
+	cr_expect_eq(install_source_scan(&kit.work, &scan, &err), OTA_E_DIGEST);
+	cr_assert_eq(unlink(path), 0);
+	cr_expect_eq(install_source_scan(&kit.work, &scan, &err), OTA_E_NOTFOUND);
+}
+
+Test(install_source, blocks_that_take_too_much_are_refused_with_the_numbers)
+{
+	OTA_AUTO(block_spool_fini) struct block_spool spool = { 0 };
+	struct ota_error err = { 0 };
+	struct block_want want = {
+		.patch = kit.work.patch, .table = kit.manifest.blocks, .max_bytes = 10
+	};
+
+	spoil_some();
+	scan_all();
+	want.blocks = (struct ota_bytes){ scan.bits, (scan.blocks + 7) / 8 };
+	cr_expect_eq(block_spool_open(kit.spool_dir, &want, &spool, &err), OTA_E_NOSPACE);
+	cr_expect_not_null(strstr(err.text, "may hold 10 bytes"), "%s", err.text);
+}
