@@ -93,11 +93,16 @@ class FleetTest(unittest.TestCase):
             shutil.rmtree(cls.dir, ignore_errors=True)
 
     @classmethod
+    def make(cls, path, version):
+        """The image of a version."""
+        return make_image(path, version, cls.fresh_kib)
+
+    @classmethod
     def publish(cls, hardware=(HARDWARE,), **words):
         """A new image as a new release; gives version, path and digests."""
         cls.versions += 1
         version = f'{cls.versions}.0'
-        path = make_image(cls.dir / f'image-{version}', cls.versions, cls.fresh_kib)
+        path = cls.make(cls.dir / f'image-{version}', cls.versions)
         more = [w for h in hardware for w in ('--hardware', h)]
         more += [w for k, v in words.items() for w in (f'--{k}', v)]
         release = cls.lab.cli('release', 'create', path, '--product', 'gateway', '--version',

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Bytes that are not what was signed: chunks and manifests changed on the broker, an image
-changed on the device, and a patch that the device cannot hold."""
+"""Bytes that are not what was signed: chunks and manifests changed on the broker, and a
+patch that the device cannot hold. test_repair.py has images changed on the device."""
 import unittest
 
 from attacker import AttackTest, flipped, payload_of
-from common import digest_of, wait_for
 
 CHUNK_HEAD = 8  # bytes before the content
-COHORTS = ('chunk', 'manifest', 'poison', 'precursor', 'ram')
+COHORTS = ('chunk', 'manifest', 'poison', 'ram')
 
 
 def stage(cohort):
@@ -67,26 +66,6 @@ class Bytes(AttackTest):
         attempt, = self.lab.device('gw-poison')['attempts']
         self.assertEqual((attempt['state'], attempt['class'], attempt['error']),
                          ('failed', 'hard', 28))
-
-    def test_an_image_changed_on_the_device(self):
-        """No delta is applied to it. Once sluiced knows what it runs, a full image does."""
-        agent, name = self.lab.agents['gw-precursor'], 'gw-precursor'
-        path = agent.image().resolve()
-        path.write_bytes(flipped(path.read_bytes(), path.stat().st_size // 2))
-        changed = digest_of(path)
-        release, _ = self.offer('precursor')
-        self.lab.sluiced.stop()
-        agent.start()
-        wait_for('PRECURSOR', lambda: self.attacker.report(name)['error'] == 41, 30)
-        self.assertEqual(self.attacker.report(name)['running'], changed)
-        self.assertEqual(digest_of(agent.image()), changed)
-        self.lab.start_sluiced()
-        self.wait_device(name, 'refused', lambda d: 'refused' in d)
-        for seen in (self.lab.device(name), self.lab.cli('explain', name)):
-            self.assertEqual(seen['refused']['number'], 41, seen)
-            self.assertEqual(seen['refused']['name'], 'PRECURSOR', seen)
-        self.lab.wait_state('precursor', 'completed', seconds=60)
-        self.assert_runs(name, release)
 
     def test_a_patch_that_needs_too_much_memory(self):
         self.offer('ram')
