@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The suites behind tests/run: each builds what it needs, runs, and yields its tests as
-(name, passed). Only what a test itself reported is counted; a suite without tests fails."""
+(name, passed). Only what a test itself reported is counted; a suite without tests fails, and so
+does a test that is skipped, but one that only root can run and that says so: passed is None."""
 import argparse
 import concurrent.futures
 import json
@@ -127,22 +128,28 @@ def build(directory, targets=()):
     return status == 0
 
 
+def verdict_of_skip(reason):
+    """None for a test that only root can run, when we are not root; else it failed."""
+    return None if os.geteuid() != 0 and re.search(r'SKIPPED[,:] not root', reason) else False
+
+
 def tap_results(entry, is_tap):
     """The tests one meson test reported. What ended badly without naming a failed test
-    counts as one that failed, and so does a skipped one."""
+    counts as one that failed, and so does a skipped one, but see verdict_of_skip()."""
     name, found = entry['name'], []
     if is_tap:
         for line in (entry.get('stdout') or '').splitlines():
             m = re.match(r'\s*(not )?ok\b[ \d]*-?\s*(.*)', line)
             if m:
-                skipped = re.search(r'#\s*skip', m[2], re.I)
-                found.append((f'{name}: {m[2]}', not m[1] and not skipped))
+                skipped = re.search(r'#\s*skip.*', m[2], re.I)
+                found.append((f'{name}: {m[2]}',
+                              verdict_of_skip(skipped[0]) if skipped else not m[1]))
     ended_well = entry['result'] == 'OK'
     if not is_tap and ended_well:
         return [(name, True)]
     if is_tap and ended_well and not found:
         return [(f'{name}: ran no test', False)]
-    if not ended_well and all(passed for _, passed in found):
+    if not ended_well and all(passed is not False for _, passed in found):
         found.append((f'{name}: ended with {entry["result"]}', False))
     return found
 
@@ -177,18 +184,20 @@ def unittest_program(program, build_directory, prefix, seconds=PROGRAM_SECONDS):
     left = leftovers(mark)
     name = program.stem
     ran = re.search(r'^Ran (\d+) tests?', output, re.M)
-    skipped = re.search(r'\bskipped=(\d+)', output)
+    skipped = re.findall(r"^(.*) \.\.\. skipped ['\"](.*)['\"]$", output, re.M)
     bad = sorted(set(re.findall(r'^(?:FAIL|ERROR): (.+)', output, re.M)))
-    bad += ['skipped'] * (int(skipped[1]) if skipped else 0)
+    bad += [f'{test}: {why}' for test, why in skipped if verdict_of_skip(why) is False]
+    for_root = [f'{test}: {why}' for test, why in skipped if verdict_of_skip(why) is None]
     if status and not bad or not ran:
         bad.append(f'ended with status {status}')
     bad += [f'left {left} processes behind'] if left else []
     lost = len([b for b in bad if not b.startswith(('ended', 'left'))])
     seen = len(re.findall(r'\.\.\. ok$', output, re.M))  # it may have been cut short
-    good = max(0, int(ran[1]) - lost) if ran else seen
-    if not good and not bad:
+    good = max(0, int(ran[1]) - lost - len(for_root)) if ran else seen
+    if not good and not bad and not for_root:
         bad.append('ran no test')
-    return [(f'{name}: test', True)] * good + [(f'{name}: {test}', False) for test in bad]
+    return [(f'{name}: {test}', passed) for tests, passed in (
+        (['test'] * good, True), (bad, False), (for_root, None)) for test in tests]
 
 
 def python_tests(folder, build_directory='build'):
@@ -357,8 +366,9 @@ SUITES = {f.__name__: f for f in (
 
 
 def closing_line(results):
-    passed = sum(ok for _, ok in results)
-    return f'{passed} passed, {len(results) - passed} failed'
+    passed, failed, for_root = (sum(ok is which for _, ok in results)
+                                for which in (True, False, None))
+    return f'{passed} passed, {failed} failed' + (f', {for_root} for root only' * bool(for_root))
 
 
 def run_suites(names):
@@ -375,7 +385,7 @@ def run_suites(names):
         results = ahead[name].result() if name in ahead else SUITES[name]()
         results = results or [('the suite ran no test', False)]
         for test, passed in results:
-            if not passed:
+            if passed is False:
                 say(f'  FAILED {test}')
         everything[name] = results
         say(f'  {time.monotonic() - started:.0f} s')
@@ -422,10 +432,11 @@ def main():
     say('')
     for name, rs in everything.items():
         for test, passed in rs:
-            if not passed:
-                say(f'FAILED in {name}: {test}')
+            if passed is not True:
+                say(f'{"NOT RUN, as only root can" if passed is None else "FAILED"} '
+                    f'in {name}: {test}')
     say(closing_line(results))
-    return 0 if all(passed for _, passed in results) else 1
+    return 0 if all(passed is not False for _, passed in results) else 1
 
 
 if __name__ == '__main__':

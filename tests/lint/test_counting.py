@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -42,8 +43,21 @@ REPORTS = [
 ]
 
 
+# stdout of TAP and a body of unittest, either for root alone
+FOR_ROOT = ('ok - a # SKIP SKIPPED, not root: why\nok - b\n',
+            'def test_a(self): self.skipTest("SKIPPED: not root, so what")\n    '
+            'def test_b(self): pass')
+
+
 def count(results):
-    return sum(ok for _, ok in results), sum(not ok for _, ok in results)
+    return sum(ok is True for _, ok in results), sum(ok is False for _, ok in results)
+
+
+def run_unittest(folder, body):
+    program = pathlib.Path(folder) / 'test_x.py'
+    program.write_text('import unittest\nclass T(unittest.TestCase):\n    '
+                       f'{body}\nunittest.main()\n')
+    return suites.unittest_program(program, 'build', None)
 
 
 class Counting(unittest.TestCase):
@@ -62,11 +76,18 @@ class Counting(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir=HERE) as folder:
             for body, passed, failed in PROGRAMS:
                 with self.subTest(body=body):
-                    program = pathlib.Path(folder) / 'test_x.py'
-                    program.write_text('import unittest\nclass T(unittest.TestCase):\n    '
-                                       f'{body}\nunittest.main()\n')
-                    found = suites.unittest_program(program, 'build', None)
-                    self.assertEqual((passed, failed), count(found))
+                    self.assertEqual((passed, failed), count(run_unittest(folder, body)))
+
+    def test_what_only_root_can_run_has_neither_passed_nor_failed(self):
+        for uid, verdict in ((0, False), (1000, None)):
+            with tempfile.TemporaryDirectory(dir=HERE) as folder, \
+                    unittest.mock.patch('os.geteuid', return_value=uid):
+                tap = suites.tap_results({'name': 'x', 'stdout': FOR_ROOT[0], 'result': 'OK'},
+                                         True)
+                for results in (tap, run_unittest(folder, FOR_ROOT[1])):
+                    self.assertCountEqual([True, verdict], [ok for _, ok in results])
+        self.assertEqual(suites.closing_line([('a', True), ('b', None)]),
+                         '1 passed, 0 failed, 1 for root only')
 
     def test_a_report_of_a_sanitizer_fails_the_test(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -406,7 +406,7 @@ Test(doctor, a_slot_that_is_mounted)
 
 	if (stat("/dev/loop0", &st) != 0 || !S_ISBLK(st.st_mode) ||
 		access("/dev/loop0", R_OK) != 0)
-		cr_skip_test("SKIPPED: /dev/loop0 cannot be read here");
+		cr_skip_test("SKIPPED, not root: /dev/loop0 cannot be read");
 	use_grub();
 	use_partitions();
 	(void)snprintf(config.slot.devices[1], AGENT_PATH_CAP, "/dev/loop0");
