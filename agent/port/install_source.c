@@ -212,6 +212,16 @@ static OTA_CHECKED enum ota_code open_nameless(
 	return OTA_OK;
 }
 
+/* Beside the spool, whose room was looked at. A service may be kept from writing there:
+ * then with its own state. */
+static OTA_CHECKED enum ota_code open_overlay(
+	const struct install_work *work, int *out, struct ota_error *err)
+{
+	if (open_nameless(work->spool_dir, out, NULL) == OTA_OK)
+		return OTA_OK;
+	return open_nameless(work->state_dir, out, err);
+}
+
 static OTA_CHECKED enum ota_code write_index(
 	const struct comparison *c, struct ota_error *err)
 {
@@ -245,7 +255,7 @@ static OTA_CHECKED enum ota_code repair(const struct install_work *work,
 	if (rc == OTA_OK)
 		rc = open_blocks(&c, err);
 	if (rc == OTA_OK)
-		rc = open_nameless(work->spool_dir, &fd, err);
+		rc = open_overlay(work, &fd, err);
 	if (rc != OTA_OK)
 		return rc;
 	c.overlay_fd = fd;

@@ -37,8 +37,9 @@ OTA_CHECKED enum ota_code install_source_verify(
 /**
  * Open the source of a patch. With work->repairs the slot is compared again, the blocks
  * that it lacks are unpacked from the spool into a file without a name in the spool's
- * directory, and the whole is digested: OTA_E_PRECURSOR if it is not the image that the
- * patch applies to. Else as slot_image_open().
+ * directory, or in state_dir if that cannot be written, and the whole is digested:
+ * OTA_E_PRECURSOR if it is not the image that the patch applies to. Else as
+ * slot_image_open().
  */
 OTA_CHECKED enum ota_code install_source_open(const struct install_work *work,
 	const struct ota_manifest *manifest, struct install_source *out,

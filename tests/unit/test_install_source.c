@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "agent/port/block_spool.h"
 #include "agent/port/install_source.h"
@@ -281,4 +283,35 @@ Test(install_source, blocks_that_take_too_much_are_refused_with_the_numbers)
 	want.blocks = (struct ota_bytes){ scan.bits, (scan.blocks + 7) / 8 };
 	cr_expect_eq(block_spool_open(kit.spool_dir, &want, &spool, &err), OTA_E_NOSPACE);
 	cr_expect_not_null(strstr(err.text, "may hold 10 bytes"), "%s", err.text);
+}
+
+/* Exit status: the code of install_source_open() for a user who may only read the spool.
+ */
+static int open_as_nobody(void)
+{
+	struct install_source source = { .overlay_fd = -1 };
+	int status = -1;
+	pid_t pid = fork();
+
+	cr_assert_geq(pid, 0);
+	if (pid == 0)
+		_exit(setresuid(65534, 65534, 65534) != 0
+				? 255
+				: (int)install_source_open(
+					  &kit.work, &kit.manifest, &source, NULL));
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+Test(install_source, an_installer_that_may_not_write_the_spool_uses_its_own_directory)
+{
+	if (!install_kit_is_root("what another user may do"))
+		return;
+	spoil_some();
+	scan_then_fetch();
+	install_kit_run("chmod -R a+rX %s", kit.dir);
+	cr_expect_eq(open_as_nobody(), OTA_E_IO, "nothing can be written");
+	install_kit_run("chmod a+w %s", kit.state_dir);
+	cr_expect_eq(open_as_nobody(), OTA_OK);
 }
