@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 #include <criterion/theories.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "proto/base/own.h"
 #include "tests/unit/run_kit.h"
@@ -241,6 +243,26 @@ Test(align, it_can_be_cancelled)
 			     &progress, &runs),
 		OTA_E_CANCELLED);
 	cr_assert_null(runs.at);
+}
+
+/* Wrong bytes at the very end are too few for a seed, and none behind them is looked at. */
+Test(align, nothing_behind_the_end_is_read)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *at = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ota_bytes from = { at, page - 16 }, to = { at, page };
+
+	cr_assert_neq(at, MAP_FAILED);
+	cr_assert_eq(mprotect(at + page, page, PROT_NONE), 0);
+	for (size_t wrong = 1; wrong < 12; wrong++) {
+		RUNS(runs);
+
+		memset(at, 0, page);
+		memset(at + page - wrong, 0xff, wrong);
+		cr_assert_eq(ota_align(from, to, NULL, &runs), OTA_OK);
+	}
+	(void)munmap(at, 2 * page);
 }
 
 Test(align, two_gibibytes_are_refused)

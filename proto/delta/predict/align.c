@@ -105,6 +105,10 @@ static bool may_seed(struct aligner *a)
 	struct misses *m = &a->misses;
 	size_t first = first_miss(m), gram;
 
+	if (a->end - first < OTA_GRAM_LEN) { /* too little is left for any seed */
+		drop_miss(m);
+		return false;
+	}
 	for (unsigned i = MISSES; i > 0; i--) {
 		gram = m->at[(m->head + i - 1) % MISSES] + 1;
 		gram = gram < first + OTA_GRAM_LEN ? first : gram - OTA_GRAM_LEN;
