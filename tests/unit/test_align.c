@@ -245,7 +245,8 @@ Test(align, it_can_be_cancelled)
 	cr_assert_null(runs.at);
 }
 
-/* Wrong bytes at the very end are too few for a seed, and none behind them is looked at. */
+/* Wrong bytes at the very end are too few for a seed, and none behind them is looked at.
+ */
 Test(align, nothing_behind_the_end_is_read)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
