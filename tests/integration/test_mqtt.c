@@ -105,7 +105,8 @@ Test(mqtt, a_broker_of_another_name_is_refused)
 	cr_assert(peer_open(&device, &config));
 	cr_assert(peer_wait(&device.downs, 1));
 	cr_expect_eq(device.ups, 0);
-	cr_expect_str_eq(device.why, "TCP/TLS connect failure");
+	cr_expect_not_null(
+		strstr(device.why, ": TCP/TLS connect failure"), "%s", device.why);
 	cr_assert(peer_close_all((struct peer *const[]){ &device, NULL }));
 	broker_fini(&other);
 }
