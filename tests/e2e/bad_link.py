@@ -14,11 +14,15 @@ BOTH_WAYS, UP, DOWN, RESET = 3, 2, 1, 4  # up is from the device to the broker
 
 
 def enter():
-    """Start this program again with a network and mounts of its own, once."""
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = '1'
-        os.execvp('unshare', ['unshare', '--map-root-user', '--net', '--mount', sys.executable,
-                              *sys.argv])
+    """Start this program again with a network and mounts of its own, once. False where that
+    cannot be had: in a chroot, say, only root gets them."""
+    if INSIDE in os.environ:
+        return True
+    unshare = ['unshare', '--map-root-user', '--net', '--mount']
+    if subprocess.run([*unshare, 'true'], stderr=subprocess.DEVNULL).returncode != 0:
+        return False
+    os.environ[INSIDE] = '1'
+    os.execvp('unshare', [*unshare, sys.executable, *sys.argv])
 
 
 def run(*words, within=None):
