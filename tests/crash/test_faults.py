@@ -4,8 +4,8 @@ the process is killed before it, after it, in the middle of it; the call fails w
 ENOSPC; the disk is full from it on. Every fault must come, and whatever comes the device boots
 something whole, loses nothing that it said, and finishes what it was told to do."""
 import collections
-import random
 import os
+import random
 import re
 import unittest
 
