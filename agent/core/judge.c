@@ -40,7 +40,7 @@ static bool is_repairable(
 {
 	const struct ota_digest *claimed = &running_slot(a)->image;
 
-	return !ota_digest_is_zero(claimed) && !ota_digest_equal(claimed, running) &&
+	return !ota_digest_equal(claimed, running) &&
 	       admit_as(a, claimed, patch, NULL) == OTA_OK &&
 	       !ota_digest_is_zero(&patch->from) &&
 	       !ota_digest_equal(&patch->patch, &a->repair.hopeless);

@@ -164,7 +164,6 @@ Test(agent_corners, what_is_at_work_needs_no_new_patch_and_no_fresh)
 {
 	run_to(OTA_UPDATE_INSTALLING);
 	world_next(&w);
-	w.manifest.from = world_image(9);
 	w.order.patches[0].from = world_image(9);
 	world_publish(&w);
 	while (w.queued > 1)

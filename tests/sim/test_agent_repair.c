@@ -176,6 +176,36 @@ Test(agent_repair, a_full_image_of_the_order_is_not_taken_before)
 	cr_expect_eq(w.block_fetches, 1);
 }
 
+Test(agent_repair, an_order_of_nothing_but_a_full_image_needs_no_repair)
+{
+	w.net_is_mute = true;
+	w.order.patches[0] = (struct ota_patch_ref){ .patch = world_image(55) };
+	w.order.patch_count = 1;
+	world_boot(&w);
+	world_publish(&w);
+	world_run(&w);
+	cr_expect_eq(w.report.state, OTA_UPDATE_OFFERED, "%s", w.report.error_text);
+	cr_expect(ota_digest_equal(&w.agent.patch, &w.order.patches[0].patch));
+	cr_expect_eq(w.scans + w.table_asks, 0);
+}
+
+Test(agent_repair, an_order_without_a_patch_from_what_is_claimed_is_not_begun)
+{
+	const struct ota_digest there = world_image(9);
+
+	w.hooks[0].answer = OTA_E_BUSY;
+	world_boot(&w);
+	world_publish(&w);
+	world_run(&w);
+	cr_assert(ota_digest_equal(&w.report.running, &there), "it was looked at");
+	world_next(&w);
+	w.order.patches[0].from = world_image(7);
+	world_publish(&w);
+	world_run(&w);
+	cr_expect_eq(w.report.state, OTA_UPDATE_OFFERED, "nothing is fetched for it");
+	cr_expect_eq(w.block_fetches, 0);
+}
+
 Test(agent_repair, the_full_image_that_the_next_order_brings_is_taken)
 {
 	w.scan.packed_len = w.manifest.to_len;
