@@ -395,10 +395,9 @@ static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_erro
 }
 
 /* Work under way is stopped and waited for; then nothing of libuv is left. */
-static void close_all(struct install *in)
+static void close_handles(struct install *in)
 {
 	install_jobs_close(&in->jobs);
-	install_link_close(&in->link);
 	uv_close((uv_handle_t *)&in->timer, NULL);
 	uv_close((uv_handle_t *)&in->term, NULL);
 	uv_close((uv_handle_t *)&in->interrupt, NULL);
@@ -418,6 +417,7 @@ static void run_loop(struct install *in, int fd)
 	start_handles(in);
 	if (install_link_init(&in->link, &in->loop, fd, in->config, &err) != OTA_OK) {
 		fail(in, "agent.failed", &err);
+		close_handles(in);
 		return;
 	}
 	install_link_answer_to(&in->link, &events, in);
@@ -428,7 +428,8 @@ static void run_loop(struct install *in, int fd)
 	settle(in, rc, &err);
 	if (in->exit_code < 0)
 		(void)uv_run(&in->loop, UV_RUN_DEFAULT);
-	close_all(in);
+	install_link_close(&in->link);
+	close_handles(in);
 }
 
 int install_run(const struct agent_config *config, int fd, const char *boot)
@@ -442,11 +443,14 @@ int install_run(const struct agent_config *config, int fd, const char *boot)
 	in->config = config;
 	in->exit_code = -1;
 	in->files.journal.fd = in->slots.record.fd = -1;
-	(void)uv_loop_init(&in->loop);
-	if (open_all(in, boot, &err) == OTA_OK)
+	if (uv_loop_init(&in->loop) != 0)
+		return EXIT_FAILED;
+	if (open_all(in, boot, &err) == OTA_OK) {
 		run_loop(in, fd);
-	else
+	} else {
 		fail(in, "install.failed", &err);
+		(void)uv_loop_close(&in->loop);
+	}
 	install_files_fini(&in->files);
 	slots_fini(&in->slots);
 	return in->exit_code;

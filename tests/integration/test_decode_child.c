@@ -239,7 +239,6 @@ static const struct death {
 	int number;
 	const char *text;
 } deaths[] = {
-	{ SIGSEGV, "decoder died of SIGSEGV" },
 	{ SIGSYS, "decoder died of SIGSYS (it asked for what it may not do)" },
 	{ SIGKILL, "decoder died of SIGKILL (by the system when it is out of memory, or "
 		   "by an operator)" },
@@ -249,7 +248,7 @@ static const struct death {
 
 ParameterizedTestParameters(decode_child, its_death_in_the_middle_is_a_failure)
 {
-	static int rows[] = { 0, 1, 2, 3, 4 };
+	static int rows[] = { 0, 1, 2, 3 };
 
 	return cr_make_param_array(int, rows, sizeof deaths / sizeof deaths[0]);
 }
@@ -442,13 +441,17 @@ static const struct crime {
 	{ 'w', "writes to the source image", KILLED },
 	{ 'r', "reads the source image without saying where", KILLED },
 	{ 't', "traces a process", KILLED },
+#ifndef SANITIZED /* a sanitizer answers SIGSEGV, looks around at the end, and is large \
+		   */
 	{ 'S', "writes to nowhere", OTA_E_DECODER, "decoder died of SIGSEGV" },
-	{ 'C', "goes round for ever", OTA_E_DECODER,
-		"decoder died of SIGXCPU (over 79 s of processor time)" },
 	{ '0', "ends as if all were well", OTA_E_DECODER,
 		"decoder ended with status 0 without an answer" },
 	{ '7', "ends in error", OTA_E_DECODER,
 		"decoder ended with status 7 without an answer" },
+	{ 'm', "takes more memory than it may", OTA_E_NOMEM, "refused" },
+#endif
+	{ 'C', "goes round for ever", OTA_E_DECODER,
+		"decoder died of SIGXCPU (over 79 s of processor time)" },
 	{ 'a', "says nonsense", OTA_E_DECODER,
 		"decoder spoke nonsense: no answer of a decoder" },
 	{ 'b', "announces 4 GiB", OTA_E_DECODER,
@@ -461,7 +464,6 @@ static const struct crime {
 	{ 'h', "fails without a failure", OTA_E_DECODER, "all is well" },
 	{ 'i', "has text for a terminal", OTA_E_DIGEST, "two?lines ?[31m?" },
 	{ 'j', "has a failure of its own", OTA_E_DECODER, "of a code that is none" },
-	{ 'm', "takes more memory than it may", OTA_E_NOMEM, "refused" },
 };
 
 ParameterizedTestParameters(decode_child, one_gone_bad_gets_nowhere)
