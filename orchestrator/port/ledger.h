@@ -2,28 +2,30 @@
 #define ORCHESTRATOR_PORT_LEDGER_H
 
 /* The ledger: the core's rows, the audit log and what shall be retained by the broker
- * (the outbox), in one SQLite database (WAL, synchronous=FULL). What is committed
- * survives a power cut. One process at a time: the daemon holds a lock on the state
- * directory.
+ * (the outbox), in one database. What is committed survives a power cut. Behind it stands
+ * a back end (ledger_backend.h): an SQLite file, of which the daemon's lock on the state
+ * directory keeps other processes away.
  *
- * Every function may return OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM with SQLite's text. */
+ * Every function may return OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM with the database's
+ * text. */
 
 #include "orchestrator/core/core.h"
 #include "orchestrator/port/audit_chain.h"
 
 struct ledger;
 
-enum { LEDGER_SCHEMA = 1 };
-
-/** Open or create a database. After an unclean stop the file and the audit chain are
- *  checked first: OTA_E_IO if SQLite finds damage, OTA_E_CONFLICT for a broken chain or
- * the schema of a newer version. *out is closed with ledger_close(). */
+/** Open or create a database (the path of an SQLite file); one that an older version left
+ *  is brought to our schema, in one transaction. After an unclean stop the file and the
+ *  audit chain are checked first: OTA_E_IO if SQLite finds damage, OTA_E_CONFLICT for a
+ *  broken chain, the schema of a newer version or another program's file. *out is closed
+ *  with ledger_close(). */
 OTA_CHECKED enum ota_code ledger_open(
-	const char *path, struct ledger **out, struct ota_error *err);
+	const char *database, struct ledger **out, struct ota_error *err);
 
 /** Look at a database without changing it: integrity, schema, audit chain. Fails as
- *  ledger_open() does after an unclean stop. */
-OTA_CHECKED enum ota_code ledger_check(const char *path, struct ota_error *err);
+ *  ledger_open() does after an unclean stop. An older schema is brought to
+ *  ours, and that is taken back. */
+OTA_CHECKED enum ota_code ledger_check(const char *database, struct ota_error *err);
 
 /** True if the process before this one did not get to ledger_close(). */
 bool ledger_was_unclean(const struct ledger *ledger);

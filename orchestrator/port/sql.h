@@ -32,9 +32,8 @@
 	X(MARK,       "UPDATE retained SET published = 1"                                 \
 	              " WHERE seq = ?1 AND published = 0 AND kind IN (0, 1)")             \
 	X(GONE,       "DELETE FROM retained WHERE seq = ?1 AND kind IN (2, 3)")           \
-	X(IS_OUT,     "SELECT 1 FROM retained"                                            \
-	              " WHERE topic = ?1 AND kind = 1 AND published = 1")                 \
-	X(IS_KEPT,    "SELECT 1 FROM retained WHERE topic = ?1 AND kind = 0")             \
+	X(HOLDS,      "SELECT 1 FROM retained"                                            \
+	              " WHERE topic = ?1 AND kind = ?2 AND published >= ?3")              \
 	X(OUTBOX,     "SELECT count(*) FROM retained WHERE published = 0")                \
 	X(SENT,       "INSERT OR IGNORE INTO sent(patch, bytes) VALUES(?1, ?2)")          \
 	X(SENT_SUM,   "SELECT coalesce(sum(bytes), 0) FROM sent")                         \

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "orchestrator/port/ledger.h"
+#include "orchestrator/port/migrations.h"
 #include "proto/base/own.h"
+#include "proto/io/files.h"
 
 static char dir[] = "/tmp/ledger.XXXXXX";
 static char path[64];
@@ -229,6 +231,133 @@ Test(ledger, a_newer_schema_is_left_alone)
 	tamper("PRAGMA user_version = 9");
 	cr_assert_eq(ledger_open(path, &ledger, &err), OTA_E_CONFLICT);
 	cr_assert_not_null(strstr(err.text, "has schema 9"), "%s", err.text);
+	cr_assert_eq(ledger_check(path, &err), OTA_E_CONFLICT);
+	cr_assert_not_null(strstr(err.text, "has schema 9"), "%s", err.text);
+}
+
+static uint64_t schema(void)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *stmt = NULL;
+	uint64_t version;
+
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL), 0);
+	cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+	version = (uint64_t)sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(db);
+	return version;
+}
+
+static void restore_schema_1(void)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf dump = { 0 };
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(ota_file_read(SOURCE_ROOT "/tests/unit/ledger/schema1.sql", 1 << 16,
+			     &dump, &err),
+		OTA_OK, "%s", err.text);
+	tamper(ota_buf_text(&dump));
+	cr_assert_eq(schema(), 1);
+}
+
+Test(ledger, what_an_older_version_kept_is_all_there_under_our_schema)
+{
+	struct audit_walk walk = { 0 };
+	char text[200] = "";
+	uint64_t published, again;
+
+	restore_schema_1();
+	reopen();
+	cr_assert_eq(schema(), 2);
+	cr_assert_eq(ledger_each_row(ledger, count_row, text, NULL), OTA_OK);
+	cr_expect_str_eq(text, "3:gw-1={\"id\":\"gw-1\"} 4:gw-1={\"online\":true} ");
+	cr_assert_eq(ledger_audit_verify(ledger, &walk, NULL), OTA_OK);
+	cr_expect(walk.entries == 2 && walk.broken_at == 0);
+	cr_expect_str_eq(
+		topics_after(0), "sluice/1/demo/cohort/lab/order sluice/1/demo/fresh");
+	cr_expect_eq(ledger_outbox_len(ledger), 1);
+	cr_assert_eq(ledger_counts(ledger, &published, &again, NULL), OTA_OK);
+	cr_expect(published == 1000 && again == 7);
+}
+
+Test(ledger, a_check_migrates_nothing_and_tells_whether_it_could)
+{
+	struct ota_error err = { 0 };
+
+	restore_schema_1();
+	cr_assert_eq(ledger_check(path, &err), OTA_OK, "%s", err.text);
+	cr_assert_eq(schema(), 1);
+	tamper("CREATE TABLE other(x); DROP TABLE sent");
+	cr_assert_eq(ledger_check(path, &err), OTA_E_IO);
+	cr_assert_not_null(strstr(err.text, "no such table"), "%s", err.text);
+}
+
+Test(ledger, the_file_of_another_program_is_not_touched)
+{
+	static const char *const others[] = { "CREATE TABLE notes(x)",
+		"CREATE TABLE notes(x); PRAGMA user_version = 2" };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct ota_error err = { 0 };
+
+		tamper(others[i]);
+		cr_assert_eq(ledger_open(path, &ledger, &err), OTA_E_CONFLICT);
+		cr_expect_not_null(strstr(err.text, "another program"), "%s", err.text);
+		cr_assert_eq(unlink(path), 0);
+	}
+}
+
+/* A database that is nothing but a number. */
+struct fake_database {
+	uint64_t schema;
+	char ran[64];
+};
+
+static enum ota_code fake_schema(void *ctx, uint64_t *out, struct ota_error *err)
+{
+	struct fake_database *fake = ctx;
+
+	(void)err;
+	*out = fake->schema;
+	return OTA_OK;
+}
+
+static enum ota_code fake_run(void *ctx, const char *text, struct ota_error *err)
+{
+	struct fake_database *fake = ctx;
+
+	if (strcmp(text, "bad") == 0)
+		return ota_fail(err, OTA_E_IO, "no such table");
+	(void)strncat(fake->ran, text, sizeof fake->ran - strlen(fake->ran) - 1);
+	return OTA_OK;
+}
+
+Test(migrations, the_steps_that_are_missing_run_in_order)
+{
+	static const struct migration steps[] = { { 1, "a" }, { 2, "b" }, { 3, "c" } };
+	static const char *const expected[] = { "abc", "bc", "c", "" };
+
+	for (uint64_t i = 0; i < 4; i++) {
+		struct fake_database fake = { .schema = i };
+		const struct migration_target target = { &fake, fake_schema, fake_run };
+
+		cr_assert_eq(migrations_run(&target, steps, 3, NULL), OTA_OK);
+		cr_expect_str_eq(fake.ran, expected[i]);
+	}
+}
+
+Test(migrations, a_step_that_fails_is_the_last_and_is_named)
+{
+	static const struct migration steps[] = { { 1, "a" }, { 2, "bad" }, { 3, "c" } };
+	struct fake_database fake = { 0 };
+	const struct migration_target target = { &fake, fake_schema, fake_run };
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(migrations_run(&target, steps, 3, &err), OTA_E_IO);
+	cr_expect_str_eq(err.text, "to schema 2: no such table");
+	cr_expect_str_eq(fake.ran, "a");
 }
 
 Test(ledger, the_outbox_keeps_the_order_of_the_calls)
