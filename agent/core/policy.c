@@ -1,7 +1,8 @@
 #include "agent/core/policy.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "proto/base/week.h"
 
 enum {
 	DAYS = 7,
@@ -9,101 +10,21 @@ enum {
 	WEEK_MIN = DAYS * DAY_MIN,
 	DAY_S = 86400,
 	MONDAY = 3, /* 1970-01-01 was a Thursday */
-	EVERY_DAY = (1 << DAYS) - 1,
 };
 
-static const char *const day_names[DAYS] = { "mon", "tue", "wed", "thu", "fri", "sat",
-	"sun" };
-
 /* ---- text */
-
-/* Each takes what it understands off *at, and says whether it did. */
-
-static bool take_char(const char **at, char c)
-{
-	if (**at != c)
-		return false;
-	(*at)++;
-	return true;
-}
-
-static bool take_day(const char **at, unsigned *day)
-{
-	for (*day = 0; *day < DAYS; (*day)++)
-		if (strncmp(*at, day_names[*day], 3) == 0) {
-			*at += 3;
-			return true;
-		}
-	return false;
-}
-
-/* "mon" or "mon-fri"; "sat-mon" goes over the end of the week. */
-static bool take_days(const char **at, uint8_t *days)
-{
-	unsigned first, last;
-
-	if (!take_day(at, &first))
-		return false;
-	last = first;
-	if (take_char(at, '-') && !take_day(at, &last))
-		return false;
-	for (unsigned day = first; day != last; day = (day + 1) % DAYS)
-		*days |= (uint8_t)(1u << day);
-	*days |= (uint8_t)(1u << last);
-	return true;
-}
-
-static bool take_two_digits(const char **at, unsigned *value)
-{
-	*value = 0;
-	for (unsigned i = 0; i < 2; i++) {
-		if (**at < '0' || **at > '9')
-			return false;
-		*value = *value * 10 + (unsigned)(*(*at)++ - '0');
-	}
-	return true;
-}
-
-static bool take_time(const char **at, unsigned max_min, unsigned *minute)
-{
-	unsigned hours, minutes;
-
-	if (!take_two_digits(at, &hours) || !take_char(at, ':') ||
-		!take_two_digits(at, &minutes) || minutes > 59)
-		return false;
-	*minute = hours * 60 + minutes;
-	return *minute <= max_min;
-}
-
-static bool take_all_days(const char **at, uint8_t *days)
-{
-	*days = 0;
-	do
-		if (!take_days(at, days))
-			return false;
-	while (take_char(at, ','));
-	return take_char(at, ' ');
-}
 
 enum ota_code policy_window_parse(
 	const char *text, struct policy_window *out, struct ota_error *err)
 {
-	const char *at = text;
-	uint8_t days = EVERY_DAY;
-	unsigned from, to;
+	struct ota_week_window read;
+	enum ota_code rc = ota_week_window_parse(text, &read, err);
 
-	if (*at >= 'a' && *at <= 'z' && !take_all_days(&at, &days))
-		return ota_fail(err, OTA_E_CONFIG,
-			"days must be like 'mon', 'mon-fri' or 'mon,wed,sat-sun', and a "
-			"space");
-	if (!take_time(&at, DAY_MIN - 1, &from) || !take_char(&at, '-') ||
-		!take_time(&at, DAY_MIN, &to) || *at != '\0')
-		return ota_fail(err, OTA_E_CONFIG,
-			"a window must be like '22:00-05:00' or 'mon-fri 01:00-04:30'");
-	*out = (struct policy_window){ .days = days,
-		.from_min = (uint16_t)from,
-		.len_min = (uint16_t)(to > from ? to - from : DAY_MIN - from + to) };
-	return OTA_OK;
+	if (rc == OTA_OK)
+		*out = (struct policy_window){ .days = read.days,
+			.from_min = read.from_min,
+			.len_min = read.len_min };
+	return rc;
 }
 
 /* ---- time */
@@ -182,6 +103,6 @@ void policy_windows_next(const struct policy_windows *windows, uint64_t utc_s,
 		}
 	now_min = (now_min + best) % WEEK_MIN;
 	(void)snprintf(out, POLICY_WINDOW_TEXT_CAP, "%s %02u:%02u",
-		day_names[now_min / DAY_MIN % DAYS], now_min % DAY_MIN / 60 % 24,
+		ota_week_days[now_min / DAY_MIN % DAYS], now_min % DAY_MIN / 60 % 24,
 		now_min % 60);
 }

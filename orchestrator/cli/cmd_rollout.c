@@ -52,6 +52,38 @@ static OTA_CHECKED enum ota_code find_release(void *ctx, const char *product,
 		version, product);
 }
 
+static bool is_security(void *ctx, const struct ota_digest *release)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	char hex[OTA_DIGEST_HEX_CAP];
+	const cJSON *one;
+
+	ota_digest_hex(release, hex);
+	if (client_get(ctx, "/releases", &tree, NULL) != OTA_OK)
+		return false;
+	cJSON_ArrayForEach(one, tree_item(tree, "releases"))
+	{
+		if (strcmp(tree_text(one, "digest"), hex) == 0)
+			return strcmp(tree_text(one, "class"), "security") == 0;
+	}
+	return false;
+}
+
+static uint64_t count_devices(void *ctx, const char *cohort)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const cJSON *one;
+
+	if (client_get(ctx, "/fleet", &tree, NULL) != OTA_OK)
+		return 0;
+	cJSON_ArrayForEach(one, tree_item(tree, "cohorts"))
+	{
+		if (strcmp(tree_text(one, "name"), cohort) == 0)
+			return tree_number(one, "devices");
+	}
+	return 0;
+}
+
 /* The cohorts of the server, for checks with line numbers. */
 static OTA_CHECKED enum ota_code current_fleet(
 	struct context *context, struct fleet_spec *out, struct ota_error *err)
@@ -86,7 +118,10 @@ static OTA_CHECKED enum ota_code read_rollout_file(
 {
 	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
 	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
-	struct release_finder finder = { .ctx = &request->context, .find = find_release };
+	struct release_finder finder = { .ctx = &request->context,
+		.find = find_release,
+		.is_security = is_security,
+		.devices = count_devices };
 	enum ota_code rc;
 
 	if (spec == NULL)

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/cli/spec_yaml_pace.h"
 #include "proto/base/own.h"
 
 #define PPM_MAX 1000000
 
 static const char *const fleet_keys[] = { "fleet", "cohorts", NULL };
 static const char *const cohort_keys[] = { "name", "labels", "facts", NULL };
-static const char *const rollout_keys[] = { "rollout", "release", "stages", "gates",
-	"deadlines", "window", "jitter", "on_halt", NULL };
+static const char *const rollout_keys[] = { "rollout", "release", "stages", "ramp",
+	"gates", "deadlines", "limits", "window", "freeze", "jitter", "on_halt", NULL };
 static const char *const release_keys[] = { "product", "version", "digest", NULL };
 static const char *const stage_keys[] = { "name", "cohort", "share", "count", "devices",
 	"soak", NULL };
@@ -51,7 +52,8 @@ static const char *file_key(const char *key)
 		{ "p1_ppm", "bad_rate" }, { "alpha_ppm", "alpha" },
 		{ "beta_ppm", "beta" }, { "silence_s", "silence" },
 		{ "fetch_s", "fetch" }, { "install_s", "install" },
-		{ "prove_s", "prove" } };
+		{ "prove_s", "prove" }, { "in_flight_permille", "in_flight" },
+		{ "per_site_permille", "per_site" } };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strcmp(key, names[i].spec) == 0)
@@ -345,14 +347,30 @@ static void read_stages(
 		read_stage(doc, list->items[i], i, &spec->stages[i]);
 }
 
+/* 'stages' or 'ramp', which needs to know the release. */
+static void read_course(struct ota_yaml *doc, const struct fleet_spec *fleet,
+	const struct release_finder *finder, struct rollout_spec *spec)
+{
+	const struct ota_yaml_node *root = ota_yaml_root(doc);
+	const struct ota_yaml_node *ramp = ota_yaml_get(root, "ramp");
+
+	if (ramp == NULL)
+		read_stages(doc, ota_yaml_need(doc, root, "stages"), spec);
+	else if (ota_yaml_get(root, "stages") != NULL)
+		ota_yaml_error(doc, ramp, "a rollout has either 'stages' or 'ramp'");
+	else if (outcome(doc) == OTA_OK)
+		spec_yaml_ramp(doc, ramp, fleet, finder, spec);
+}
+
 static void read_rollout(struct ota_yaml *doc, const struct ota_yaml_node *root,
 	const struct release_finder *finder, struct rollout_spec *spec)
 {
 	ota_yaml_name(doc, ota_yaml_need(doc, root, "rollout"), "rollout", spec->rollout);
-	read_stages(doc, ota_yaml_need(doc, root, "stages"), spec);
 	read_gates(doc, ota_yaml_get(root, "gates"), &spec->gates);
 	read_deadlines(doc, ota_yaml_get(root, "deadlines"), &spec->deadlines);
 	read_window(doc, ota_yaml_get(root, "window"), &spec->window);
+	spec_yaml_limits(doc, ota_yaml_get(root, "limits"), &spec->limits);
+	spec_yaml_freezes(doc, ota_yaml_get(root, "freeze"), spec);
 	spec->jitter_s = ota_yaml_duration_s(
 		doc, ota_yaml_get(root, "jitter"), "jitter", SPEC_DURATION_MAX_S, 0);
 	spec->on_halt = ota_yaml_choice(doc, ota_yaml_get(root, "on_halt"), "on_halt",
@@ -376,6 +394,7 @@ enum ota_code spec_yaml_rollout(struct ota_yaml *doc, const struct fleet_spec *f
 	if (!ota_yaml_map(doc, root, "a rollout file", rollout_keys))
 		return OTA_E_CONFIG;
 	read_rollout(doc, root, finder, spec);
+	read_course(doc, fleet, finder, spec);
 	if (outcome(doc) == OTA_OK &&
 		rollout_spec_check(spec, fleet, &place, &err) != OTA_OK)
 		place_error(doc, &place, err.text);

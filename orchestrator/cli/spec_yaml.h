@@ -9,12 +9,16 @@
 
 enum spec_kind { SPEC_FLEET, SPEC_ROLLOUT };
 
-/** Finds the release that a rollout file names by product and version. */
+/** What only the server knows. */
 struct release_finder {
 	void *ctx;
 	/** OTA_OK, or an error whose text says why there is none. */
 	enum ota_code (*find)(void *ctx, const char *product, const char *version,
 		struct ota_digest *out, struct ota_error *err);
+	/** True if a release is of class security; may be NULL: none is. */
+	bool (*is_security)(void *ctx, const struct ota_digest *release);
+	/** Devices in a cohort; may be NULL: none. */
+	uint64_t (*devices)(void *ctx, const char *cohort);
 };
 
 /** Which kind of file it is, by its top-level keys. An error is added if it is neither.

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/freeze.h"
+#include "orchestrator/core/spec_limits.h"
 #include "proto/base/own.h"
 #include "proto/wire/admit.h"
 
@@ -26,6 +28,7 @@ void rollout_spec_init(struct rollout_spec *spec)
 			.beta_ppm = 1000,
 			.silence_s = 600 },
 		.deadlines = { .fetch_s = 21600, .install_s = 1800, .prove_s = 600 },
+		.limits = spec_limits_default(),
 	};
 }
 
@@ -229,6 +232,8 @@ enum ota_code rollout_spec_check(const struct rollout_spec *spec,
 		rc = check_canaries(&c, spec);
 	if (rc == OTA_OK)
 		rc = check_numbers(&c, spec);
+	if (rc == OTA_OK)
+		rc = spec_limits_check(&c, &spec->limits);
 	return rc;
 }
 
@@ -331,7 +336,9 @@ cJSON *rollout_spec_to_json(const struct rollout_spec *spec)
 		!add(object, "deadlines", deadlines_to_json(&spec->deadlines)) ||
 		!add(object, "window", window_to_json(&spec->window)) ||
 		!add_u64(object, "jitter_s", spec->jitter_s) ||
-		!add_text(object, "on_halt", rollout_on_halt_text(spec->on_halt)))
+		!add_text(object, "on_halt", rollout_on_halt_text(spec->on_halt)) ||
+		!add(object, "limits", spec_limits_to_json(&spec->limits)) ||
+		!add(object, "freeze", freezes_to_json(spec)))
 		return NULL;
 	return ota_take(&object);
 }
@@ -451,7 +458,7 @@ static enum ota_code read_window(
 	return ota_json_finish(&r);
 }
 
-/* The three inner objects; each may be missing. */
+/* The inner objects; each may be missing. */
 static enum ota_code read_inner(
 	struct ota_json_reader *r, struct rollout_spec *out, struct ota_error *err)
 {
@@ -470,7 +477,15 @@ static enum ota_code read_inner(
 		rc = read_window(ota_json_object(r, "window"), &out->window, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "window");
-	return OTA_OK;
+	if (ota_json_has(r, "limits"))
+		rc = spec_limits_from_json(
+			ota_json_object(r, "limits"), &out->limits, err);
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "limits");
+	if (ota_json_has(r, "freeze"))
+		rc = freezes_from_json(
+			ota_json_array(r, "freeze", SPEC_FREEZES_MAX), out, err);
+	return rc;
 }
 
 static void read_on_halt(struct ota_json_reader *r, struct rollout_spec *out)

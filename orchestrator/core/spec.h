@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "proto/base/week.h"
 #include "proto/wire/documents.h"
 
 enum {
@@ -14,6 +15,9 @@ enum {
 	SPEC_TERMS_MAX = 8,           /* of a cohort's selector, labels and facts each */
 	SPEC_VALUES_MAX = 32,         /* of one term */
 	SPEC_COUNT_MAX = 1000000,     /* devices of a stage by count */
+	SPEC_FREEZES_MAX = 16,        /* of a rollout */
+	SPEC_FREEZE_CAP = 64,         /* bytes of the text of one */
+	SPEC_IN_FLIGHT_MIN = 5,       /* what a share in flight is at least */
 	SPEC_DURATION_MAX_S = 7776000 /* 90 days, for every duration */
 };
 
@@ -92,6 +96,26 @@ struct rollout_deadlines {
 	uint64_t fetch_s, install_s, prove_s;
 };
 
+/** How many devices may be under way at once. Stages of named devices are not paced. */
+struct rollout_limits {
+	uint64_t in_flight;          /* devices; 0: the share that follows */
+	uint64_t in_flight_permille; /* of the fleet, 1 .. 1000; but at least
+				      * SPEC_IN_FLIGHT_MIN devices */
+	uint64_t rebooting; /* while so many are rebooting or proving, no further one
+			     * begins; 0: no limit */
+	uint64_t starts_per_minute;     /* 1 .. SPEC_COUNT_MAX */
+	uint64_t per_site_permille;     /* of a site's devices, but at least one */
+	char site_label[OTA_NAME_CAP];  /* label that names a device's site */
+	char group_label[OTA_NAME_CAP]; /* ... and its redundancy group */
+};
+
+/** A time in which no stage and no device begins. */
+struct rollout_freeze {
+	char text[SPEC_FREEZE_CAP];  /* as written */
+	uint64_t from_s, to_s;       /* seconds since 1970 UTC; both 0: by the week */
+	struct ota_week_window week; /* UTC */
+};
+
 enum rollout_on_halt { ON_HALT_PAUSE, ON_HALT_REVERT };
 
 struct rollout_spec {
@@ -104,6 +128,9 @@ struct rollout_spec {
 	struct ota_window window;
 	uint64_t jitter_s;
 	enum rollout_on_halt on_halt;
+	struct rollout_limits limits;
+	struct rollout_freeze freezes[SPEC_FREEZES_MAX];
+	uint32_t freeze_count;
 };
 
 /** Where in a rollout or fleet file a check failed, for "file:line:col". */
@@ -116,7 +143,8 @@ struct spec_place {
 
 /** Fill in what a file may leave out: gates 95 % success, 95 % terminal, SPRT 0.5 % / 5 %
  *  with risks of 0.1 %, silence 10 min; deadlines 6 h, 30 min, 10 min; always open; no
- *  jitter; pause on halt. Everything else is zeroed. */
+ *  jitter; pause on halt; 2 % of the fleet in flight, 50 starts a minute, 20 % of a site,
+ *  labels site and group. Everything else is zeroed. */
 void rollout_spec_init(struct rollout_spec *spec);
 
 /** "permille", "count", "devices". */
@@ -145,10 +173,10 @@ OTA_CHECKED enum ota_code fleet_spec_check(
 /** The JSON of a rollout, all members present. Owned by the caller; NULL: no memory. */
 cJSON *rollout_spec_to_json(const struct rollout_spec *spec);
 
-/** Read it back. "gates", "deadlines", "window", "jitter_s" and "on_halt", and members
- *  inside the first three, may be missing: rollout_spec_init() says what they are then.
- *  Checked as by rollout_spec_check() without a fleet. OTA_OK, its codes, or those of
- *  ota_json_finish(). out is written on success only. */
+/** Read it back. "gates", "deadlines", "window", "limits", "freeze", "jitter_s" and
+ *  "on_halt", and members inside the first four, may be missing: rollout_spec_init() says
+ * what they are then. Checked as by rollout_spec_check() without a fleet. OTA_OK, its
+ * codes, or those of ota_json_finish(). out is written on success only. */
 OTA_CHECKED enum ota_code rollout_spec_from_json(
 	const cJSON *json, struct rollout_spec *out, struct ota_error *err);
 

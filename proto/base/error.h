@@ -80,7 +80,15 @@
 	X(FAILURES,  81, OTA_REJECT,  "too many devices failed")                          \
 	X(HARD,      82, OTA_REJECT,  "a device failed hard in a small wave")             \
 	X(SUCCESS,   83, OTA_REJECT,  "success share cannot be reached")                  \
-	X(NOPATCH,   84, OTA_REJECT,  "a patch could not be made")
+	X(NOPATCH,   84, OTA_REJECT,  "a patch could not be made")                        \
+	X(PACE,      85, OTA_NOTHING, "enough devices are under way")                     \
+	X(SITE,      86, OTA_NOTHING, "enough devices of its site are under way")         \
+	X(GROUP,     87, OTA_NOTHING, "nobody of its redundancy group would stay up")     \
+	X(FREEZE,    88, OTA_NOTHING, "nothing may begin now")                            \
+	X(UNHEARD,   89, OTA_REJECT,  "too few devices of the wave report")               \
+	X(UNSTABLE,  90, OTA_REJECT,  "the session with the broker breaks too often")     \
+	X(SLOW,      91, OTA_REJECT,  "what is decided takes too long to store")          \
+	X(CLOCK,     92, OTA_REJECT,  "the clock of the orchestrator jumped")
 /* clang-format on */
 
 /** Who moves next after a failure. */

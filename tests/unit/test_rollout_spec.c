@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orchestrator/core/spec.h"
+#include "orchestrator/core/freeze.h"
 #include "proto/base/own.h"
 
 #define RELEASE "\"release\":\"" HEX8 HEX8 HEX8 HEX8 "\""
@@ -54,6 +54,13 @@ Test(rollout_spec, what_is_left_out_is_the_default)
 	cr_expect_eq(spec->gates.success_permille, 950);
 	cr_expect_eq(spec->deadlines.prove_s, 600);
 	cr_expect_eq(spec->on_halt, ON_HALT_PAUSE);
+	cr_expect_eq(spec->limits.in_flight, 0);
+	cr_expect_eq(spec->limits.in_flight_permille, 20);
+	cr_expect_eq(spec->limits.starts_per_minute, 50);
+	cr_expect_eq(spec->limits.per_site_permille, 200);
+	cr_expect_str_eq(spec->limits.site_label, "site");
+	cr_expect_str_eq(spec->limits.group_label, "group");
+	cr_expect_eq(spec->freeze_count, 0);
 	cr_expect_eq(spec->stages[0].kind, STAGE_PERMILLE);
 	cr_expect_eq(spec->stages[0].soak_s, 0);
 }
@@ -74,11 +81,18 @@ Test(rollout_spec, json_and_back_is_the_same)
 	spec->on_halt = ON_HALT_REVERT;
 	spec->window.from_min = 60;
 	spec->jitter_s = 30;
+	spec->limits.in_flight = 7;
+	memcpy(spec->limits.group_label, "pair", 5);
+	spec->freeze_count = 1;
+	cr_assert_eq(freeze_parse("sat 08:00-12:00", &spec->freezes[0], NULL), OTA_OK);
 	one = rollout_spec_to_json(spec);
 	cr_assert_eq(rollout_spec_from_json(one, back, NULL), OTA_OK);
 	two = rollout_spec_to_json(back);
 	cr_expect(cJSON_Compare(one, two, true));
 	cr_expect_eq(back->window.from_min, 60);
+	cr_expect_eq(back->limits.in_flight, 7);
+	cr_expect_str_eq(back->limits.group_label, "pair");
+	cr_expect_eq(back->freezes[0].week.len_min, 240);
 	cr_expect_eq(back->on_halt, ON_HALT_REVERT);
 }
 
@@ -135,6 +149,34 @@ Test(rollout_spec, refuses_with_the_place_and_the_reason)
 		cr_expect_str_eq(err.text, rows[i].text, "row %zu: %s", i, err.text);
 	}
 	cr_expect_eq(spec->stage_count, 0, "nothing is written on failure");
+}
+
+#define WITH(members) \
+	"{\"rollout\":\"r\"," RELEASE ",\"stages\":[" A("\"permille\":5") "]," members "}"
+
+Test(rollout_spec, limits_and_freezes_are_checked)
+{
+	static const struct row wrong[] = {
+		{ WITH("\"limits\":{\"per_site_permille\":0}"), OTA_E_CONFIG,
+			"limits.per_site_permille: 0 is not in 1 .. 1000" },
+		{ WITH("\"limits\":{\"in_flight\":1000001}"), OTA_E_CONFIG,
+			"limits.in_flight: 1000001 is not in 0 .. 1000000" },
+		{ WITH("\"limits\":{\"speed\":1}"), OTA_E_FORMAT,
+			"limits: unknown member 'speed'" },
+		{ WITH("\"freeze\":[\"mon\"]"), OTA_E_CONFIG,
+			"freeze[0]: 'mon' is no time like 2026-12-20..2027-01-05 or "
+			"fri-sun 16:00-24:00 (UTC)" },
+		{ WITH("\"freeze\":[1]"), OTA_E_CONFIG,
+			"freeze[0]: '' is no time like 2026-12-20..2027-01-05 or fri-sun "
+			"16:00-24:00 (UTC)" },
+	};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct ota_error err = { .text = "" };
+
+		cr_expect_eq(parse(wrong[i].stages, spec, &err), wrong[i].code);
+		cr_expect_str_eq(err.text, wrong[i].text);
+	}
 }
 
 Test(rollout_spec, rates_must_differ_the_right_way)
