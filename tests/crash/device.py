@@ -457,7 +457,7 @@ def environment(build):
     """The programs of a build."""
     build = pathlib.Path(build)
     return {'agent': build / 'agent/sluice-agent', 'shim': build / 'tests/crash/crash_shim.so',
-            'kit': build / 'tests/crash/crash_kit'}
+            'kit': build / 'tests/crash/crash_kit', 'disk': build / 'tests/crash/crash_disk'}
 
 
 def make_kit(build, folder, kib):

@@ -57,7 +57,7 @@ class Lab:
             self.settle(device, laws.SCENARIOS[name])
             shutil.copytree(device.disk, kept, symlinks=True)
             device.remove()
-        return lambda path: shutil.copytree(kept, path, symlinks=True)
+        return lambda path, **more: shutil.copytree(kept, path, symlinks=True, **more)
 
     def device(self, backend, scenario, name, golden=None):
         """A device at the beginning of a scenario, under the shim."""
@@ -155,12 +155,14 @@ class Campaign:
     """Runs many points, two at a time, and says how far it is."""
 
     def __init__(self, build, agent=None, *, backends=tuple(BACKENDS),
-                 stories=tuple(laws.SCENARIOS), kib=LARGE_KIB):
+                 stories=tuple(laws.SCENARIOS), kib=LARGE_KIB, kept=None):
         """backends, stories: those that will be told; what they begin with is made here,
-        once. kib: about as long are the images."""
+        once. kib: about as long are the images. kept: folder with a kit to be used."""
         self.build, self.agent = build, agent
         self.more = ' --small' if kib == SMALL_KIB else ''
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-crash-', dir=scratch()))
+        if kept:
+            shutil.copytree(kept, self.dir, dirs_exist_ok=True)
         self.lab = Lab(build, self.dir, agent, kib)
         for story in stories:
             for backend in backends:
@@ -177,7 +179,7 @@ class Campaign:
         context = multiprocessing.get_context('fork')
         with concurrent.futures.ProcessPoolExecutor(
                 workers(), context, open_lab, (self.build, self.dir, self.agent)) as pool:
-            for job, why, what in pool.map(function, jobs, chunksize=8):
+            for job, why, what in pool.map(function, jobs, chunksize=1 if enough else 8):
                 done += 1
                 if why:
                     wrong.append(f'{job}{self.more}\n    {what}: {why}')

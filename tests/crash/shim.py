@@ -81,10 +81,11 @@ class Shim:
 
     def calls(self):
         """What was recorded."""
-        return list(read_log(self.log.read_bytes(), str(self.watched)))
+        return [call for _, call in calls_of(self.log.read_bytes(), str(self.watched))]
 
 
-def read_log(raw, watched):
+def calls_of(raw, watched):
+    """What a log holds: (where its bytes end, call) of each."""
     at = 0
 
     def text(length):
@@ -96,7 +97,7 @@ def read_log(raw, watched):
         kind, flag, ino, offset, data_len, path_len, path2_len, name = HEAD.unpack_from(raw, at)
         at += HEAD.size
         path, path2 = text(path_len), text(path2_len)
-        yield Call(KINDS[kind], name.rstrip(b'\0').decode(), path, path2, ino, offset,
-                   flag & ~(FAILED | GROWS), bool(flag & FAILED), bool(flag & GROWS),
-                   raw[at:at + data_len])
+        data = raw[at:at + data_len]
         at += data_len
+        yield at, Call(KINDS[kind], name.rstrip(b'\0').decode(), path, path2, ino, offset,
+                       flag & ~(FAILED | GROWS), bool(flag & FAILED), bool(flag & GROWS), data)

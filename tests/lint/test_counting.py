@@ -79,8 +79,9 @@ class Counting(unittest.TestCase):
                     self.assertEqual((passed, failed), count(run_unittest(folder, body)))
 
     def test_what_only_root_can_run_has_neither_passed_nor_failed(self):
-        for uid, verdict in ((0, False), (1000, None)):
+        for uid, caps, verdict in ((0, 1 << 21, False), (1000, 0, None), (0, 1 << 20, None)):
             with tempfile.TemporaryDirectory(dir=HERE) as folder, \
+                    unittest.mock.patch('suites.capabilities', return_value=caps), \
                     unittest.mock.patch('os.geteuid', return_value=uid):
                 tap = suites.tap_results({'name': 'x', 'stdout': FOR_ROOT[0], 'result': 'OK'},
                                          True)
