@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "proto/base/own.h"
+#include "proto/io/mqtt_idle.h"
 
 enum {
 	CONNECT_TIMEOUT_S = 15, /* name, TCP, TLS and CONNACK together */
@@ -26,6 +27,7 @@ struct courier_session {
 	struct courier_desk *desk;
 	uint64_t connection;
 	bool old;  /* MQTT 3.1.1 */
+	bool up;   /* connected, and not lost yet. Paho's lock guards it. */
 	bool deaf; /* told to be down: takes no more messages. Paho's lock guards it. */
 	char tls_why[128]; /* the first TLS error. Paho's lock guards it. */
 	pthread_mutex_t lock;
@@ -80,11 +82,16 @@ static void report_down(
 	};
 
 	s->deaf = true;
+	if (s->up) {
+		s->up = false;
+		ota_idle_busy(); /* until ota_session_free() */
+	}
 	ota_desk_post(s->desk, &like, why, (struct ota_bytes){ NULL, 0 });
 }
 
 static void put_in_flight(struct courier_session *s, struct courier_job *job)
 {
+	ota_idle_busy();
 	(void)pthread_mutex_lock(&s->lock);
 	job->session = s;
 	job->previous = NULL;
@@ -105,6 +112,7 @@ static void land(struct courier_session *s, struct courier_job *job, enum ota_co
 	if (job->next != NULL)
 		job->next->previous = job->previous;
 	(void)pthread_mutex_unlock(&s->lock);
+	ota_idle_done();
 	ota_session_done(s->desk, job, code);
 }
 
@@ -116,6 +124,8 @@ static void on_up(struct courier_session *s)
 	const struct courier_report like = { .kind = REPORT_UP,
 		.connection = s->connection };
 
+	s->up = true;
+	ota_idle_connected();
 	ota_desk_post(s->desk, &like, "", (struct ota_bytes){ NULL, 0 });
 }
 
@@ -319,6 +329,7 @@ struct courier_session *ota_session_new(const struct courier_settings *settings,
 	s->connection = connection;
 	s->old = old;
 	(void)pthread_mutex_init(&s->lock, NULL);
+	ota_idle_session_begin(settings->keepalive_s);
 	options.MQTTVersion = old ? MQTTVERSION_3_1_1 : MQTTVERSION_5;
 	options.maxBufferedMessages = (int)settings->inflight_max + PAHO_QUEUE_SPARE;
 	if (MQTTAsync_createWithOptions(&s->handle, settings->url, settings->client_id,
@@ -452,12 +463,17 @@ void ota_session_send(struct courier_session *s, struct courier_job *job)
 
 void ota_session_free(struct courier_session *s)
 {
+	/* Paho's threads see that they are to stop when they come round. */
+	ota_idle_busy();
 	/* Sends DISCONNECT if it is connected, and takes Paho's lock: when it returns, no
 	 * callback runs or will run. */
 	if (s->handle != NULL)
 		MQTTAsync_destroy(&s->handle);
+	if (!s->up)
+		ota_idle_done();
 	while (s->flying != NULL)
 		land(s, s->flying, OTA_E_LINK);
+	ota_idle_session_end();
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s);
 }
