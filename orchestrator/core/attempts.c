@@ -54,6 +54,16 @@ static void audit_attempt(
 	store_audit(core, who, action, detail);
 }
 
+/* A failure is judged at once. A success can only let a stage pass, and the gate visits
+ * every device: one look a second is enough for all that succeed in it. */
+static void look_again(struct core *core, struct rollout *rollout, bool success)
+{
+	if (!success)
+		rollout->dirty = true;
+	else if (core->now.utc_s + 1 < rollout->due_s)
+		rollout->due_s = core->now.utc_s + 1;
+}
+
 /* The one place that moves an attempt to its end. */
 static void finish(struct core *core, const struct device *device,
 	struct attempt *attempt, enum attempt_state state)
@@ -69,7 +79,7 @@ static void finish(struct core *core, const struct device *device,
 	store_attempt(core, device, attempt);
 	audit_attempt(core, device, attempt);
 	store_rollout(core, rollout);
-	rollout->dirty = true;
+	look_again(core, rollout, state == ATTEMPT_CONFIRMED);
 }
 
 static void clear_error(struct attempt *attempt)

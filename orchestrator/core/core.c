@@ -149,6 +149,14 @@ enum ota_code core_report(struct core *core, struct core_now now, const char *de
 	return left(core, reports_take(core, device, envelope, err));
 }
 
+enum ota_code core_opened_report(struct core *core, struct core_now now,
+	const struct ota_report *report, const struct ota_digest *digest,
+	struct ota_error *err)
+{
+	enter(core, now);
+	return left(core, reports_accept(core, report->device, report, digest, err));
+}
+
 enum ota_code core_presence(struct core *core, struct core_now now, const char *device,
 	const struct ota_online *online, struct ota_error *err)
 {

@@ -43,7 +43,8 @@ struct core_port {
 	/** Begin and commit a transaction; commit returns once it is durable. */
 	void (*begin)(void *ctx);
 	void (*commit)(void *ctx);
-	/** Store a row, replacing one of the same key; value is a JSON object's text. */
+	/** Store a row, replacing one of the same key; value is a JSON object's text.
+	 * NULL: nothing is ever stored (a simulation), and rows are not even made. */
 	void (*put)(void *ctx, enum core_table table, const char *key,
 		struct ota_bytes value);
 	/** Remove a row. */
@@ -101,6 +102,13 @@ uint64_t core_tick(struct core *core, struct core_now now);
 /** A report envelope arrived on the topic of device. */
 OTA_CHECKED enum ota_code core_report(struct core *core, struct core_now now,
 	const char *device, struct ota_bytes envelope, struct ota_error *err);
+
+/** A report that the caller has opened already with the key of the device it names: it
+ *  verified the signature, or it is a simulation and nobody signs. digest: of the
+ * report's payload. Otherwise as core_report(). */
+OTA_CHECKED enum ota_code core_opened_report(struct core *core, struct core_now now,
+	const struct ota_report *report, const struct ota_digest *digest,
+	struct ota_error *err);
 
 /** Presence of a device changed (birth or last will). */
 OTA_CHECKED enum ota_code core_presence(struct core *core, struct core_now now,

@@ -190,10 +190,27 @@ static void take(struct core *core, struct device *device,
 	catch_up(core, device, refused);
 }
 
-enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,
+enum ota_code reports_accept(struct core *core, const char *id,
+	const struct ota_report *report, const struct ota_digest *digest,
 	struct ota_error *err)
 {
 	struct device *device = device_find(core, id);
+	enum ota_code rc;
+
+	if (device == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
+	rc = check_order(device, report, digest, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (!device->reported || !ota_digest_equal(digest, &device->report_digest))
+		take(core, device, report, digest);
+	return OTA_OK;
+}
+
+enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,
+	struct ota_error *err)
+{
+	const struct device *device = device_find(core, id);
 	struct ota_report report;
 	struct ota_digest digest;
 	struct ota_envelope e;
@@ -208,12 +225,7 @@ enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes e
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "report of %s", id);
 	digest = ota_digest_of(e.payload);
-	rc = check_order(device, &report, &digest, err);
-	if (rc != OTA_OK)
-		return rc;
-	if (!device->reported || !ota_digest_equal(&digest, &device->report_digest))
-		take(core, device, &report, &digest);
-	return OTA_OK;
+	return reports_accept(core, id, &report, &digest, err);
 }
 
 /* ---- presence */

@@ -9,6 +9,11 @@
 OTA_CHECKED enum ota_code reports_take(struct core *core, const char *id,
 	struct ota_bytes envelope, struct ota_error *err);
 
+/** As core_opened_report(), for the device of that id. */
+OTA_CHECKED enum ota_code reports_accept(struct core *core, const char *id,
+	const struct ota_report *report, const struct ota_digest *digest,
+	struct ota_error *err);
+
 /** As core_presence(). */
 OTA_CHECKED enum ota_code reports_presence(struct core *core, const char *id,
 	const struct ota_online *online, struct ota_error *err);

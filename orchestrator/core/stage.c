@@ -98,6 +98,9 @@ struct stage_shares stage_shares(const struct core *core, const struct rollout *
 	const struct grant *grant = grant_find(core, &rollout->spec.release);
 	struct stage_shares shares = { .grant = grant != NULL ? &grant->doc : NULL };
 
+	for (uint32_t i = 1; i < rollout->spec.stage_count; i++)
+		shares.same_cohort[i] = strcmp(rollout->spec.stages[i].cohort,
+						rollout->spec.stages[i - 1].cohort) == 0;
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
 		shares.permille[i] =
 			rollout->runs[i].started_s != 0
@@ -107,11 +110,31 @@ struct stage_shares stage_shares(const struct core *core, const struct rollout *
 	return shares;
 }
 
-static bool takes(const struct stage_shares *shares, const struct rollout_stage *stage,
-	uint64_t permille, struct device *device)
+static uint32_t find_name(const struct rollout *rollout, const char *id)
 {
-	if (stage->kind == STAGE_DEVICES)
-		return ota_is_canary(stage->devices, stage->device_count, device->id);
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		if (ota_is_canary(rollout->spec.stages[i].devices,
+			    rollout->spec.stages[i].device_count, id))
+			return i;
+	return STAGE_NONE;
+}
+
+/* The stage that names a device, remembered; a rollout that is only planned has no number
+ * to remember it by. */
+static uint32_t named_by(const struct rollout *rollout, struct device *device)
+{
+	if (rollout->number == 0)
+		return find_name(rollout, device->id);
+	if (device->named_for != rollout->number) {
+		device->named_for = rollout->number;
+		device->named_by = find_name(rollout, device->id);
+	}
+	return device->named_by;
+}
+
+static bool takes(
+	const struct stage_shares *shares, uint64_t permille, struct device *device)
+{
 	if (permille == OTA_PERMILLE_ALL)
 		return true;
 	return shares->grant != NULL &&
@@ -121,11 +144,18 @@ static bool takes(const struct stage_shares *shares, const struct rollout_stage 
 uint32_t stage_of_device(const struct stage_shares *shares, const struct rollout *rollout,
 	struct device *device)
 {
-	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
-		const struct rollout_stage *stage = &rollout->spec.stages[i];
+	const struct rollout_stage *stages = rollout->spec.stages;
+	uint32_t named = named_by(rollout, device);
+	bool same = false;
 
-		if (strcmp(stage->cohort, device->cohort) == 0 &&
-			takes(shares, stage, shares->permille[i], device))
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
+		bool taken = stages[i].kind == STAGE_DEVICES
+				     ? i == named
+				     : takes(shares, shares->permille[i], device);
+
+		if (!shares->same_cohort[i])
+			same = strcmp(stages[i].cohort, device->cohort) == 0;
+		if (same && taken)
 			return i;
 	}
 	return STAGE_NONE;

@@ -31,6 +31,7 @@ bool stage_concerns(const struct rollout *rollout, const struct device *device);
 struct stage_shares {
 	const struct ota_grant *grant; /* borrowed; NULL: none, so nobody can tell */
 	uint64_t permille[SPEC_STAGES_MAX];
+	bool same_cohort[SPEC_STAGES_MAX]; /* as the stage before */
 };
 
 /** Work the shares out. Visits every device for each stage by count yet to start. */

@@ -108,6 +108,10 @@ struct device {
 	bool bucket_known;
 	uint8_t salt[OTA_SALT_LEN];
 	uint32_t bucket;
+
+	/* The stage that names it, of the rollout last asked for. */
+	uint64_t named_for; /* number of the rollout; 0: none yet */
+	uint32_t named_by;  /* STAGE_NONE: none does */
 };
 
 struct stage_run {

@@ -35,10 +35,18 @@ static struct ota_buf printed(cJSON *tree)
 	return text;
 }
 
+/* False in a simulation: what is written most often is then not even made. */
+static bool keeps(const struct core *core)
+{
+	return core->port.put != NULL;
+}
+
 static void put(struct core *core, enum core_table table, const char *key, cJSON *tree)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf text = printed(tree);
 
+	if (!keeps(core))
+		return;
 	store_begin(core);
 	core->port.put(core->port.ctx, table, key, ota_buf_bytes(&text));
 }
@@ -140,8 +148,11 @@ static cJSON *report_tree(const struct ota_report *report)
 
 void store_status(struct core *core, const struct device *device)
 {
-	cJSON *tree = tree_object();
+	cJSON *tree;
 
+	if (!keeps(core))
+		return;
+	tree = tree_object();
 	tree_text(tree, "id", device->id);
 	tree_bool(tree, "online", device->online);
 	tree_text(tree, "nonce", device->nonce);
@@ -200,8 +211,11 @@ static cJSON *run_tree(const struct stage_run *run)
 
 void store_rollout(struct core *core, const struct rollout *rollout)
 {
-	cJSON *tree = tree_object(), *runs;
+	cJSON *tree, *runs;
 
+	if (!keeps(core))
+		return;
+	tree = tree_object();
 	tree_u64(tree, "number", rollout->number);
 	(void)tree_add(tree, "spec", rollout_spec_to_json(&rollout->spec));
 	tree_text(tree, "state", rollout_state_text(rollout->state));
@@ -228,9 +242,12 @@ static void attempt_key(char out[static KEY_CAP], const struct device *device,
 void store_attempt(
 	struct core *core, const struct device *device, const struct attempt *attempt)
 {
-	cJSON *tree = tree_object();
+	cJSON *tree;
 	char key[KEY_CAP];
 
+	if (!keeps(core))
+		return;
+	tree = tree_object();
 	attempt_key(key, device, attempt);
 	tree_text(tree, "rollout", attempt->rollout->spec.rollout);
 	tree_text(tree, "device", device->id);
