@@ -6,11 +6,20 @@
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/simulate.h"
 #include "orchestrator/cli/spec_yaml.h"
 #include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
 
-const struct cli_option plan_options[] = { { 0 } };
+const struct cli_option plan_options[] = {
+	{ "simulate", 0, NULL, "play the rollout through with the devices there are" },
+	{ "fail", 0, "RATE[,RATE]", "failure rates to play it at (0.5%,2%,5%,100%)" },
+	{ "brick", 0, "RATE", "share that is never heard of again (0%)" },
+	{ "offline", 0, "RATE", "share that is out of reach all the time (0%)" },
+	{ "runs", 0, "R", "times it is played at each rate (200)" },
+	{ "seed", 0, "S", "of the first run (1)" },
+	{ 0 },
+};
 const struct cli_option steer_options[] = {
 	{ "reason", 'r', "TEXT", "why, for the audit log" },
 	{ 0 },
@@ -251,6 +260,66 @@ static void print_cohorts(const cJSON *fleet)
 			(unsigned long long)tree_number(fleet, "unassigned"));
 }
 
+/* The cohorts as they are, as far as the server has put devices into them. */
+static OTA_CHECKED enum ota_code current_cohorts(struct context *context,
+	struct twin_cohort *cohorts, uint32_t *count, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const cJSON *cohort;
+	enum ota_code rc = client_get(context, "/fleet", &tree, err);
+
+	cJSON_ArrayForEach(cohort, tree_item(tree, "cohorts"))
+	{
+		if (*count == OTA_COHORTS_MAX)
+			break;
+		(void)snprintf(cohorts[*count].name, sizeof cohorts->name, "%s",
+			tree_text(cohort, "name"));
+		cohorts[(*count)++].devices = (uint32_t)tree_number(cohort, "devices");
+	}
+	return rc;
+}
+
+/* Here, not on the server: the twin is the server's own core, and its time is ours. */
+static OTA_CHECKED enum ota_code add_simulation(const struct cli_call *call,
+	struct request *request, cJSON *answer, struct ota_error *err)
+{
+	const struct simulate_words words = { cli_value(call, "fail", NULL),
+		cli_value(call, "brick", NULL), cli_value(call, "offline", NULL),
+		cli_value(call, "runs", NULL), cli_value(call, "seed", NULL) };
+	struct twin_cohort cohorts[OTA_COHORTS_MAX] = { 0 };
+	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
+	struct twin_case c = { .spec = spec, .cohorts = cohorts };
+	struct simulate_plan plan;
+	cJSON *tree = NULL;
+	enum ota_code rc = simulate_read(&words, &plan, err);
+
+	if (rc == OTA_OK && spec == NULL)
+		rc = ota_fail(err, OTA_E_NOMEM, "rollout");
+	if (rc == OTA_OK)
+		rc = rollout_spec_from_json(request->body, spec, err);
+	if (rc == OTA_OK)
+		rc = current_cohorts(&request->context, cohorts, &c.cohort_count, err);
+	if (rc == OTA_OK)
+		rc = simulate(&c, &plan, &tree, err);
+	if (rc == OTA_OK)
+		cJSON_AddItemToObject(answer, "simulation", tree);
+	return rc;
+}
+
+static void print_answer(const struct request *request, const cJSON *answer)
+{
+	const cJSON *simulation = tree_item(answer, "simulation");
+
+	if (request->kind == SPEC_FLEET)
+		print_cohorts(answer);
+	else
+		print_plan(answer);
+	if (simulation == NULL)
+		return;
+	printf("\n");
+	simulate_print(simulation);
+}
+
 enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(request_fini) struct request request = { 0 };
@@ -262,15 +331,17 @@ enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_e
 	if (rc != OTA_OK)
 		return rc;
 	post.path = request.kind == SPEC_FLEET ? "/plan/fleet" : "/plan";
+	if (cli_has(call, "simulate") && request.kind == SPEC_FLEET)
+		return ota_fail(err, OTA_E_USAGE, "--simulate is for a rollout file");
 	rc = client_put_json(&request.context, &post, request.body, &answer, err);
+	if (rc == OTA_OK && cli_has(call, "simulate"))
+		rc = add_simulation(call, &request, answer, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (call->json)
 		output_json(answer);
-	else if (request.kind == SPEC_FLEET)
-		print_cohorts(answer);
 	else
-		print_plan(answer);
+		print_answer(&request, answer);
 	return OTA_OK;
 }
 

@@ -16,6 +16,7 @@ MAY_INCLUDE = {  # folder -> folders it may include; the longest matching key wi
     'agent/core': ['proto/base', 'proto/wire', 'proto/delta', 'agent/core'],
     'agent': ['proto', 'agent'],
     'orchestrator/core': ['proto/base', 'proto/wire', 'proto/delta', 'orchestrator/core'],
+    'orchestrator/sim': ['proto/base', 'proto/wire', 'orchestrator/core', 'orchestrator/sim'],
     'orchestrator': ['proto', 'orchestrator'],
     'tests': ['proto', 'agent', 'orchestrator', 'tests'],
 }
