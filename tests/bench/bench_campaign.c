@@ -1,0 +1,275 @@
+/* How our gates fare beside other rules for halting: false halts, misses, devices harmed.
+ * Ours are the real core's. The others watch the same ramp over the same devices, under a
+ * core that is told that all is well, and pause it as soon as they are of that mind. */
+#include <getopt.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "orchestrator/sim/forks.h"
+#include "orchestrator/sim/twin.h"
+
+enum { DEVICES = 10000, PPM = 1000000, SOAK_S = 3600, JITTER_S = 600 };
+
+/* ---- rules */
+
+/* X(NAME, text) */
+#define RULES(X)                                    \
+	X(OURS, "our gates")                        \
+	X(OF_ALL, "> 5 % of all targets")           \
+	X(OF_EXECUTED, "20 % of at least 100 done") \
+	X(WILSON, "Wilson 95 % above 1 %, peeking")
+
+#define RULE_ENUM(name, text) RULE_##name,
+enum rule { RULES(RULE_ENUM) N_RULES };
+#undef RULE_ENUM
+
+#define RULE_TEXT(name, text) text,
+static const char *const rule_texts[] = { RULES(RULE_TEXT) };
+#undef RULE_TEXT
+
+struct tally {
+	uint32_t done, bad;
+};
+
+/* The lower end of Wilson's one-sided 95 % interval (1927). */
+static double wilson_low(const struct tally *t)
+{
+	const double z = 1.645;
+	double n = t->done, p = t->bad / n;
+
+	return (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) /
+	       (1 + z * z / n);
+}
+
+static bool says_halt(enum rule rule, const struct tally *t)
+{
+	switch (rule) {
+	case RULE_OF_ALL:
+		return t->bad * 20 > DEVICES;
+	case RULE_OF_EXECUTED:
+		return t->done >= 100 && t->bad * 5 >= t->done;
+	case RULE_WILSON:
+		return wilson_low(t) > 0.01;
+	case RULE_OURS:
+	case N_RULES:
+		break;
+	}
+	return false;
+}
+
+/* ---- one run: ours, then the others */
+
+struct result {
+	bool halted[N_RULES];
+	uint32_t harmed[N_RULES];
+	uint64_t elapsed_s, reports;
+};
+
+struct watcher {
+	struct tally tally;
+	struct result *result;
+};
+
+static bool look(void *ctx, const struct twin_sight *sight)
+{
+	struct watcher *w = ctx;
+	bool all = true;
+
+	w->tally.done++;
+	w->tally.bad += sight->bad;
+	for (enum rule rule = RULE_OURS + 1; rule < N_RULES; rule++) {
+		if (!w->result->halted[rule] && says_halt(rule, &w->tally)) {
+			w->result->halted[rule] = true;
+			w->result->harmed[rule] = (uint32_t)sight->harmed;
+		}
+		all = all && w->result->halted[rule];
+	}
+	return all;
+}
+
+struct cell {
+	struct twin *twin;
+	struct twin_odds odds;
+	uint64_t seed;
+};
+
+/* Even runs are ours, odd ones the others': the twin is played once per process. */
+static enum ota_code play(void *ctx, uint32_t index, void *out, struct ota_error *err)
+{
+	const struct cell *cell = ctx;
+	struct result *result = out;
+	struct watcher watcher = { .result = result };
+	const struct twin_watch watch = { &watcher, look, true };
+	struct twin_outcome o;
+	enum ota_code rc = twin_play(cell->twin, &cell->odds, cell->seed + index / 2,
+		index % 2 == 0 ? NULL : &watch, &o, err);
+
+	result->elapsed_s = o.elapsed_s;
+	result->reports = o.reports;
+	if (index % 2 == 0) {
+		result->halted[RULE_OURS] = o.state == ROLLOUT_HALTED;
+		result->harmed[RULE_OURS] = (uint32_t)o.harmed;
+		return rc;
+	}
+	for (enum rule rule = RULE_OURS + 1; rule < N_RULES; rule++)
+		if (!result->halted[rule])
+			result->harmed[rule] = (uint32_t)o.harmed;
+	return rc;
+}
+
+/* ---- figures */
+
+static int by_size(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_rule(
+	const struct result *results, uint32_t runs, enum rule rule, uint32_t *harmed)
+{
+	uint64_t sum = 0;
+	uint32_t halts = 0;
+
+	for (uint32_t i = 0; i < runs; i++) {
+		const struct result *r = &results[2 * i + (rule != RULE_OURS)];
+
+		halts += r->halted[rule];
+		harmed[i] = r->harmed[rule];
+		sum += harmed[i];
+	}
+	qsort(harmed, runs, sizeof *harmed, by_size);
+	printf("  %-32s %6.2f %%  %9.1f %7u %7u\n", rule_texts[rule],
+		100.0 * halts / runs, (double)sum / runs, harmed[runs * 95 / 100],
+		harmed[runs - 1]);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int bench(struct cell *cell, uint32_t runs, const char *what)
+{
+	struct forks forks = {
+		.ctx = cell, .run = play, .out_len = sizeof(struct result)
+	};
+	struct result *results = calloc(2 * (size_t)runs, sizeof *results);
+	uint32_t *harmed = calloc(runs, sizeof *harmed);
+	struct ota_error err = { 0 };
+	double began = seconds();
+
+	if (forks_play(&forks, 2 * runs, results, &err) != OTA_OK) {
+		fprintf(stderr, "bench_campaign: %s\n", err.text);
+		return 1;
+	}
+	printf("%s: %u runs, %.0f s\n", what, runs, seconds() - began);
+	printf("  %-32s %8s  %9s %7s %7s\n", "rule", "halts", "harmed", "95 %", "worst");
+	for (enum rule rule = 0; rule < N_RULES; rule++)
+		print_rule(results, runs, rule, harmed);
+	printf("\n");
+	(void)fflush(stdout);
+	free(harmed);
+	free(results);
+	return 0;
+}
+
+/* ---- the ramp: 5 and 25 by name, 125, 625, 3125, all */
+
+static void add_named(struct rollout_spec *spec, uint32_t from, uint32_t count)
+{
+	struct rollout_stage *stage = &spec->stages[spec->stage_count++];
+
+	stage->kind = STAGE_DEVICES;
+	for (uint32_t i = from; i < from + count; i++)
+		(void)snprintf(stage->devices[stage->device_count++], OTA_NAME_CAP,
+			"canary-%u", i);
+}
+
+static void make_ramp(struct rollout_spec *spec)
+{
+	rollout_spec_init(spec);
+	(void)snprintf(spec->rollout, sizeof spec->rollout, "campaign");
+	spec->jitter_s = JITTER_S;
+	add_named(spec, 0, 5);
+	add_named(spec, 5, 25);
+	for (uint64_t count = 125; count <= 3125; count *= 5) {
+		spec->stages[spec->stage_count].kind = STAGE_COUNT;
+		spec->stages[spec->stage_count++].count = count;
+	}
+	spec->stages[spec->stage_count].kind = STAGE_PERMILLE;
+	spec->stages[spec->stage_count++].permille = OTA_PERMILLE_ALL;
+	for (uint32_t i = 0; i < spec->stage_count; i++) {
+		struct rollout_stage *stage = &spec->stages[i];
+
+		(void)snprintf(stage->name, sizeof stage->name, "stage-%u", i + 1);
+		(void)snprintf(stage->cohort, sizeof stage->cohort, "fleet");
+		stage->soak_s = SOAK_S;
+	}
+}
+
+/* ---- */
+
+static int bench_rate(struct cell *cell, uint32_t runs, const char *percent)
+{
+	char what[64];
+
+	cell->odds = twin_odds_usual();
+	cell->odds.soft_ppm = (uint32_t)lround(strtod(percent, NULL) * PPM / 100);
+	(void)snprintf(what, sizeof what, "fails softly at %s %%", percent);
+	return bench(cell, runs, what);
+}
+
+static int bench_all(struct cell *cell, uint32_t runs, char **rates, int count)
+{
+	static char usual[][4] = { "0.1", "0.5", "1", "2", "5", "10", "100" };
+	int n_usual = (int)(sizeof usual / sizeof usual[0]);
+	int status = 0;
+
+	for (int i = 0; status == 0 && i < (count > 0 ? count : n_usual); i++)
+		status = bench_rate(cell, runs, count > 0 ? rates[i] : usual[i]);
+	if (status != 0 || count > 0)
+		return status;
+	cell->odds = twin_odds_usual();
+	cell->odds.brick_ppm = PPM;
+	return bench(cell, runs, "bricks every device (the others are not told)");
+}
+
+int main(int argc, char **argv)
+{
+	static struct rollout_spec spec;
+	const struct twin_cohort cohort = { "fleet", DEVICES };
+	const struct twin_case c = { &spec, &cohort, 1 };
+	struct cell cell = { .seed = 1 };
+	uint32_t runs = 400;
+	struct ota_error err = { 0 };
+	int opt, status;
+
+	while ((opt = getopt(argc, argv, "r:s:")) != -1) {
+		if (opt == 'r')
+			runs = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (opt == 's')
+			cell.seed = strtoull(optarg, NULL, 10);
+		if (opt == '?' || runs == 0) {
+			fprintf(stderr, "usage: bench_campaign [-r RUNS] [-s SEED] "
+					"[PERCENT...]\n");
+			return 1;
+		}
+	}
+	make_ramp(&spec);
+	if (sodium_init() < 0 || twin_new(&c, &cell.twin, &err) != OTA_OK) {
+		fprintf(stderr, "bench_campaign: %s\n", err.text);
+		return 1;
+	}
+	status = bench_all(&cell, runs, argv + optind, argc - optind);
+	twin_free(cell.twin);
+	return status;
+}
