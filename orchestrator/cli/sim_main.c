@@ -161,6 +161,20 @@ static OTA_CHECKED enum ota_code read_options(
 
 /* ---- the files */
 
+/* What the simulation is made of. */
+struct scene {
+	struct fleet_spec fleet; /* owned */
+	struct twin_cohort cohorts[OTA_COHORTS_MAX];
+	struct rollout_spec spec;
+};
+
+static void scene_freep(struct scene **scene)
+{
+	if (*scene != NULL)
+		fleet_spec_fini(&(*scene)->fleet);
+	free(*scene);
+}
+
 static enum ota_code any_release(void *ctx, const char *product, const char *version,
 	struct ota_digest *out, struct ota_error *err)
 {
@@ -169,6 +183,16 @@ static enum ota_code any_release(void *ctx, const char *product, const char *ver
 	(void)err;
 	*out = ota_digest_of(ota_bytes_of(version));
 	return OTA_OK;
+}
+
+static uint64_t devices_of(void *ctx, const char *cohort)
+{
+	const struct scene *scene = ctx;
+
+	for (uint32_t i = 0; i < scene->fleet.cohort_count; i++)
+		if (strcmp(scene->cohorts[i].name, cohort) == 0)
+			return scene->cohorts[i].devices;
+	return 0;
 }
 
 static OTA_CHECKED enum ota_code explained(
@@ -196,11 +220,13 @@ static OTA_CHECKED enum ota_code read_fleet(
 	return explained(doc, path, rc, err);
 }
 
-static OTA_CHECKED enum ota_code read_rollout(const char *path,
-	const struct fleet_spec *fleet, struct rollout_spec *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_rollout(
+	const char *path, struct scene *scene, struct ota_error *err)
 {
 	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
-	const struct release_finder finder = { NULL, any_release };
+	const struct release_finder finder = {
+		.ctx = scene, .find = any_release, .devices = devices_of
+	};
 	enum spec_kind kind;
 	enum ota_code rc = ota_yaml_load(path, &doc);
 
@@ -209,7 +235,7 @@ static OTA_CHECKED enum ota_code read_rollout(const char *path,
 	if (rc == OTA_OK && kind != SPEC_ROLLOUT)
 		return ota_fail(err, OTA_E_CONFIG, "%s is no rollout file", path);
 	if (rc == OTA_OK)
-		rc = spec_yaml_rollout(doc, fleet, &finder, out);
+		rc = spec_yaml_rollout(doc, &scene->fleet, &finder, &scene->spec);
 	return explained(doc, path, rc, err);
 }
 
@@ -265,27 +291,34 @@ static OTA_CHECKED enum ota_code share_out(const struct options *o,
 
 /* ---- */
 
+static OTA_CHECKED enum ota_code read_scene(
+	const struct options *o, struct scene *scene, struct ota_error *err)
+{
+	enum ota_code rc = read_fleet(o->fleet, &scene->fleet, err);
+
+	if (rc == OTA_OK)
+		rc = share_out(o, &scene->fleet, scene->cohorts, err);
+	if (rc == OTA_OK)
+		rc = read_rollout(o->rollout, scene, err);
+	return rc;
+}
+
 static OTA_CHECKED enum ota_code play(const struct options *o, struct ota_error *err)
 {
-	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	OTA_AUTO(scene_freep) struct scene *scene = calloc(1, sizeof *scene);
 	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
-	struct twin_cohort cohorts[OTA_COHORTS_MAX] = { 0 };
-	struct twin_case c = { .spec = spec, .cohorts = cohorts };
 	struct simulate_plan plan;
+	struct twin_case c = { 0 };
 	enum ota_code rc = simulate_read(&o->words, &plan, err);
 
-	if (rc == OTA_OK && spec == NULL)
+	if (rc == OTA_OK && scene == NULL)
 		rc = ota_fail(err, OTA_E_NOMEM, "rollout file");
 	if (rc == OTA_OK)
-		rc = read_fleet(o->fleet, &fleet, err);
-	if (rc == OTA_OK)
-		rc = read_rollout(o->rollout, &fleet, spec, err);
-	if (rc == OTA_OK)
-		rc = share_out(o, &fleet, cohorts, err);
-	c.cohort_count = fleet.cohort_count;
-	if (rc == OTA_OK)
-		rc = simulate(&c, &plan, &tree, err);
+		rc = read_scene(o, scene, err);
+	if (rc != OTA_OK)
+		return rc;
+	c = (struct twin_case){ &scene->spec, scene->cohorts, scene->fleet.cohort_count };
+	rc = simulate(&c, &plan, &tree, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (o->json)
