@@ -14,7 +14,7 @@ import struct
 import subprocess
 import time
 
-import state
+from state import Wrong, digest
 
 HEAD = struct.Struct('<IIQQQQ32s72s')
 (WANT, MANIFEST, FETCH, STOP, PURGE, REPORT, PROGRESS, HELLO, UP, DOWN, DOC, SPOOLED, CHUNKS,
@@ -27,10 +27,6 @@ HEALED_AFTER = 4  # restarts: then somebody made room
 NO_ORDER = 71
 
 SODIUM = ctypes.CDLL(ctypes.util.find_library('sodium'))
-
-
-class Wrong(Exception):
-    """What a device must never do."""
 
 
 def packet(kind, code=0, a=0, b=0, c=0, digest=bytes(32), payload=b''):
@@ -55,7 +51,7 @@ class Kit:
     def __init__(self, folder):
         self.dir = pathlib.Path(folder)
         self.images = {n: (self.dir / f'{n}.img').read_bytes() for n in ('old', 'new', 'next')}
-        self.digests = {state.digest(v): n for n, v in self.images.items()}
+        self.digests = {digest(v): n for n, v in self.images.items()}
         self.public_key = bytes.fromhex((self.dir / 'key.pub').read_text())
         self.says = {d.name: {doc: (d / doc).read_bytes() for doc in TOPICS}
                      for d in (self.dir / 'say').iterdir()}
@@ -84,163 +80,12 @@ deadlines: {{hook: 20s}}
 SICK = '#!/bin/sh\nread go <{gate}\n[ "$SLUICE_VERSION" = 1.0 ]\n'
 GO = b'go\n' * 50
 
-
-class FileSlots:
-    """Slots of back end `file`: images as files, a link to the one that runs."""
-
-    name = 'file'
-    boot_config = ''
-
-    @staticmethod
-    def power_on(device):
-        """What a boot loader does; this one is the agent itself."""
-
-    config = ("slot: {{dir: disk/slots, initial: {kit}/old.img, initial_version: '1.0', "
-              'initial_counter: 1}}')
-
-    @staticmethod
-    def prepare(kit, folder):
-        """What there is before the agent's first start."""
-
-    @staticmethod
-    def image(folder, slot):
-        """What a slot holds, as bytes, or None."""
-        path = folder / 'slots' / f'{"ab"[slot]}.img'
-        return path.read_bytes() if path.exists() else None
-
-    @staticmethod
-    def running(folder):
-        """What applications read, or None before there was anything."""
-        path = folder / 'slots' / 'current'
-        if not path.is_symlink():
-            return None
-        return path.read_bytes() if path.exists() else b''
-
-    @staticmethod
-    def table(folder):
-        return state.table(folder / 'slots' / 'state')
-
-
-class DirectorySlots(FileSlots):
-    """Slots of type `directory`: archives, unpacked beside themselves."""
-
-    name = 'directory'
-    config = ("slot: {{type: directory, dir: disk/slots, initial: {kit}/old.img, "
-              "initial_version: '1.0', initial_counter: 1}}")
-    PARTS = {'program': (512, 1024), 'data': (1536, -1024)}  # of an image: crash_kit makes them
-
-    @staticmethod
-    def image(folder, slot):
-        path = folder / 'slots' / f'{"ab"[slot]}.tar'
-        return path.read_bytes() if path.exists() else None
-
-    @classmethod
-    def running(cls, folder):
-        """The image whose files applications find."""
-        tree = folder / 'slots' / 'current'
-        if not tree.is_symlink():
-            return None
-        for slot in (0, 1):
-            image = cls.image(folder, slot)
-            if image and all((tree / n).is_file() and (tree / n).read_bytes() == image[a:b]
-                             for n, (a, b) in cls.PARTS.items()):
-                return image
-        return b''
-
-
-class BlockSlots:
-    """Slots of type `block`: partitions, here files of fixed size, with other people's bytes
-    behind the image."""
-
-    name = 'block'
-    boot_config = ''
-    power_on = FileSlots.power_on
-    config = ("slot: {{type: block, a: disk/a.part, b: disk/b.part, initial_size: {length}, "
-              "initial_version: '1.0', initial_counter: 1}}")
-    BEHIND = b'not ours' * 4096
-
-    @classmethod
-    def prepare(cls, kit, folder):
-        (folder / 'a.part').write_bytes(kit.images['old'] + cls.BEHIND)
-        (folder / 'b.part').write_bytes(b'\xff' * len(kit.images['old']) + cls.BEHIND)
-
-    @classmethod
-    def image(cls, folder, slot):
-        content = (folder / f'{"ab"[slot]}.part').read_bytes()
-        if not content.endswith(cls.BEHIND):
-            raise Wrong(f'slot {slot}: what lies behind the image was touched')
-        return content[:-len(cls.BEHIND)]
-
-    @classmethod
-    def running(cls, folder):
-        """Nothing is shown to applications: it is what the slot holds that runs."""
-        table = cls.table(folder)
-        return cls.image(folder, table.current if table else 0)
-
-    @staticmethod
-    def table(folder):
-        return state.table(folder / 'state' / 'slots')
-
-
-class GrubSlots(BlockSlots):
-    """The same behind GRUB: deploy/boot/grub.cfg, told again in Python."""
-
-    name = 'block-grub'
-    boot_config = 'boot: {loader: grub, path: disk/grubenv}\n'
-    HEAD, LENGTH = '# GRUB Environment Block\n', 1024
-    FIRST = {'ORDER': 'A B', 'A_LEFT': '3', 'A_STATE': 'good', 'B_LEFT': '0', 'B_STATE': 'bad',
-             'SCRIPT': '1'}
-
-    @classmethod
-    def prepare(cls, kit, folder):
-        super().prepare(kit, folder)
-        for name in ('grubenv', 'grubenv.2'):
-            cls.write(folder / name, cls.FIRST)
-
-    @classmethod
-    def write(cls, path, variables):
-        text = cls.HEAD + ''.join(f'{k}={v}\n' for k, v in variables.items())
-        path.write_bytes(text.encode().ljust(cls.LENGTH, b'#'))
-
-    @classmethod
-    def read(cls, folder):
-        """The variables of the first block that is one."""
-        for name in ('grubenv', 'grubenv.2'):
-            raw = (folder / name).read_bytes()
-            if len(raw) == cls.LENGTH and raw.startswith(cls.HEAD.encode()):
-                return dict(line.split('=', 1) for line in raw.decode().splitlines()
-                            if '=' in line)
-        raise Wrong('no environment of GRUB can be read')
-
-    @staticmethod
-    def choose(variables):
-        """The slot that the script boots; boots are given back where none are left."""
-        order = variables['ORDER'].split()
-        for again in (False, True):
-            for slot in order:
-                if variables[f'{slot}_STATE'] != 'bad' and int(variables[f'{slot}_LEFT']) > 0:
-                    return slot
-            for slot in () if again else order:
-                if variables[f'{slot}_STATE'] == 'good':
-                    variables[f'{slot}_LEFT'] = '3'
-        raise Wrong(f'GRUB has nothing to boot: {variables}')
-
-    @classmethod
-    def power_on(cls, device):
-        variables = cls.read(device.disk)
-        slot = cls.choose(variables)
-        variables[f'{slot}_LEFT'] = str(int(variables[f'{slot}_LEFT']) - 1)
-        variables['SCRIPT'] = '1'
-        cls.write(device.disk / 'grubenv', variables)
-        (device.dir / 'cmdline').write_text(f'quiet sluice.slot={slot.lower()}\n')
-
-    @classmethod
-    def running(cls, folder):
-        """What the next boot would run."""
-        return cls.image(folder, 'AB'.index(cls.choose(cls.read(folder))))
-
-
-BACKENDS = {b.name: b for b in (FileSlots, DirectorySlots, BlockSlots, GrubSlots)}
+TOOL = '''\
+#!/bin/sh
+export CRASH_DIR={CRASH_DIR} CRASH_CONTROL={CRASH_CONTROL} CRASH_LOG={CRASH_LOG}
+export CRASH_CMDLINE={CRASH_CMDLINE} LD_PRELOAD={LD_PRELOAD}
+exec {command} "$@"
+'''
 
 
 class Device:
@@ -290,11 +135,26 @@ class Device:
                 [*self.prefix, self.agent, 'install', '--fd', str(theirs.fileno()), '--boot',
                  f'boot-{self.boot}', '-c', self.dir / 'agent.yaml'],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.shim.environment() if self.shim else None)
+                env=self.environment())
         self.socket = ours
         self.say(packet(HELLO))
         self.say(packet(UP, payload=b'\1' + bytes(15)))
         self.tell()
+
+    def environment(self):
+        """Of the agent. It hands down nothing of it but PATH, so the commands that it runs
+        are led into the shim by a script each."""
+        if not self.shim:
+            return None
+        env = self.shim.environment()
+        if self.backend.tools:
+            folder = self.dir / 'bin'
+            folder.mkdir(exist_ok=True)
+            for name, command in self.backend.tools.items():
+                (folder / name).write_text(TOOL.format(command=command, **env))
+                (folder / name).chmod(0o755)
+            env['PATH'] = f'{folder}:{env["PATH"]}'
+        return env
 
     def tell(self):
         """Deliver the documents there are."""

@@ -14,6 +14,7 @@ HOWS = {'killed-before': (KILL_BEFORE, 0), 'killed-after': (KILL_AFTER, 0), 'tor
 PAGE = struct.Struct('<IIIIIIII480s')
 HEAD = struct.Struct('<IIQQQII24s')
 FAILED, GROWS = 1 << 31, 1 << 30  # SHIM_FAILED, SHIM_GROWS
+LOADER = 'boot loader'  # name of a change that no process of ours makes
 KINDS = ('none', 'create', 'write', 'resize', 'allocate', 'sync', 'rename', 'link', 'symlink',
          'unlink', 'mkdir', 'rmdir', 'mode', 'control', 'say')  # enum shim_kind of shim.h
 
@@ -33,6 +34,11 @@ class Call(typing.NamedTuple):
 
     def __str__(self):
         return f'{self.name} {self.path}' + (f' -> {self.path2}' if self.path2 else '')
+
+    @property
+    def is_counted(self):
+        """True for a call of the agent, or of a command of its, that changes the disk."""
+        return self.kind != 'say' and self.name != LOADER
 
 
 class Shim:
@@ -78,6 +84,20 @@ class Shim:
         return {**os.environ, 'LD_PRELOAD': str(self.library), 'CRASH_DIR': str(self.watched),
                 'CRASH_CONTROL': str(self.path), 'CRASH_LOG': str(self.log),
                 'CRASH_CMDLINE': str(self.path.parent / 'cmdline')}
+
+    def note(self, kind, path, path2='', *, offset=0, data=b''):
+        """Record what the boot loader did: it goes past the kernel, and is safe at once."""
+        if not PAGE.unpack(self.page[:])[5]:
+            return
+        self.append(kind, path, path2, offset, data)
+        self.append('sync', path.parent if path2 else path)
+
+    def append(self, kind, path, path2='', offset=0, data=b''):
+        ino = pathlib.Path(path2 or path).stat().st_ino
+        paths = str(path).encode(), str(path2).encode()
+        with open(self.log, 'ab') as log:
+            log.write(HEAD.pack(KINDS.index(kind), 0, ino, offset, len(data),
+                                *map(len, paths), LOADER.encode()) + b''.join(paths) + data)
 
     def calls(self):
         """What was recorded."""

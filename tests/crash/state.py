@@ -11,6 +11,10 @@ BAD, TRIAL, GOOD = range(3)
 REVERTING, LOST = 1, 2  # flags of the journal
 
 
+class Wrong(Exception):
+    """What a device must never do."""
+
+
 class Slot(typing.NamedTuple):
     state: int
     image: bytes

@@ -8,15 +8,18 @@ import unittest
 import cuts
 import laws
 import points
-from device import BACKENDS
+from loaders import BACKENDS, SAMPLED
 
 SEEDS_BY_NIGHT = 8
 PER_CALL = 2  # cuts by day after each call of the first story ...
-SAMPLE = 30   # ... and of each other one altogether
+SAMPLE = 30   # ... of each other one altogether ...
+SAMPLE_OF_LOADER = 15  # ... and of each of a boot loader of which little is tried
 
 
-def sample(found, name, dice):
+def sample(found, backend, name, dice):
     """What is tried by day: of each moment a few ways to lose something."""
+    if backend in SAMPLED:
+        return dice.sample(found, SAMPLE_OF_LOADER)
     if name != 'first':
         return dice.sample(found, min(SAMPLE, len(found)))
     by_call = {}
@@ -37,7 +40,7 @@ class PowerCuts(unittest.TestCase):
         campaign = points.campaign_of(self, backend)
         recorded = cuts.recording(campaign.lab, backend, name)
         found = recorded.cuts(backend, name, range(SEEDS_BY_NIGHT if points.nightly() else 1))
-        todo = found if points.nightly() else sample(found, name, random.Random(1))
+        todo = found if points.nightly() else sample(found, backend, name, random.Random(1))
         print(f'{backend} {name}: {len(recorded.calls)} calls, {len(found)} cuts, '
               f'{len(todo)} of them now')
         wrong = campaign.run(f'{backend} {name}', cuts.try_cut, todo)
@@ -45,7 +48,7 @@ class PowerCuts(unittest.TestCase):
 
 
 for b in BACKENDS:
-    for s in laws.SCENARIOS:
+    for s in points.stories(b):
         setattr(PowerCuts, f'test_{b}_{s}', lambda self, b=b, s=s: self.check_story(b, s))
 
 if __name__ == '__main__':
