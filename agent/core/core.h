@@ -226,6 +226,9 @@ struct agent {
 	uint64_t progress_ms;       /* when progress was last told */
 	bool progress_new;          /* since the last report */
 	uint64_t fetching_since_ms; /* by this process */
+	uint64_t asked_ms;          /* when net may have begun to ask for chunks */
+	uint64_t slow_bytes;        /* received when the minutes began to count */
+	unsigned slow_minutes;      /* connected and asking, since then */
 	enum ota_code wait;         /* waited for, since more than a moment ... */
 	struct ota_digest wait_for; /* ... under an order of this release */
 	struct agent_said said;

@@ -7,7 +7,11 @@
  * of the state are asked, one after the other; what holds back is asked again after a
  * while, and has its code in the report. */
 
-enum { RECHECK_MS = 60000 }; /* of what may change while chunks come in */
+enum {
+	RECHECK_MS = 60000, /* of what may change while chunks come in */
+	SLOW_MINUTES = 10,  /* over which the rate is measured */
+	SLOW_RETRY_MS = SLOW_MINUTES * RECHECK_MS
+};
 
 static const struct {
 	const char *hook;
@@ -110,21 +114,60 @@ enum ota_code hold_answered(
 	return OTA_OK;
 }
 
+static void look_in_a_minute(struct agent *a)
+{
+	const struct policy *p = &a->policy;
+
+	if (p->download.count > 0 || p->asks_metered || p->rate_min > 0)
+		agent_set_timer(a, AGENT_TIMER_MINUTE, RECHECK_MS);
+}
+
+static void begin_minutes(struct agent *a)
+{
+	a->slow_minutes = 0;
+	a->slow_bytes = a->journal.bytes;
+}
+
 void hold_watch(struct agent *a)
 {
-	if (a->policy.download.count > 0 || a->policy.asks_metered)
-		agent_set_timer(a, AGENT_TIMER_MINUTE, RECHECK_MS);
+	begin_minutes(a);
+	look_in_a_minute(a);
+}
+
+/* One more minute of fetching. True if the last ten of them brought too little. Minutes
+ * without a connection do not count: nobody serves a device badly who does not serve it.
+ */
+static bool is_too_slow(struct agent *a, struct ota_error *why)
+{
+	uint64_t before = a->slow_bytes, bytes = a->journal.bytes;
+	uint64_t wanted = a->policy.rate_min * SLOW_MINUTES * 60;
+
+	if (!a->up || a->now.mono_ms < a->asked_ms || ++a->slow_minutes < SLOW_MINUTES)
+		return false;
+	begin_minutes(a);
+	if (bytes < before || bytes - before >= wanted)
+		return false; /* fetched anew, or fast enough */
+	(void)ota_fail(why, OTA_E_SLOWLINK,
+		"%" PRIu64 " bytes in %d minutes, wanted are %" PRIu64
+		"; tries again in %d minutes",
+		bytes - before, SLOW_MINUTES, wanted, SLOW_RETRY_MS / RECHECK_MS);
+	return true;
 }
 
 enum ota_code hold_recheck(struct agent *a, struct ota_error *err)
 {
+	struct ota_error why = { 0 };
 	bool held;
 
 	if (a->journal.state != OTA_UPDATE_FETCHING || a->parked || a->asking)
 		return OTA_OK;
-	hold_watch(a);
+	look_in_a_minute(a);
 	if (a->working)
 		return OTA_OK; /* a scan: next time */
+	if (is_too_slow(a, &why)) {
+		work_park(a, why.code, why.text, SLOW_RETRY_MS);
+		return OTA_OK;
+	}
 	a->check = 0;
 	return hold_work(a, &held, err);
 }

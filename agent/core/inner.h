@@ -76,7 +76,7 @@ OTA_CHECKED enum ota_code hold_work(
 OTA_CHECKED enum ota_code hold_answered(
 	struct agent *agent, const struct ota_error *answer, struct ota_error *err);
 
-/** Look at the policy again in a minute, while chunks come in. */
+/** Fetching begins: look at the policy again each minute, while chunks come in. */
 void hold_watch(struct agent *agent);
 
 /** That minute is over. */

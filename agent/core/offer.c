@@ -230,6 +230,7 @@ void offer_fetch(struct agent *a, enum ipc_part part)
 	if (part == IPC_BLOCKS)
 		fetch.payload = (struct ota_bytes){ scan->bits, (scan->blocks + 7) / 8 };
 	a->fetching_since_ms = a->now.mono_ms;
+	a->asked_ms = a->now.mono_ms + fetch.a;
 	a->progress_new = false;
 	a->port.send(a->port.ctx, &fetch);
 }

@@ -45,6 +45,7 @@ struct policy {
 	bool metered_security;      /* ... but not for releases of class security */
 	bool asks_power, asks_lock; /* the scripts before installing, before a reboot */
 	uint64_t budget_bytes;      /* received for a rollout at most; 0: no limit */
+	uint64_t rate_min; /* bytes/s over ten minutes, or fetching rests; 0: no limit */
 };
 
 /** Parse "[DAYS ]HH:MM-HH:MM": DAYS are days or ranges of them with commas between, like

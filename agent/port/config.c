@@ -1,5 +1,6 @@
 #include "agent/port/config.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/port/config_read.h"
@@ -12,6 +13,7 @@ enum {
 	HOOK_DEADLINE_MAX_S = 3600,
 	HOOK_DEADLINE_S = 60,
 	OUTSTANDING_MAX = 16,
+	RATE_MIN = 100, /* a chunk in ten minutes */
 };
 
 #define MIB (UINT64_C(1) << 20)
@@ -98,10 +100,24 @@ static void read_reboot(struct config_reading *r, const struct ota_yaml_node *no
 	c->reboot_count = (uint32_t)node->count;
 }
 
+/* A device that is slow because its owner wants it so is not served badly. */
+static void read_rate_min(struct config_reading *r, const struct ota_yaml_node *node)
+{
+	uint64_t most =
+		r->out->rate_bytes_per_s == 0 ? UINT64_MAX : r->out->rate_bytes_per_s / 2;
+	uint64_t value = config_size(r, node, "rate_min", 0, RATE_MIN);
+
+	if (node != NULL && value > most)
+		ota_yaml_error(r->doc, node,
+			"'rate_min' must be at most half of 'rate', that is %" PRIu64,
+			most);
+	r->out->policy.rules.rate_min = value < most ? value : most;
+}
+
 static void read_limits(struct config_reading *r, const struct ota_yaml_node *root)
 {
 	static const char *const keys[] = { "decoder_ram", "chunks_outstanding", "rate",
-		NULL };
+		"rate_min", NULL };
 	const struct ota_yaml_node *map =
 		config_section(r, config_value(root, "limits"), "limits", keys);
 
@@ -112,6 +128,7 @@ static void read_limits(struct config_reading *r, const struct ota_yaml_node *ro
 			"chunks_outstanding", 1, OUTSTANDING_MAX, OUTSTANDING_MAX);
 	r->out->rate_bytes_per_s =
 		config_size(r, config_value(map, "rate"), "rate", 0, 0);
+	read_rate_min(r, config_value(map, "rate_min"));
 }
 
 static void read_deadlines(struct config_reading *r, const struct ota_yaml_node *root)

@@ -50,6 +50,7 @@ static const struct {
 	{ OTA_E_METERED,   "nothing to do; it goes on when the device's link is not metered" },
 	{ OTA_E_BUDGET,    "raise policy.budget on the device, or order a smaller patch" },
 	{ OTA_E_LOCKED,    "whoever holds the reboot lock on the device lets go of it" },
+	{ OTA_E_SLOWLINK,  "look at the device's line and at the broker; it tries again by itself, keeping what came" },
 	{ OTA_E_RESCUE,    "order another image that works: the device stays up and takes it" },
 };
 /* clang-format on */

@@ -222,6 +222,7 @@ static const struct {
 	{ OTA_E_METERED,   FAILURE_EXCUSED },
 	{ OTA_E_BUDGET,    FAILURE_EXCUSED },
 	{ OTA_E_LOCKED,    FAILURE_EXCUSED },
+	{ OTA_E_SLOWLINK,  FAILURE_EXCUSED },
 };
 
 static const enum ota_code alarms[] = {

@@ -88,7 +88,8 @@
 	X(UNHEARD,   89, OTA_REJECT,  "too few devices of the wave report")               \
 	X(UNSTABLE,  90, OTA_REJECT,  "the session with the broker breaks too often")     \
 	X(SLOW,      91, OTA_REJECT,  "what is decided takes too long to store")          \
-	X(CLOCK,     92, OTA_REJECT,  "the clock of the orchestrator jumped")
+	X(CLOCK,     92, OTA_REJECT,  "the clock of the orchestrator jumped")             \
+	X(SLOWLINK,  93, OTA_RETRY,   "the patch comes in too slowly")
 /* clang-format on */
 
 /** Who moves next after a failure. */

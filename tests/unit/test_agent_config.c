@@ -122,6 +122,8 @@ static const struct {
 	{ 13, "  dir: slots\nreboot: now",
 		"14:9: error: 'reboot' must be self or a list" },
 	{ 13, "  dir: slots\nlimits: {chunks_outstanding: 17}", "14:30: error: " },
+	{ 13, "  dir: slots\nlimits: {rate: 100, rate_min: 60}",
+		"14:31: error: 'rate_min' must be at most half of 'rate', that is 50" },
 	{ 13, "  dir: slots\nlog: loud", "14:6: error: " },
 	{ 13, "  dir: slots\n  a: /dev/sda1",
 		"14:6: error: 'a' is not for slots of type" },
@@ -183,7 +185,7 @@ Test(agent_config, the_example_that_people_copy_is_valid)
 
 Test(agent_config, without_a_policy_everything_is_allowed)
 {
-	static const struct policy none;
+	static const struct policy none = { .rate_min = 100 };
 	struct agent_config c;
 
 	write_with(0, NULL);
@@ -218,6 +220,26 @@ Test(agent_config, each_key_of_the_policy_reaches_its_field)
 	cr_expect_str_eq(c.policy.power_command, "/usr/bin/power");
 	cr_expect_str_eq(c.policy.lock_file, "/run/lock");
 	cr_expect_str_eq(c.policy.lock_command, "/usr/bin/lock");
+}
+
+Test(agent_config, the_lower_limit_of_speed_is_below_the_upper_one)
+{
+	static const struct {
+		const char *limits;
+		uint64_t rate_min;
+	} rows[] = { { "rate_min: 1K", 1024 }, { "rate_min: 0", 0 }, { "rate: 1M", 100 },
+		{ "rate: 60", 30 }, { "rate: 2K, rate_min: 1K", 1024 } };
+	struct agent_config c;
+	char line[128];
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		(void)snprintf(
+			line, sizeof line, "  dir: slots\nlimits: {%s}", rows[i].limits);
+		write_with(13, line);
+		cr_assert_eq(agent_config_load(path, &c, NULL, NULL), OTA_OK);
+		cr_expect_eq(
+			c.policy.rules.rate_min, rows[i].rate_min, "%s", rows[i].limits);
+	}
 }
 
 Test(agent_config, windows_are_for_both_unless_one_has_its_own)

@@ -175,6 +175,7 @@ static const struct class_row class_rows[] = {
 	{ OTA_E_METERED,   FAILURE_EXCUSED, false, false },
 	{ OTA_E_BUDGET,    FAILURE_EXCUSED, false, true  },
 	{ OTA_E_LOCKED,    FAILURE_EXCUSED, false, false },
+	{ OTA_E_SLOWLINK,  FAILURE_EXCUSED, false, false },
 };
 /* clang-format on */
 
