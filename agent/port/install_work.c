@@ -116,6 +116,7 @@ enum ota_code install_work_apply(struct install_work *work, struct ota_error *er
 	OTA_AUTO(install_target_fini)
 	struct install_target target = { .fd = -1, .mark = { .fd = -1 } };
 	struct install_mark_head head = { .slot = work->to.slot, .patch = work->patch };
+	const struct slot_medium *medium = slot_medium_of(work->to.config);
 	char mark_path[AGENT_PATH_CAP + 16];
 	enum ota_code rc = install_patch_open(work->spool_dir, &work->patch, &patch, err);
 
@@ -129,7 +130,7 @@ enum ota_code install_work_apply(struct install_work *work, struct ota_error *er
 	if (rc == OTA_OK)
 		rc = fill(work, &patch, &target, err);
 	work->count = target.count;
-	return rc == OTA_OK ? slot_medium_of(work->to.config)
-				      ->settle(&work->to, head.to_len, &work->stop, err)
-			    : rc;
+	if (rc == OTA_OK && medium->settle != NULL)
+		rc = medium->settle(&work->to, head.to_len, &work->stop, err);
+	return rc;
 }

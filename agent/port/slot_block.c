@@ -201,16 +201,6 @@ static enum ota_code open_target(
 	return OTA_OK;
 }
 
-static enum ota_code settle(const struct slot_place *place, uint64_t len,
-	const atomic_bool *stop, struct ota_error *err)
-{
-	(void)place;
-	(void)len;
-	(void)stop;
-	(void)err;
-	return OTA_OK;
-}
-
 const struct slot_medium slot_block_medium = {
 	.record_path = record_path,
 	.image_path = image_path,
@@ -221,6 +211,5 @@ const struct slot_medium slot_block_medium = {
 	.point = point,
 	.room = room,
 	.open_target = open_target,
-	.settle = settle,
 	.is_fixed = true,
 };

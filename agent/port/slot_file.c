@@ -234,17 +234,6 @@ enum ota_code slot_file_open_target(
 	return OTA_OK;
 }
 
-/* An image is what runs: there is nothing to make of it. */
-static enum ota_code settle(const struct slot_place *place, uint64_t len,
-	const atomic_bool *stop, struct ota_error *err)
-{
-	(void)place;
-	(void)len;
-	(void)stop;
-	(void)err;
-	return OTA_OK;
-}
-
 const struct slot_medium slot_file_medium = {
 	.record_path = slot_file_record_path,
 	.image_path = slot_file_image_path,
@@ -255,5 +244,4 @@ const struct slot_medium slot_file_medium = {
 	.point = slot_file_point,
 	.room = slot_file_room,
 	.open_target = slot_file_open_target,
-	.settle = settle,
 };

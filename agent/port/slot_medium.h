@@ -62,7 +62,8 @@ struct slot_medium {
 		int *out, struct ota_error *err);
 
 	/** The image is whole on the medium and was read back: make of it what runs. May
-	 * be repeated after a cut. stop ends it early with OTA_E_CANCELLED. */
+	 *  be repeated after a cut. stop ends it early with OTA_E_CANCELLED. NULL where
+	 *  the image itself is what runs. */
 	enum ota_code (*settle)(const struct slot_place *place, uint64_t len,
 		const atomic_bool *stop, struct ota_error *err);
 
