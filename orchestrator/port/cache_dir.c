@@ -3,11 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+
+enum { NOTE_CAP = 160 }; /* bytes of a note */
 
 static const char tmp_prefix[] = "tmp-";
 
@@ -62,4 +65,37 @@ enum ota_code cache_commit(
 	if (rename(tmp, path) != 0)
 		return ota_fail(err, OTA_E_IO, "rename to %s: %s", path, strerror(errno));
 	return ota_dir_sync(dir, err);
+}
+
+enum ota_code cache_note_find(const char *dir, const char *name,
+	struct ota_digest *digest, uint64_t *took_ms, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
+	uint64_t took = 0;
+	const char *text;
+	enum ota_code rc;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	rc = ota_file_read(path, NOTE_CAP, &buf, err);
+	if (rc != OTA_OK)
+		return rc;
+	text = ota_buf_text(&buf);
+	if (!text || sscanf(text, "%64s %" SCNu64, hex, &took) != 2)
+		return ota_fail(err, OTA_E_FORMAT, "%s", path);
+	rc = ota_digest_parse(hex, digest, err);
+	if (rc == OTA_OK)
+		*took_ms = took;
+	return rc;
+}
+
+enum ota_code cache_note_store(const char *dir, const char *name,
+	const struct ota_digest *digest, uint64_t took_ms, struct ota_error *err)
+{
+	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP], text[NOTE_CAP];
+
+	ota_digest_hex(digest, hex);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	(void)snprintf(text, sizeof(text), "%s %" PRIu64 "\n", hex, took_ms);
+	return ota_file_replace(path, ota_bytes_of(text), 0600, err);
 }

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "orchestrator/port/cache_dir.h"
-#include "orchestrator/port/cached_patch.h"
 #include "proto/base/own.h"
 #include "proto/delta/block_pack.h"
 #include "proto/io/files.h"

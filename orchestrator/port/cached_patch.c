@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +11,7 @@
 #include "proto/delta/codec.h"
 #include "proto/io/files.h"
 
-enum { RECIPE_CAP = 160 }; /* bytes of a recipe's file name or text */
+enum { RECIPE_CAP = 160 }; /* bytes of a recipe's file name */
 
 void cached_patch_fini(struct cached_patch *file)
 {
@@ -109,39 +108,6 @@ static void recipe_name(const struct patch_recipe *recipe, char out[static RECIP
 		(void)snprintf(out, RECIPE_CAP, "%s-%s", codec, to);
 	else
 		(void)snprintf(out, RECIPE_CAP, "%s-%s-%s", codec, from, to);
-}
-
-enum ota_code cache_note_find(const char *dir, const char *name,
-	struct ota_digest *digest, uint64_t *took_ms, struct ota_error *err)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
-	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP];
-	uint64_t took = 0;
-	const char *text;
-	enum ota_code rc;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	rc = ota_file_read(path, RECIPE_CAP, &buf, err);
-	if (rc != OTA_OK)
-		return rc;
-	text = ota_buf_text(&buf);
-	if (!text || sscanf(text, "%64s %" SCNu64, hex, &took) != 2)
-		return ota_fail(err, OTA_E_FORMAT, "%s", path);
-	rc = ota_digest_parse(hex, digest, err);
-	if (rc == OTA_OK)
-		*took_ms = took;
-	return rc;
-}
-
-enum ota_code cache_note_store(const char *dir, const char *name,
-	const struct ota_digest *digest, uint64_t took_ms, struct ota_error *err)
-{
-	char path[CACHE_PATH_CAP], hex[OTA_DIGEST_HEX_CAP], text[RECIPE_CAP];
-
-	ota_digest_hex(digest, hex);
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	(void)snprintf(text, sizeof(text), "%s %" PRIu64 "\n", hex, took_ms);
-	return ota_file_replace(path, ota_bytes_of(text), 0600, err);
 }
 
 enum ota_code patch_recipe_find(const char *dir, const struct patch_recipe *recipe,

@@ -32,15 +32,6 @@ void cached_patch_fini(struct cached_patch *file);
 OTA_CHECKED enum ota_code cached_patch_chunk(const struct cached_patch *file,
 	uint32_t index, struct ota_buf *out, struct ota_error *err);
 
-/** Find a small file of the cache that names another: digest and took_ms are written on
- *  success only. OTA_OK, OTA_E_NOTFOUND, OTA_E_FORMAT or OTA_E_IO. */
-OTA_CHECKED enum ota_code cache_note_find(const char *dir, const char *name,
-	struct ota_digest *digest, uint64_t *took_ms, struct ota_error *err);
-
-/** Write such a file. What it names is durable already. Any thread. */
-OTA_CHECKED enum ota_code cache_note_store(const char *dir, const char *name,
-	const struct ota_digest *digest, uint64_t took_ms, struct ota_error *err);
-
 /** What a patch is made of. */
 struct patch_recipe {
 	uint8_t codec;              /* enum ota_codec_id */
