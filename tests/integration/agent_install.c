@@ -358,6 +358,11 @@ bool agent_install_run(struct agent_install *in, enum ota_update_state state)
 	return true;
 }
 
+static bool waits_for_memory(const struct agent_install *in)
+{
+	return in->report.wait == OTA_E_NOMEM || in->report.error == OTA_E_NOMEM;
+}
+
 bool agent_install_run_to_end(struct agent_install *in)
 {
 	uint64_t until_ms = ota_clock_mono_ms() + DEADLINE_MS;
@@ -365,7 +370,8 @@ bool agent_install_run_to_end(struct agent_install *in)
 	if (in->pid == 0)
 		start(in);
 	while (in->report.state != OTA_UPDATE_CONFIRMED &&
-		in->report.state != OTA_UPDATE_FAILED) {
+		in->report.state != OTA_UPDATE_FAILED &&
+		!waits_for_memory(in)) {
 		cr_assert_lt(ota_clock_mono_ms(), until_ms, "it stands in state %s: %s",
 			ota_update_state_text(in->report.state), in->report.error_text);
 		if (!hear(in, QUIET_MS))

@@ -46,9 +46,10 @@ void agent_install_hook(
  *  it as net does; until it reports `state`. False after 30 s. */
 bool agent_install_run(struct agent_install *install, enum ota_update_state state);
 
-/** As agent_install_run(), until it reports CONFIRMED: true; or FAILED: false. When it is
- *  quiet, net says its documents again, as it does after a new link. A deadline that
- * passes fails the test. */
+/** As agent_install_run(), until it reports CONFIRMED: true; or FAILED, or that it waits
+ *  for memory, which it does for a minute: false. When it is quiet, net says its
+ *  documents again, as it does after a new link. A deadline that passes fails the test.
+ */
 bool agent_install_run_to_end(struct agent_install *install);
 
 /** True if applications read these bytes. */
