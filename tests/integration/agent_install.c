@@ -370,8 +370,7 @@ bool agent_install_run_to_end(struct agent_install *in)
 	if (in->pid == 0)
 		start(in);
 	while (in->report.state != OTA_UPDATE_CONFIRMED &&
-		in->report.state != OTA_UPDATE_FAILED &&
-		!waits_for_memory(in)) {
+		in->report.state != OTA_UPDATE_FAILED && !waits_for_memory(in)) {
 		cr_assert_lt(ota_clock_mono_ms(), until_ms, "it stands in state %s: %s",
 			ota_update_state_text(in->report.state), in->report.error_text);
 		if (!hear(in, QUIET_MS))
