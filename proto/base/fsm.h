@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/error.h"
 
 /** One permitted move. The table is the whole behaviour: what has no row is refused. */
@@ -27,5 +28,16 @@ struct ota_fsm_spec {
  */
 OTA_CHECKED enum ota_code ota_fsm_next(const struct ota_fsm_spec *spec, unsigned from,
 	unsigned event, unsigned *to, struct ota_error *err);
+
+/**
+ * Draw the table as a Mermaid state diagram, from the first state on: one line for all
+ * events that lead from one state to another. Events that lead nowhere else are left out.
+ *
+ * out     appended to
+ *
+ * Returns OTA_OK, OTA_E_NOMEM.
+ */
+OTA_CHECKED enum ota_code ota_fsm_draw(
+	const struct ota_fsm_spec *spec, struct ota_buf *out);
 
 #endif
