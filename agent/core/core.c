@@ -270,6 +270,7 @@ static OTA_CHECKED enum ota_code note_boot(
 			"the boot loader went back to the previous image");
 		j->blocked_release = j->release;
 		j->blocked_seq = j->order_seq;
+		j->blocked_assign = a->papers.trust.assign.seq;
 	}
 	return OTA_OK;
 }

@@ -11,7 +11,7 @@ enum {
 	DIGESTS = 6,
 	NUMBERS = 16,
 	LATE_DIGESTS = 2,
-	LATE_NUMBERS = 4,
+	LATE_NUMBERS = 5,
 	STATE_OFFSET = 4,
 	ERROR_MAX = 999, /* more than the list will ever hold */
 };
@@ -52,7 +52,7 @@ static void list_late(struct journal *j, struct ota_digest *digests[static LATE_
 {
 	struct ota_digest *const d[LATE_DIGESTS] = { &j->confirmed, &j->counted_patch };
 	uint64_t *const n[LATE_NUMBERS] = { &j->counted, &j->spent, &j->rescue_boot,
-		&j->vain_boots };
+		&j->vain_boots, &j->blocked_assign };
 
 	memcpy(digests, d, sizeof d);
 	memcpy(numbers, n, sizeof n);
@@ -246,7 +246,8 @@ enum ota_code journal_parse(
 
 	if (in.len > JOURNAL_LEN_MAX)
 		return ota_fail(err, OTA_E_LIMIT, "journal of %zu bytes", in.len);
-	if (in.len < JOURNAL_LEN && in.len != JOURNAL_LEN_BEFORE)
+	if (in.len < JOURNAL_LEN && in.len != JOURNAL_LEN_BEFORE &&
+		in.len != JOURNAL_LEN_FIRST)
 		return ota_fail(err, OTA_E_FORMAT, "journal of %zu bytes", in.len);
 	rc = read_head(&r, &j, err);
 	if (rc == OTA_OK)

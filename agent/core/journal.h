@@ -48,15 +48,18 @@
  *      952     8  rescue_boot      the boot whose rescue hook was begun
  *      960     8  vain_boots       into a slot that was given up, while going back
  *
- * A version reads what the one before it wrote, which ended at JOURNAL_LEN_BEFORE; what a
- * later version appends is passed over. */
+ *      968     8  blocked_assign   sequence of the assign held then; 0: not known
+ *
+ * A version reads what those before it wrote, which ended at 872 and at 968; what a later
+ * version appends is passed over. */
 
 #include "proto/wire/documents.h"
 #include "proto/wire/trust.h"
 
 enum {
-	JOURNAL_LEN = 968,        /* bytes */
-	JOURNAL_LEN_BEFORE = 872, /* bytes, of the version before */
+	JOURNAL_LEN = 976,        /* bytes */
+	JOURNAL_LEN_FIRST = 872,  /* bytes, of the first version */
+	JOURNAL_LEN_BEFORE = 968, /* bytes, of the version before */
 	JOURNAL_LEN_MAX = 4000,   /* bytes, of this or a later version */
 	JOURNAL_SEEN = 4,
 };
@@ -83,8 +86,8 @@ struct journal {
 	uint64_t install_s, prove_s;
 	uint64_t proving_since_ms;
 	struct ota_digest
-		blocked_release; /* not tried again before the order's sequence */
-	uint64_t blocked_seq;    /* is another than this */
+		blocked_release; /* not tried again while the order has this sequence */
+	uint64_t blocked_seq;    /* ... or, after a failure, a newer one; judge.c */
 	struct ota_digest boot_id;
 	uint64_t boot, reports_reserved, floor;
 	uint64_t chunks, chunks_total, bytes, refetched;
@@ -95,7 +98,8 @@ struct journal {
 	uint64_t counted;                /* bytes of it that `spent` holds */
 	uint64_t spent;                  /* bytes received for the rollout */
 	uint64_t rescue_boot;            /* whose rescue hook was begun */
-	uint64_t vain_boots; /* into a slot that was given up, while going back */
+	uint64_t vain_boots;     /* into a slot that was given up, while going back */
+	uint64_t blocked_assign; /* a newer assign says to try again; 0: not known */
 };
 
 /** Append JOURNAL_LEN bytes to out. OTA_OK or OTA_E_NOMEM. */

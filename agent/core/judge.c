@@ -113,6 +113,7 @@ void judge_block(struct agent *a)
 
 	a->journal.blocked_release = order != NULL ? order->release : a->journal.release;
 	a->journal.blocked_seq = order != NULL ? order->seq : a->journal.order_seq;
+	a->journal.blocked_assign = a->papers.trust.assign.seq;
 }
 
 bool judge_is_paused(const struct agent *a)
@@ -146,10 +147,31 @@ static OTA_CHECKED enum ota_code adopt(
 	return agent_move(a, UPDATE_ON_CANCEL, err);
 }
 
-static bool is_blocked(const struct agent *a, const struct ota_order *order)
+/* What the image itself has done, whatever patch it came by. */
+static bool is_of_image(enum ota_code code)
 {
-	return a->journal.blocked_seq == order->seq &&
-	       ota_digest_equal(&a->journal.blocked_release, &order->release);
+	return code == OTA_E_HEALTH || code == OTA_E_FELLBACK || code == OTA_E_ROLLBACK ||
+	       code == OTA_E_REVERTED || code == OTA_E_RESCUE;
+}
+
+/* Orders are for a cohort, and a rollout writes many: one that is only newer makes no
+ * device try again what it failed with. A newer assign does, for it is for this device;
+ * so does an order with another patch, unless the image itself is at fault. What was
+ * refused before it began is looked at anew with each order. */
+static bool is_blocked(const struct agent *a, const struct ota_order *order,
+	const struct ota_patch_ref *patch)
+{
+	const struct journal *j = &a->journal;
+
+	if (!ota_digest_equal(&j->blocked_release, &order->release))
+		return false;
+	if (j->blocked_assign != 0 && j->blocked_assign != a->papers.trust.assign.seq)
+		return false;
+	if (j->blocked_seq == order->seq)
+		return true;
+	if (j->state != OTA_UPDATE_FAILED || j->blocked_assign == 0)
+		return false;
+	return is_of_image(j->error) || ota_digest_equal(&patch->patch, &j->patch);
 }
 
 static OTA_CHECKED enum ota_code offer(
@@ -171,7 +193,7 @@ static OTA_CHECKED enum ota_code offer(
 	memcpy(j->target.version, release->version, sizeof j->target.version);
 	j->reverting = false;
 	j->vain_boots = 0;
-	j->blocked_seq = 0;
+	j->blocked_seq = j->blocked_assign = 0;
 	j->blocked_release = (struct ota_digest){ 0 };
 	j->chunks = j->chunks_total = j->bytes = j->refetched = 0;
 	a->refetches = 0;
@@ -221,6 +243,7 @@ static bool waits_for_the_clock(enum ota_code code)
 static OTA_CHECKED enum ota_code judge_at_rest(
 	struct agent *a, const struct ota_order *order, struct ota_error *err)
 {
+	struct ota_patch_ref patch = { 0 };
 	enum ota_code rc;
 
 	if (a->working)
@@ -231,9 +254,9 @@ static OTA_CHECKED enum ota_code judge_at_rest(
 	a->verdict = (struct ota_error){ 0 };
 	if (is_to_revert(a, order))
 		return revert(a, order, err);
-	rc = judge_admit(a, NULL, &a->verdict);
+	rc = judge_admit(a, &patch, &a->verdict);
 	agent_set_timer(a, AGENT_TIMER_MINUTE, waits_for_the_clock(rc) ? MINUTE_MS : 0);
-	if (rc == OTA_OK && !is_blocked(a, order)) {
+	if (rc == OTA_OK && !is_blocked(a, order, &patch)) {
 		if (!hold_download(a, &a->verdict))
 			return offer(a, order, err);
 		agent_set_timer(a, AGENT_TIMER_MINUTE, MINUTE_MS);

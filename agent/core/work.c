@@ -36,11 +36,12 @@ void work_park(struct agent *a, enum ota_code code, const char *text, uint64_t r
 	(void)ota_fail(&a->verdict, code, "%s", text);
 }
 
-/* An image that failed is not tried again before the order changes. */
+/* What failed is not tried again before judge.c says so. */
 static void block(struct agent *a)
 {
 	a->journal.blocked_release = a->journal.release;
 	a->journal.blocked_seq = a->journal.order_seq;
+	a->journal.blocked_assign = a->papers.trust.assign.seq;
 }
 
 enum ota_code work_fail(

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "orchestrator/cli/spec_yaml_pace.h"
+#include "orchestrator/cli/spec_yaml_policy.h"
 #include "proto/base/own.h"
 
 #define PPM_MAX 1000000
@@ -12,7 +13,8 @@
 static const char *const fleet_keys[] = { "fleet", "cohorts", NULL };
 static const char *const cohort_keys[] = { "name", "labels", "facts", NULL };
 static const char *const rollout_keys[] = { "rollout", "release", "stages", "ramp",
-	"gates", "deadlines", "limits", "window", "freeze", "jitter", "on_halt", NULL };
+	"gates", "deadlines", "limits", "window", "freeze", "jitter", "on_halt", "retry",
+	"offline", "priority", "supersedes", NULL };
 static const char *const release_keys[] = { "product", "version", "digest", NULL };
 static const char *const stage_keys[] = { "name", "cohort", "share", "count", "devices",
 	"soak", NULL };
@@ -53,7 +55,8 @@ static const char *file_key(const char *key)
 		{ "beta_ppm", "beta" }, { "silence_s", "silence" },
 		{ "fetch_s", "fetch" }, { "install_s", "install" },
 		{ "prove_s", "prove" }, { "in_flight_permille", "in_flight" },
-		{ "per_site_permille", "per_site" } };
+		{ "per_site_permille", "per_site" }, { "soft_backoff_s", "soft_backoff" },
+		{ "excused_backoff_s", "excused_backoff" } };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strcmp(key, names[i].spec) == 0)
@@ -371,6 +374,7 @@ static void read_rollout(struct ota_yaml *doc, const struct ota_yaml_node *root,
 	read_window(doc, ota_yaml_get(root, "window"), &spec->window);
 	spec_yaml_limits(doc, ota_yaml_get(root, "limits"), &spec->limits);
 	spec_yaml_freezes(doc, ota_yaml_get(root, "freeze"), spec);
+	spec_yaml_policy(doc, root, spec);
 	spec->jitter_s = ota_yaml_duration_s(
 		doc, ota_yaml_get(root, "jitter"), "jitter", SPEC_DURATION_MAX_S, 0);
 	spec->on_halt = ota_yaml_choice(doc, ota_yaml_get(root, "on_halt"), "on_halt",

@@ -303,6 +303,7 @@ static bool step(struct core *core, struct rollout *rollout)
 	case ROLLOUT_HALTED:
 	case ROLLOUT_COMPLETED:
 	case ROLLOUT_ABORTED:
+	case ROLLOUT_SUPERSEDED:
 	case N_ROLLOUT_STATES:
 		break;
 	}
@@ -324,7 +325,7 @@ static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t
 	if (rollout->state == ROLLOUT_REVERTING)
 		return revert_end_s(rollout);
 	if (!rollout_state_is_live(rollout->state))
-		return UINT64_MAX;
+		return sweep_s;
 	if (grant != NULL && core->now.utc_s < grant->doc.expires_utc_s)
 		due = sooner(due, grant->doc.expires_utc_s);
 	if (rollout->state == ROLLOUT_SOAKING && core->now.utc_s < soak_end_s(rollout))
@@ -334,14 +335,21 @@ static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t
 	return due;
 }
 
+/* Its devices have deadlines, and tries ahead of them: those that come late, too. */
+static bool is_watched(const struct rollout *rollout)
+{
+	return rollout_state_is_live(rollout->state) ||
+	       (rollout->state == ROLLOUT_COMPLETED && !rollout->reverted);
+}
+
 void advance(struct core *core, struct rollout *rollout)
 {
 	uint64_t sweep_s = UINT64_MAX;
 
 	do {
 		rollout->dirty = false;
-		if (rollout_state_is_live(rollout->state))
-			sweep_s = attempts_sweep(core, rollout);
+		sweep_s =
+			is_watched(rollout) ? attempts_sweep(core, rollout) : UINT64_MAX;
 	} while (step(core, rollout));
 	rollout->dirty = false;
 	rollout->due_s = due_s(core, rollout, sweep_s);

@@ -6,6 +6,7 @@
 
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/retry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
@@ -64,22 +65,32 @@ static void look_again(struct core *core, struct rollout *rollout, bool success)
 		rollout->due_s = core->now.utc_s + 1;
 }
 
-/* The one place that moves an attempt to its end. */
-static void finish(struct core *core, const struct device *device,
-	struct attempt *attempt, enum attempt_state state)
+/* The one place that changes an attempt's state. False: the table has no such move. */
+static bool moved(struct attempt *attempt, enum attempt_event event)
+{
+	unsigned to;
+
+	if (ota_fsm_next(&attempt_fsm, attempt->state, event, &to, NULL) != OTA_OK)
+		return false;
+	attempt->state = (enum attempt_state)to;
+	return true;
+}
+
+/* What an attempt has come to. */
+static void finish(
+	struct core *core, const struct device *device, struct attempt *attempt)
 {
 	struct rollout *rollout = attempt->rollout;
 
-	attempt->state = state;
 	attempt->step_s = core->now.utc_s;
-	if (state == ATTEMPT_CONFIRMED)
+	if (attempt->state == ATTEMPT_CONFIRMED)
 		count_good(rollout, attempt);
-	if (state == ATTEMPT_FAILED)
+	if (attempt->class == FAILURE_SOFT || attempt->class == FAILURE_HARD)
 		count_bad(rollout, attempt);
 	store_attempt(core, device, attempt);
 	audit_attempt(core, device, attempt);
 	store_rollout(core, rollout);
-	look_again(core, rollout, state == ATTEMPT_CONFIRMED);
+	look_again(core, rollout, attempt->state == ATTEMPT_CONFIRMED);
 }
 
 static void clear_error(struct attempt *attempt)
@@ -92,25 +103,64 @@ static void clear_error(struct attempt *attempt)
 static void succeed(
 	struct core *core, const struct device *device, struct attempt *attempt)
 {
-	if (attempt->state == ATTEMPT_CONFIRMED)
+	if (!moved(attempt, ATTEMPT_EV_SUCCEED))
 		return;
 	clear_error(attempt);
-	finish(core, device, attempt, ATTEMPT_CONFIRMED);
+	finish(core, device, attempt);
+}
+
+/* The policy has a try left for what the device says it failed with. */
+static bool is_put_off(const struct device *device, const struct attempt *attempt,
+	enum failure_class class)
+{
+	const struct rollout *rollout = attempt->rollout;
+
+	return !rollout->reverted && device->report.state == OTA_UPDATE_FAILED &&
+	       attempt->tries < retry_allowed(&rollout->spec.retry, class);
+}
+
+static void put_off(struct core *core, struct attempt *attempt)
+{
+	const struct rollout_retry *retry = &attempt->rollout->spec.retry;
+
+	attempt->retry_s =
+		core->now.utc_s + retry_backoff_s(retry, attempt->class, attempt->tries);
+	attempt->tries++;
+	if (attempt->retry_s < attempt->rollout->due_s)
+		attempt->rollout->due_s = attempt->retry_s;
+}
+
+static bool has_ended_so(const struct attempt *attempt, enum ota_code code)
+{
+	return attempt->error == code &&
+	       (attempt->state == ATTEMPT_FAILED || attempt->state == ATTEMPT_EXCUSED ||
+		       attempt->state == ATTEMPT_RETRYING);
+}
+
+static enum attempt_event event_of(
+	const struct device *device, const struct attempt *attempt, enum ota_code code)
+{
+	enum failure_class class = failure_class_of(code);
+
+	if (code == OTA_E_REVERTED && attempt->state == ATTEMPT_CONFIRMED)
+		return ATTEMPT_EV_RELAPSE;
+	if (is_put_off(device, attempt, class))
+		return ATTEMPT_EV_PUT_OFF;
+	return class == FAILURE_EXCUSED ? ATTEMPT_EV_EXCUSE : ATTEMPT_EV_FAIL;
 }
 
 static void fail(struct core *core, const struct device *device, struct attempt *attempt,
 	enum ota_code code, const char *text)
 {
-	enum failure_class class = failure_class_of(code);
-	enum attempt_state state =
-		class == FAILURE_EXCUSED ? ATTEMPT_EXCUSED : ATTEMPT_FAILED;
-
-	if (attempt->state == state && attempt->error == code)
+	if (has_ended_so(attempt, code) ||
+		!moved(attempt, event_of(device, attempt, code)))
 		return;
-	attempt->class = class;
+	attempt->class = failure_class_of(code);
 	attempt->error = code;
 	(void)snprintf(attempt->error_text, sizeof attempt->error_text, "%s", text);
-	finish(core, device, attempt, state);
+	if (attempt->state == ATTEMPT_RETRYING)
+		put_off(core, attempt);
+	finish(core, device, attempt);
 }
 
 uint64_t attempt_deadline_s(const struct attempt *attempt)
@@ -159,18 +209,20 @@ static void expect_by_deadline(struct attempt *attempt)
 static void work(struct core *core, const struct device *device, struct attempt *attempt)
 {
 	enum ota_update_state step = device->report.state;
-	bool waiting = device->report.wait != 0;
+	bool waiting = device->report.wait != 0, begins;
 
 	if (attempt->state == ATTEMPT_WORKING && attempt->step == step &&
 		attempt->waiting == waiting)
 		return;
-	if (attempt->state != ATTEMPT_WORKING) {
+	begins = attempt->state != ATTEMPT_WORKING;
+	if (!moved(attempt, ATTEMPT_EV_BEGIN))
+		return;
+	if (begins) {
 		clear_error(attempt);
 		attempt->acknowledged = false;
 	}
 	if (step < OTA_UPDATE_REBOOTING) /* also when it tries again */
 		attempt->offer_boot = device->report.boot;
-	attempt->state = ATTEMPT_WORKING;
 	attempt->step = step;
 	attempt->waiting = waiting;
 	attempt->step_s = core->now.utc_s;
@@ -205,7 +257,7 @@ static struct attempt *begun(struct core *core, struct device *device,
 		return attempt;
 	forget_old(core, device);
 	attempt = attempt_of(device, rollout);
-	attempt->state = ATTEMPT_WORKING;
+	(void)moved(attempt, ATTEMPT_EV_BEGIN);
 	attempt->step = OTA_UPDATE_IDLE;
 	attempt->offer_boot = before;
 	attempt->began_s = attempt->step_s = core->now.utc_s;
@@ -325,14 +377,15 @@ static void read_revert(
 	bool rests = r->state == OTA_UPDATE_CONFIRMED || r->state == OTA_UPDATE_IDLE ||
 		     r->state == OTA_UPDATE_FAILED;
 
-	if (attempt->state != ATTEMPT_WORKING && attempt->state != ATTEMPT_CONFIRMED)
+	if (attempt->state != ATTEMPT_WORKING && attempt->state != ATTEMPT_CONFIRMED &&
+		attempt->state != ATTEMPT_RETRYING)
 		return;
 	if (!rests || !r->confirmed || runs_new(device, attempt->rollout))
 		return;
 	if (r->state == OTA_UPDATE_FAILED)
 		read_end(core, device, attempt);
-	else
-		finish(core, device, attempt, ATTEMPT_REVERTED);
+	else if (moved(attempt, ATTEMPT_EV_GO_BACK))
+		finish(core, device, attempt);
 }
 
 /* It had confirmed and runs something else: DESIGN 8, "re-opens the device". */
@@ -377,6 +430,58 @@ static void overdue(
 		text);
 }
 
+/* A newer assign is the word by which a device tries again what it failed with. */
+static void ask(struct core *core, struct device *device, struct attempt *attempt)
+{
+	cJSON *detail = tree_object();
+
+	attempt->retry_s = 0;
+	attempt->step = OTA_UPDATE_IDLE;
+	attempt->step_s = core->now.utc_s;
+	attempt->waiting = false;
+	store_attempt(core, device, attempt);
+	tree_text(detail, "device", device->id);
+	tree_text(detail, "rollout", attempt->rollout->spec.rollout);
+	tree_u64(detail, "tries", attempt->tries);
+	store_audit(core, "core", "device.retry", detail);
+	publish_assign(core, device);
+}
+
+/* It was asked to try again, and nothing was heard of it: what it failed with stands. */
+static void give_up(
+	struct core *core, const struct device *device, struct attempt *attempt)
+{
+	bool excused = attempt->class == FAILURE_EXCUSED;
+
+	if (moved(attempt, excused ? ATTEMPT_EV_EXCUSE : ATTEMPT_EV_FAIL))
+		finish(core, device, attempt);
+}
+
+static bool is_under(const struct core *core, const struct device *device,
+	const struct rollout *rollout)
+{
+	return publish_rollout_of(core, device->cohort) == rollout;
+}
+
+/* What is to be done about an attempt now. Returns when to look at it again. */
+static uint64_t sweep(struct core *core, struct device *device, struct attempt *attempt)
+{
+	bool retrying = attempt->state == ATTEMPT_RETRYING;
+	uint64_t at_s = retrying && attempt->retry_s != 0 ? attempt->retry_s
+							  : attempt_deadline_s(attempt);
+
+	if (core->now.utc_s < at_s)
+		return at_s;
+	if (!retrying)
+		overdue(core, device, attempt);
+	else if (attempt->retry_s == 0 || !is_under(core, device, attempt->rollout))
+		give_up(core, device, attempt);
+	else
+		ask(core, device, attempt);
+	return attempt->state == ATTEMPT_RETRYING ? attempt_deadline_s(attempt)
+						  : UINT64_MAX;
+}
+
 uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
 {
 	uint64_t due_s = UINT64_MAX;
@@ -384,32 +489,33 @@ uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
 	for (size_t i = 0; i < core->device_count; i++) {
 		struct device *device = core->devices[i];
 		struct attempt *attempt = attempt_find(device, rollout);
-		uint64_t deadline_s;
+		uint64_t at_s;
 
-		if (attempt == NULL || attempt->state != ATTEMPT_WORKING)
+		if (attempt == NULL || (attempt->state != ATTEMPT_WORKING &&
+					       attempt->state != ATTEMPT_RETRYING))
 			continue;
-		deadline_s = attempt_deadline_s(attempt);
-		if (core->now.utc_s >= deadline_s)
-			overdue(core, device, attempt);
-		else if (deadline_s < due_s)
-			due_s = deadline_s;
+		at_s = sweep(core, device, attempt);
+		if (at_s < due_s)
+			due_s = at_s;
 	}
 	return due_s;
 }
 
 /* ---- people */
 
-static void acknowledge(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void acknowledge(struct core *core, struct device *device, struct attempt *attempt)
 {
-	if (attempt->state == ATTEMPT_WORKING)
+	if (attempt->state == ATTEMPT_WORKING) {
 		attempt->step_s = core->now.utc_s;
-	else if (attempt->state == ATTEMPT_FAILED) {
-		attempt->acknowledged = true;
-		attempt->counted_bad = false;
-	} else
+		store_attempt(core, device, attempt);
 		return;
-	store_attempt(core, device, attempt);
+	}
+	if (attempt->state != ATTEMPT_FAILED && attempt->state != ATTEMPT_RETRYING)
+		return;
+	attempt->acknowledged = true;
+	attempt->counted_bad = false;
+	if (moved(attempt, ATTEMPT_EV_ASK))
+		ask(core, device, attempt);
 }
 
 void attempts_acknowledge(struct core *core, struct rollout *rollout)

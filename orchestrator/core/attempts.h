@@ -14,11 +14,12 @@ void attempts_report(struct core *core, struct device *device, uint64_t before);
 uint64_t attempt_deadline_s(const struct attempt *attempt);
 
 /** Judge the devices of a rollout that are past their deadline: silent is HARD, slow but
- *  talking is a TIMEOUT. Returns the earliest deadline ahead; UINT64_MAX: none. */
+ *  talking is a TIMEOUT. Ask those that are to be tried again and whose wait is over.
+ *  Returns when to look again; UINT64_MAX: no need. */
 uint64_t attempts_sweep(struct core *core, struct rollout *rollout);
 
-/** A person has seen the failures: they count no more, and the failure test starts
- *  again. Deadlines of devices at work start again too. */
+/** A person has seen the failures: they count no more, the failure test starts again, and
+ *  the devices are asked to try again. Deadlines of devices at work start again too. */
 void attempts_acknowledge(struct core *core, struct rollout *rollout);
 
 /** How the attempts of a rollout stand. */

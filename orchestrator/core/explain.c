@@ -35,6 +35,8 @@ static const struct {
 	{ OTA_E_PAUSED,    "sluice resume" },
 	{ OTA_E_HALTED,    "look at the reason, then sluice resume, revert or abort" },
 	{ OTA_E_ABORTED,   "begin another rollout" },
+	{ OTA_E_SUPERSEDED, "nothing to do; the rollout that took over decides" },
+	{ OTA_E_LATE,      "nothing to do; it begins by itself, under the same grant" },
 	{ OTA_E_HARDWARE,  "a release that names its hardware" },
 	{ OTA_E_PRODUCT,   "a release of its product" },
 	{ OTA_E_FLOOR,     "a release not below its anti-rollback floor" },
@@ -51,6 +53,7 @@ static const struct {
 	{ OTA_E_BUDGET,    "raise policy.budget on the device, or order a smaller patch" },
 	{ OTA_E_LOCKED,    "whoever holds the reboot lock on the device lets go of it" },
 	{ OTA_E_SLOWLINK,  "look at the device's line and at the broker; it tries again by itself, keeping what came" },
+	{ OTA_E_TRYAGAIN,  "nothing to do; it is asked again by itself, or by sluice resume" },
 	{ OTA_E_RESCUE,    "order another image that works: the device stays up and takes it" },
 };
 /* clang-format on */
@@ -62,7 +65,8 @@ static const char *unblock_of(enum ota_code rule)
 			return unblocks[i].unblock;
 	if (failure_is_alarm(rule))
 		return "find out who sent it; then sluice resume to acknowledge";
-	return "see the error; another order makes the device try again";
+	return "see the error; sluice resume, or another rollout, makes the device try "
+	       "again";
 }
 
 static void say(struct explanation *out, enum ota_code rule, const char *fmt, ...)
@@ -120,8 +124,25 @@ static bool waits(const struct ota_report *report, struct explanation *out)
 	return true;
 }
 
-static bool has_result(const struct device *device, const struct rollout *rollout,
-	struct explanation *out)
+static void say_retry(
+	const struct core *core, const struct attempt *attempt, struct explanation *out)
+{
+	uint64_t now_s = core->now.utc_s;
+	uint64_t left_s = attempt->retry_s > now_s ? attempt->retry_s - now_s : 0;
+
+	if (attempt->retry_s == 0)
+		say(out, OTA_E_TRYAGAIN,
+			"asked to try again %" PRIu64 " s ago after %s: %s",
+			now_s - attempt->step_s, ota_code_name(attempt->error),
+			attempt->error_text);
+	else
+		say(out, OTA_E_TRYAGAIN, "try %" PRIu64 " in %" PRIu64 " s after %s: %s",
+			attempt->tries + 1, left_s, ota_code_name(attempt->error),
+			attempt->error_text);
+}
+
+static bool has_result(const struct core *core, const struct device *device,
+	const struct rollout *rollout, struct explanation *out)
 {
 	const struct attempt *attempt = attempt_find(device, rollout);
 	const struct ota_report *r = &device->report;
@@ -133,6 +154,10 @@ static bool has_result(const struct device *device, const struct rollout *rollou
 	}
 	if (attempt == NULL || attempt->acknowledged)
 		return false;
+	if (attempt->state == ATTEMPT_RETRYING) {
+		say_retry(core, attempt, out);
+		return true;
+	}
 	if (attempt->state == ATTEMPT_FAILED || attempt->state == ATTEMPT_EXCUSED) {
 		say(out, attempt->error, "%s", attempt->error_text);
 		return true;
@@ -177,6 +202,9 @@ static bool stands(const struct rollout *rollout, struct explanation *out)
 		break;
 	case ROLLOUT_ABORTED:
 		rule = OTA_E_ABORTED;
+		break;
+	case ROLLOUT_SUPERSEDED:
+		rule = OTA_E_SUPERSEDED;
 		break;
 	case ROLLOUT_DRAFT:
 	case ROLLOUT_PREPARING:
@@ -238,11 +266,24 @@ static bool says(
 	return waits(r, out);
 }
 
+/* The name of the stage it is in, if that has passed; else NULL. */
+static const char *passed_stage(
+	const struct core *core, const struct rollout *rollout, struct device *device)
+{
+	const struct stage_shares shares = stage_shares(core, rollout);
+	uint32_t stage = stage_of_device(&shares, rollout, device);
+
+	if (stage == STAGE_NONE || rollout->runs[stage].ended_s == 0)
+		return NULL;
+	return rollout->spec.stages[stage].name;
+}
+
 /* The same decision the device takes, on the documents in force. */
-static void admit(const struct core *core, const struct device *device,
+static void admit(const struct core *core, struct device *device,
 	const struct rollout *rollout, struct explanation *out)
 {
 	const struct ota_report *r = &device->report;
+	const char *stage = passed_stage(core, rollout, device);
 	const struct cohort *cohort = cohort_find(core, device->cohort);
 	const struct grant *grant = grant_find(core, &rollout->spec.release);
 	struct ota_error why = { 0 };
@@ -273,7 +314,9 @@ static void admit(const struct core *core, const struct device *device,
 		c.order_digest = cohort->digest;
 	}
 	rc = ota_admit(&self, &c, NULL, &why);
-	if (rc == OTA_OK)
+	if (rc == OTA_OK && stage != NULL)
+		say(out, OTA_E_LATE, "stage %s has passed without it", stage);
+	else if (rc == OTA_OK)
 		say(out, OTA_E_WORKING, "it may begin; nothing holds it");
 	else
 		say(out, rc, "%s", why.text);
@@ -292,7 +335,7 @@ void explain_device(
 		return;
 	}
 	out->rollout = rollout->spec.rollout;
-	if (has_result(device, rollout, out) || cannot(device, rollout, out) ||
+	if (has_result(core, device, rollout, out) || cannot(device, rollout, out) ||
 		stands(rollout, out) || awaits_stage(core, rollout, device, out) ||
 		says(core, device, out))
 		return;

@@ -21,13 +21,15 @@ struct explanation {
  *   NOROLLOUT   no rollout has a stage for its cohort
  *   CURRENT     it runs the release
  *   WORKING     it is at it
+ *   TRYAGAIN    it failed, and is tried again
  *   ...         what the update failed with, or what it lacks
  *   HARDWARE, PRODUCT, FLOOR, PRECURSOR   it cannot take the release
- *   HALTED, PAUSED, ABORTED, PREPARING    the rollout stands there
+ *   HALTED, PAUSED, ABORTED, SUPERSEDED, PREPARING    the rollout stands there
  *   NOGRANT, SHARE, EXPIRED               its stage waits for operators
  *   STAGE, BUCKET                         its stage has not begun; no stage takes it
  *   ...         what it says it waits for (WINDOW), what it refuses
- *   ...         what ota_admit() says of the documents in force; WORKING if nothing
+ *   ...         what ota_admit() says of the documents in force; if nothing, LATE after
+ *               its stage has passed, else WORKING
  */
 void explain_device(
 	const struct core *core, struct device *device, struct explanation *out);

@@ -239,6 +239,17 @@ static void warn_of_image(struct plan *plan)
 		tree_push_text(plan->warnings, image->advice);
 }
 
+static void warn_of_others(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->core->rollout_count; i++) {
+		const struct rollout *other = plan->core->rollouts[i];
+
+		if (rollouts_takes_over(&plan->rollout->spec, other))
+			warn(plan, "takes over from rollout %s, which is %s and ends",
+				other->spec.rollout, rollout_state_text(other->state));
+	}
+}
+
 static bool in_cohorts(const struct plan *plan, const struct device *device)
 {
 	for (uint32_t i = 0; i < plan->rollout->spec.stage_count; i++)
@@ -290,6 +301,7 @@ static cJSON *plan_tree(const struct core *core, struct rollout *rollout)
 	add_patches(tree, &plan);
 	add_grant(tree, &plan);
 	warn_of_image(&plan);
+	warn_of_others(&plan);
 	warn_of_devices(&plan);
 	(void)tree_add(tree, "warnings", plan.warnings);
 	return tree;

@@ -82,6 +82,7 @@ static enum ota_order_state order_state(const struct rollout *rollout)
 	case ROLLOUT_REVERTING:
 		return OTA_ORDER_REVERT;
 	case ROLLOUT_ABORTED:
+	case ROLLOUT_SUPERSEDED:
 		return OTA_ORDER_ABORT;
 	case ROLLOUT_DRAFT:
 	case ROLLOUT_PREPARING:

@@ -84,25 +84,6 @@ bool device_has_label(const struct device *device, const char *key, const char *
 
 /* ---- attempts */
 
-#define ATTEMPT_TEXT(name, text) text,
-static const char *const attempt_texts[] = { ATTEMPT_STATES(ATTEMPT_TEXT) };
-#undef ATTEMPT_TEXT
-
-const char *attempt_state_text(enum attempt_state state)
-{
-	return attempt_texts[state];
-}
-
-bool attempt_state_of(const char *text, enum attempt_state *out)
-{
-	for (unsigned i = 0; i < N_ATTEMPT_STATES; i++)
-		if (strcmp(attempt_texts[i], text) == 0) {
-			*out = (enum attempt_state)i;
-			return true;
-		}
-	return false;
-}
-
 struct attempt *attempt_find(const struct device *device, const struct rollout *rollout)
 {
 	struct attempt *attempt = device->attempts;

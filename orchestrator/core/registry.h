@@ -64,14 +64,8 @@ struct stored *stored_set(struct core *core, enum ota_doc_type type, const char 
 /** The attempt of a rollout on a device. */
 struct attempt *attempt_find(const struct device *device, const struct rollout *rollout);
 
-/** ... made if there is none, WORKING, as the newest. */
+/** ... made if there is none, NEW, as the newest. */
 struct attempt *attempt_of(struct device *device, struct rollout *rollout);
-
-/** "working" ... */
-const char *attempt_state_text(enum attempt_state state);
-
-/** The state with that text; false if there is none. */
-bool attempt_state_of(const char *text, enum attempt_state *out);
 
 /** The bucket of a device under a salt; remembered. */
 uint32_t device_bucket(struct device *device, const uint8_t salt[static OTA_SALT_LEN]);

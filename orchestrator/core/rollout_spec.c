@@ -1,4 +1,4 @@
-#include "orchestrator/core/spec_check.h"
+#include "orchestrator/core/spec_policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@ void rollout_spec_init(struct rollout_spec *spec)
 		.deadlines = { .fetch_s = 21600, .install_s = 1800, .prove_s = 600 },
 		.limits = spec_limits_default(),
 	};
+	spec_policy_init(spec);
 }
 
 const char *stage_kind_text(enum stage_kind kind)
@@ -234,6 +235,8 @@ enum ota_code rollout_spec_check(const struct rollout_spec *spec,
 		rc = check_numbers(&c, spec);
 	if (rc == OTA_OK)
 		rc = spec_limits_check(&c, &spec->limits);
+	if (rc == OTA_OK)
+		rc = spec_policy_check(&c, spec);
 	return rc;
 }
 
@@ -338,7 +341,8 @@ cJSON *rollout_spec_to_json(const struct rollout_spec *spec)
 		!add_u64(object, "jitter_s", spec->jitter_s) ||
 		!add_text(object, "on_halt", rollout_on_halt_text(spec->on_halt)) ||
 		!add(object, "limits", spec_limits_to_json(&spec->limits)) ||
-		!add(object, "freeze", freezes_to_json(spec)))
+		!add(object, "freeze", freezes_to_json(spec)) ||
+		!spec_policy_add(object, spec))
 		return NULL;
 	return ota_take(&object);
 }
@@ -520,6 +524,8 @@ enum ota_code rollout_spec_from_json(
 	maybe_u64(&r, "jitter_s", &spec->jitter_s);
 	read_on_halt(&r, spec);
 	rc = r.rc == OTA_OK ? read_inner(&r, spec, err) : r.rc;
+	if (rc == OTA_OK)
+		rc = spec_policy_read(&r, spec, err);
 	if (rc == OTA_OK)
 		rc = ota_json_finish(&r);
 	if (rc == OTA_OK)

@@ -24,6 +24,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(PREPARING,         RESUME,    PREPARING),         /* acknowledges               */
 	ROW(PREPARING,         REVERT,    REVERTING),
 	ROW(PREPARING,         ABORT,     ABORTED),
+	ROW(PREPARING,         SUPERSEDE, SUPERSEDED),
 	ROW(PREPARING,         RESTART,   PREPARING),
 
 	ROW(WAITING_FOR_GRANT, GRANTED,   RUNNING),           /* the grant covers the stage */
@@ -32,6 +33,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(WAITING_FOR_GRANT, RESUME,    WAITING_FOR_GRANT),
 	ROW(WAITING_FOR_GRANT, REVERT,    REVERTING),
 	ROW(WAITING_FOR_GRANT, ABORT,     ABORTED),
+	ROW(WAITING_FOR_GRANT, SUPERSEDE, SUPERSEDED),
 	ROW(WAITING_FOR_GRANT, RESTART,   WAITING_FOR_GRANT),
 
 	ROW(RUNNING,           FINISHED,  SOAKING),           /* all gates but soak         */
@@ -41,6 +43,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(RUNNING,           RESUME,    RUNNING),
 	ROW(RUNNING,           REVERT,    REVERTING),
 	ROW(RUNNING,           ABORT,     ABORTED),
+	ROW(RUNNING,           SUPERSEDE, SUPERSEDED),
 	ROW(RUNNING,           RESTART,   RUNNING),
 
 	ROW(SOAKING,           NEXT,      PREPARING),         /* soaked, a stage is left    */
@@ -50,16 +53,19 @@ static const struct ota_fsm_row rows[] = {
 	ROW(SOAKING,           RESUME,    SOAKING),
 	ROW(SOAKING,           REVERT,    REVERTING),
 	ROW(SOAKING,           ABORT,     ABORTED),
+	ROW(SOAKING,           SUPERSEDE, SUPERSEDED),
 	ROW(SOAKING,           RESTART,   SOAKING),
 
 	ROW(PAUSED,            RESUME,    PREPARING),
 	ROW(PAUSED,            REVERT,    REVERTING),
 	ROW(PAUSED,            ABORT,     ABORTED),
+	ROW(PAUSED,            SUPERSEDE, SUPERSEDED),
 	ROW(PAUSED,            RESTART,   PAUSED),
 
 	ROW(HALTED,            RESUME,    PREPARING),         /* failures are acknowledged  */
 	ROW(HALTED,            REVERT,    REVERTING),
 	ROW(HALTED,            ABORT,     ABORTED),
+	ROW(HALTED,            SUPERSEDE, SUPERSEDED),
 	ROW(HALTED,            RESTART,   HALTED),
 
 	ROW(REVERTING,         REVERTED,  HALTED),            /* all are back, or too late  */
@@ -69,6 +75,8 @@ static const struct ota_fsm_row rows[] = {
 	ROW(COMPLETED,         RESTART,   COMPLETED),
 
 	ROW(ABORTED,           RESTART,   ABORTED),
+
+	ROW(SUPERSEDED,        RESTART,   SUPERSEDED),
 };
 /* clang-format on */
 

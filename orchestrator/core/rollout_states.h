@@ -11,8 +11,9 @@
  * Every stage goes through the same three doors: its patches, its grant, its gate.
  * From each of the four in the middle: HALT leads to HALTED, PAUSE to PAUSED, ABORT to
  * ABORTED, REVERT to REVERTING, which ends in HALTED. RESUME leads from PAUSED and HALTED
- * back to PREPARING; elsewhere it only acknowledges. RESTART is waking up from what is
- * stored: nothing moves, what is in force is asserted again. */
+ * back to PREPARING; elsewhere it only acknowledges. SUPERSEDE ends in SUPERSEDED
+ * whatever has not ended before: another rollout took its cohorts over. RESTART is waking
+ * up from what is stored: nothing moves, what is in force is asserted again. */
 
 #include <stdbool.h>
 
@@ -29,7 +30,8 @@
 	X(HALTED, "halted")                       \
 	X(REVERTING, "reverting")                 \
 	X(COMPLETED, "completed")                 \
-	X(ABORTED, "aborted")
+	X(ABORTED, "aborted")                     \
+	X(SUPERSEDED, "superseded")
 
 #define ROLLOUT_EVENTS(X)         \
 	X(APPLY, "apply")         \
@@ -45,6 +47,7 @@
 	X(REVERT, "revert")       \
 	X(REVERTED, "reverted")   \
 	X(ABORT, "abort")         \
+	X(SUPERSEDE, "supersede") \
 	X(RESTART, "restart")
 
 #define ROLLOUT_STATE_ENUM(name, text) ROLLOUT_##name,

@@ -1,5 +1,6 @@
 #include "orchestrator/core/rollouts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +13,12 @@
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "proto/base/own.h"
+#include "proto/wire/admit.h"
 
 bool rollout_is_settled(const struct rollout *rollout)
 {
 	return rollout->state == ROLLOUT_COMPLETED || rollout->state == ROLLOUT_ABORTED ||
+	       rollout->state == ROLLOUT_SUPERSEDED ||
 	       (rollout->state == ROLLOUT_HALTED && rollout->reverted);
 }
 
@@ -33,6 +36,19 @@ static bool shares_cohort(
 	return false;
 }
 
+bool rollouts_takes_over(const struct rollout_spec *spec, const struct rollout *other)
+{
+	const struct rollout_precedence *p = &spec->precedence;
+	bool named = ota_is_canary(p->supersedes, p->count, other->spec.rollout);
+	const char *cohort;
+
+	if (rollout_is_settled(other) || other->state == ROLLOUT_REVERTING ||
+		strcmp(other->spec.rollout, spec->rollout) == 0)
+		return false;
+	return shares_cohort(spec, &other->spec, &cohort) &&
+	       (named || p->priority > other->spec.precedence.priority);
+}
+
 static enum ota_code check_conflict(
 	const struct core *core, const struct rollout_spec *spec, struct ota_error *err)
 {
@@ -44,12 +60,27 @@ static enum ota_code check_conflict(
 		if (strcmp(other->spec.rollout, spec->rollout) == 0)
 			return ota_fail(err, OTA_E_CONFLICT,
 				"there is a rollout %s already", spec->rollout);
-		if (!rollout_is_settled(other) &&
-			shares_cohort(spec, &other->spec, &cohort))
-			return ota_fail(err, OTA_E_CONFLICT,
-				"rollout %s is %s in cohort %s", other->spec.rollout,
-				rollout_state_text(other->state), cohort);
+		if (rollout_is_settled(other) || rollouts_takes_over(spec, other) ||
+			!shares_cohort(spec, &other->spec, &cohort))
+			continue;
+		return ota_fail(err, OTA_E_CONFLICT, "rollout %s is %s in cohort %s%s",
+			other->spec.rollout, rollout_state_text(other->state), cohort,
+			other->state == ROLLOUT_REVERTING
+				? ""
+				: "; 'supersedes' or a higher priority takes over");
 	}
+	return OTA_OK;
+}
+
+static enum ota_code check_supersedes(
+	const struct core *core, const struct rollout_spec *spec, struct ota_error *err)
+{
+	const struct rollout_precedence *p = &spec->precedence;
+
+	for (uint32_t i = 0; i < p->count; i++)
+		if (rollout_find(core, p->supersedes[i]) == NULL)
+			return ota_fail(err, OTA_E_NOTFOUND,
+				"supersedes: there is no rollout %s", p->supersedes[i]);
 	return OTA_OK;
 }
 
@@ -133,6 +164,8 @@ enum ota_code rollouts_check(const struct core *core, const struct rollout_spec 
 				core, spec->stages[i].cohort, &found->doc, err);
 	}
 	if (rc == OTA_OK)
+		rc = check_supersedes(core, spec, err);
+	if (rc == OTA_OK)
 		rc = check_conflict(core, spec, err);
 	if (rc == OTA_OK)
 		*release = found;
@@ -150,6 +183,23 @@ static bool is_same(const struct rollout *rollout, const struct rollout_spec *sp
 	return cJSON_Compare(a, b, true);
 }
 
+/* Those that the new one takes over from end at once: devices that have not switched to
+ * their image drop it, the others prove it and go on from there. */
+static enum ota_code supersede(struct core *core, const char *who,
+	const struct rollout_spec *spec, struct ota_error *err)
+{
+	char text[CORE_TEXT_CAP];
+	struct cause cause = { .who = who, .code = OTA_E_SUPERSEDED, .text = text };
+	enum ota_code rc = OTA_OK;
+
+	(void)snprintf(text, sizeof text, "%s took over", spec->rollout);
+	for (size_t i = 0; rc == OTA_OK && i < core->rollout_count; i++)
+		if (rollouts_takes_over(spec, core->rollouts[i]))
+			rc = advance_move(core, core->rollouts[i], ROLLOUT_EV_SUPERSEDE,
+				&cause, err);
+	return rc;
+}
+
 static enum ota_code apply_spec(struct core *core, const char *who,
 	const struct rollout_spec *spec, struct ota_error *err)
 {
@@ -162,6 +212,8 @@ static enum ota_code apply_spec(struct core *core, const char *who,
 	if (same != NULL && is_same(same, spec))
 		return OTA_OK;
 	rc = rollouts_check(core, spec, &release, err);
+	if (rc == OTA_OK)
+		rc = supersede(core, who, spec, err);
 	if (rc != OTA_OK)
 		return rc;
 	rollout = rollout_add(core, spec);

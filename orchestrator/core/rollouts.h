@@ -7,8 +7,12 @@
 #include "orchestrator/core/state.h"
 
 /** True if nothing more will come of it and its cohorts are free for another: COMPLETED,
- *  ABORTED, or HALTED after a revert. */
+ *  ABORTED, SUPERSEDED, or HALTED after a revert. */
 bool rollout_is_settled(const struct rollout *rollout);
+
+/** True if a rollout of that file, once applied, ends another that is not settled and
+ *  holds one of its cohorts: by name or by priority. */
+bool rollouts_takes_over(const struct rollout_spec *spec, const struct rollout *other);
 
 /** Check what core_apply() and core_plan_json() refuse. release: filled on OTA_OK,
  *  borrowed. */

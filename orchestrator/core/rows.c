@@ -341,6 +341,10 @@ static enum ota_code load_attempt(
 	attempt->acknowledged = ota_json_bool(&r, "acknowledged");
 	attempt->counted_good = ota_json_bool(&r, "counted_good");
 	attempt->counted_bad = ota_json_bool(&r, "counted_bad");
+	if (ota_json_has(&r, "tries")) {
+		attempt->tries = ota_json_u64(&r, "tries");
+		attempt->retry_s = ota_json_u64(&r, "retry_s");
+	}
 	return ota_json_finish(&r);
 }
 

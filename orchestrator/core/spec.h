@@ -11,14 +11,18 @@
 #include "proto/wire/documents.h"
 
 enum {
-	SPEC_STAGES_MAX = 32,         /* of a rollout */
-	SPEC_TERMS_MAX = 8,           /* of a cohort's selector, labels and facts each */
-	SPEC_VALUES_MAX = 32,         /* of one term */
-	SPEC_COUNT_MAX = 1000000,     /* devices of a stage by count */
-	SPEC_FREEZES_MAX = 16,        /* of a rollout */
-	SPEC_FREEZE_CAP = 64,         /* bytes of the text of one */
-	SPEC_IN_FLIGHT_MIN = 5,       /* what a share in flight is at least */
-	SPEC_DURATION_MAX_S = 7776000 /* 90 days, for every duration */
+	SPEC_STAGES_MAX = 32,          /* of a rollout */
+	SPEC_TERMS_MAX = 8,            /* of a cohort's selector, labels and facts each */
+	SPEC_VALUES_MAX = 32,          /* of one term */
+	SPEC_COUNT_MAX = 1000000,      /* devices of a stage by count */
+	SPEC_FREEZES_MAX = 16,         /* of a rollout */
+	SPEC_FREEZE_CAP = 64,          /* bytes of the text of one */
+	SPEC_IN_FLIGHT_MIN = 5,        /* what a share in flight is at least */
+	SPEC_DURATION_MAX_S = 7776000, /* 90 days, for every duration */
+	SPEC_RETRIES_MAX = 20,         /* of one class of failure */
+	SPEC_FACTOR_MAX = 10,          /* of a backoff */
+	SPEC_PRIORITY_MAX = 9,
+	SPEC_SUPERSEDES_MAX = 8, /* rollouts that one takes over from */
 };
 
 /* ---- the fleet file */
@@ -116,6 +120,28 @@ struct rollout_freeze {
 	struct ota_week_window week; /* UTC */
 };
 
+/** Whether a device that failed is tried again. A HARD failure never is by itself. */
+struct rollout_retry {
+	uint64_t soft;           /* further tries after SOFT failures, 0: none */
+	uint64_t soft_backoff_s; /* before the first of them */
+	uint64_t excused;        /* ... after failures that say nothing of the release */
+	uint64_t excused_backoff_s; /* ... */
+	uint64_t factor;            /* each wait is so many times the one before */
+};
+
+/** What a stage makes of devices that are away. */
+struct rollout_offline {
+	bool wait;        /* it does not pass before they have come */
+	uint64_t after_s; /* it goes on without those away for so long; 0: silence_s */
+};
+
+/** How it stands to rollouts that hold one of its cohorts. */
+struct rollout_precedence {
+	uint64_t priority; /* 0 .. SPEC_PRIORITY_MAX: takes over from lower ones */
+	char supersedes[SPEC_SUPERSEDES_MAX][OTA_NAME_CAP]; /* ... and from these */
+	uint32_t count;
+};
+
 enum rollout_on_halt { ON_HALT_PAUSE, ON_HALT_REVERT };
 
 struct rollout_spec {
@@ -131,12 +157,15 @@ struct rollout_spec {
 	struct rollout_limits limits;
 	struct rollout_freeze freezes[SPEC_FREEZES_MAX];
 	uint32_t freeze_count;
+	struct rollout_retry retry;
+	struct rollout_offline offline;
+	struct rollout_precedence precedence;
 };
 
 /** Where in a rollout or fleet file a check failed, for "file:line:col". */
 struct spec_place {
-	const char *list; /* "stages", "cohorts", "gates", "deadlines", "window", or "":
-			     the top level */
+	const char *list; /* "stages", "cohorts", "gates", "deadlines", "window", "retry",
+			     "offline", or "": the top level */
 	uint32_t index;   /* of the entry, for stages and cohorts */
 	const char *key;  /* the member at fault; "" for the entry as a whole */
 };
@@ -144,7 +173,8 @@ struct spec_place {
 /** Fill in what a file may leave out: gates 95 % success, 95 % terminal, SPRT 0.5 % / 5 %
  *  with risks of 0.1 %, silence 10 min; deadlines 6 h, 30 min, 10 min; always open; no
  *  jitter; pause on halt; 2 % of the fleet in flight, 50 starts a minute, 20 % of a site,
- *  labels site and group. Everything else is zeroed. */
+ *  labels site and group; 5 more tries after excused failures, 15 min apart, doubling.
+ *  Everything else is zeroed. */
 void rollout_spec_init(struct rollout_spec *spec);
 
 /** "permille", "count", "devices". */
@@ -173,10 +203,10 @@ OTA_CHECKED enum ota_code fleet_spec_check(
 /** The JSON of a rollout, all members present. Owned by the caller; NULL: no memory. */
 cJSON *rollout_spec_to_json(const struct rollout_spec *spec);
 
-/** Read it back. "gates", "deadlines", "window", "limits", "freeze", "jitter_s" and
- *  "on_halt", and members inside the first four, may be missing: rollout_spec_init() says
- * what they are then. Checked as by rollout_spec_check() without a fleet. OTA_OK, its
- * codes, or those of ota_json_finish(). out is written on success only. */
+/** Read it back. All but "rollout", "release" and "stages", and members inside, may be
+ *  missing: rollout_spec_init() says what they are then.
+ *  Checked as by rollout_spec_check() without a fleet. OTA_OK, its codes, or those of
+ *  ota_json_finish(). out is written on success only. */
 OTA_CHECKED enum ota_code rollout_spec_from_json(
 	const cJSON *json, struct rollout_spec *out, struct ota_error *err);
 

@@ -235,10 +235,14 @@ static uint64_t away_s(
 	const struct device *device, const struct rollout *rollout, uint32_t stage)
 {
 	uint64_t since = rollout->runs[stage].started_s;
+	const struct rollout_offline *offline = &rollout->spec.offline;
 
+	if (offline->wait)
+		return UINT64_MAX;
 	if (device->presence_s > since)
 		since = device->presence_s;
-	return since + rollout->spec.gates.silence_s;
+	return since +
+	       (offline->after_s > 0 ? offline->after_s : rollout->spec.gates.silence_s);
 }
 
 bool device_is_away(const struct device *device, const struct rollout *rollout,
@@ -276,8 +280,15 @@ static void count_failed(const struct attempt *attempt, struct gate_counts *n)
 static void count_attempt(const struct attempt *attempt, struct gate_counts *n)
 {
 	switch (attempt->state) {
+	case ATTEMPT_NEW:
 	case ATTEMPT_WORKING:
 		n->working++;
+		break;
+	case ATTEMPT_RETRYING:
+		if (attempt->class == FAILURE_EXCUSED || attempt->acknowledged)
+			n->excused++;
+		else
+			n->working++;
 		break;
 	case ATTEMPT_CONFIRMED:
 		n->confirmed++;

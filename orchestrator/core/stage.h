@@ -66,8 +66,8 @@ void stage_count(const struct core *core, const struct rollout *rollout,
 /** True if the device refused documents as forged and nobody acknowledged that. */
 bool device_has_alarm(const struct device *device);
 
-/** True if the device has been away for longer than the gates of the rollout allow, and
- *  at least since the stage began. */
+/** True if the device has been away for longer than the rollout waits for such, and at
+ *  least since the stage began. */
 bool device_is_away(const struct device *device, const struct rollout *rollout,
 	uint32_t stage, uint64_t now_utc_s);
 

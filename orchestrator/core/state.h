@@ -4,6 +4,7 @@
 /* What the core holds in memory. Private to orchestrator/core. Records are allocated one
  * by one and live until core_free(), so pointers between them stay good. */
 
+#include "orchestrator/core/attempt_states.h"
 #include "orchestrator/core/core.h"
 #include "orchestrator/core/gate.h"
 #include "orchestrator/core/rollout_states.h"
@@ -45,18 +46,6 @@ struct patch {
 	char why[CORE_TEXT_CAP];
 };
 
-/* X(NAME, text) an update of one device by one rollout */
-#define ATTEMPT_STATES(X)         \
-	X(WORKING, "working")     \
-	X(CONFIRMED, "confirmed") \
-	X(FAILED, "failed")       \
-	X(REVERTED, "reverted")   \
-	X(EXCUSED, "excused")
-
-#define ATTEMPT_STATE_ENUM(name, text) ATTEMPT_##name,
-enum attempt_state { ATTEMPT_STATES(ATTEMPT_STATE_ENUM) N_ATTEMPT_STATES };
-#undef ATTEMPT_STATE_ENUM
-
 struct device;
 struct rollout;
 
@@ -73,6 +62,8 @@ struct attempt {
 	bool waiting;                   /* WORKING, and says what it waits for */
 	bool acknowledged;              /* FAILED, and a person said go on */
 	bool counted_good, counted_bad; /* by the failure test */
+	uint64_t tries;                 /* after the first, that were put off or asked */
+	uint64_t retry_s;               /* RETRYING: when to ask; 0: it was asked */
 };
 
 /* What a device refused last. Its reports say so only while it stands, which for a forged

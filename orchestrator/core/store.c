@@ -263,6 +263,8 @@ void store_attempt(
 	tree_bool(tree, "acknowledged", attempt->acknowledged);
 	tree_bool(tree, "counted_good", attempt->counted_good);
 	tree_bool(tree, "counted_bad", attempt->counted_bad);
+	tree_u64(tree, "tries", attempt->tries);
+	tree_u64(tree, "retry_s", attempt->retry_s);
 	put(core, CORE_ATTEMPT, key, tree);
 }
 

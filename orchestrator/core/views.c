@@ -75,6 +75,8 @@ static cJSON *attempt_view(const struct attempt *attempt)
 	tree_text(tree, "error_name", ota_code_name(attempt->error));
 	tree_text(tree, "error_text", attempt->error_text);
 	tree_u64(tree, "at", attempt->step_s);
+	tree_u64(tree, "tries", attempt->tries);
+	tree_u64(tree, "retry_s", attempt->retry_s);
 	return tree;
 }
 

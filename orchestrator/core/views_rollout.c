@@ -66,6 +66,7 @@ static void gate_text(const struct core *core, const struct rollout *rollout,
 	case ROLLOUT_REVERTING:
 	case ROLLOUT_COMPLETED:
 	case ROLLOUT_ABORTED:
+	case ROLLOUT_SUPERSEDED:
 	case N_ROLLOUT_STATES:
 		out[0] = '\0';
 		break;

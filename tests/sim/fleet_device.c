@@ -171,6 +171,16 @@ static void go_back(struct fw_world *w, struct fw_device *d, const struct docs *
 	say(w, d, OTA_UPDATE_CONFIRMED);
 }
 
+static void fail_before_boot(struct fw_world *w, struct fw_device *d, enum ota_code code)
+{
+	d->report.error = code;
+	(void)snprintf(d->report.error_text, sizeof d->report.error_text, "as scripted");
+	d->tried_seq = d->report.assign_seq;
+	memcpy(d->tried, d->report.rollout, sizeof d->tried);
+	d->failures++;
+	say(w, d, OTA_UPDATE_FAILED);
+}
+
 static void fail(struct fw_world *w, struct fw_device *d, enum ota_code code)
 {
 	struct ota_digest image = d->old;
@@ -179,10 +189,7 @@ static void fail(struct fw_world *w, struct fw_device *d, enum ota_code code)
 	memcpy(version, d->old_version, sizeof version);
 	flip(d, version, &image);
 	d->report.confirmed = true;
-	d->report.error = code;
-	(void)snprintf(d->report.error_text, sizeof d->report.error_text, "as scripted");
-	d->tried_seq = d->report.order_seq;
-	say(w, d, OTA_UPDATE_FAILED);
+	fail_before_boot(w, d, code);
 }
 
 static void die(struct fw_world *w, struct fw_device *d)
@@ -208,7 +215,7 @@ static void reboot_into_new(
 
 static void prove(struct fw_world *w, struct fw_device *d)
 {
-	if (d->script == FW_UNHEALTHY) {
+	if (d->script == FW_UNHEALTHY || (d->script == FW_FLAKY && d->failures < 1)) {
 		fail(w, d, OTA_E_HEALTH);
 	} else if (d->script == FW_STUCK) {
 		fail(w, d, OTA_E_ROLLBACK);
@@ -231,6 +238,13 @@ static struct ota_digest source_of(
 	return d->report.running;
 }
 
+/* Only a newer assign, or another rollout, makes a device try again. */
+static bool has_failed(const struct fw_device *d, const struct docs *docs)
+{
+	return d->tried_seq == docs->assign.seq &&
+	       strcmp(d->tried, docs->order.rollout) == 0;
+}
+
 static void begin(struct fw_world *w, struct fw_device *d, const struct docs *docs)
 {
 	struct ota_report *r = &d->report;
@@ -249,7 +263,7 @@ static void begin(struct fw_world *w, struct fw_device *d, const struct docs *do
 	}
 	if (rc == OTA_E_PRECURSOR)
 		r->error = rc;
-	if (rc != OTA_OK || d->tried_seq == docs->order.seq || d->script == FW_MUTE) {
+	if (rc != OTA_OK || has_failed(d, docs) || d->script == FW_MUTE) {
 		r->wait = rc;
 		if (new_order)
 			must(fw_report(w, d) == OTA_OK, "report");
@@ -270,7 +284,10 @@ static void work(struct fw_world *w, struct fw_device *d, const struct docs *doc
 		say(w, d, OTA_UPDATE_INSTALLING);
 		break;
 	case OTA_UPDATE_INSTALLING:
-		say(w, d, OTA_UPDATE_REBOOTING);
+		if (d->script == FW_CRAMPED && d->failures < 2)
+			fail_before_boot(w, d, OTA_E_NOSPACE);
+		else
+			say(w, d, OTA_UPDATE_REBOOTING);
 		break;
 	case OTA_UPDATE_REBOOTING:
 		reboot_into_new(w, d, docs);

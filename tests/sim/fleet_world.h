@@ -27,6 +27,8 @@ enum fw_script {
 	FW_AWAY,      /* never connects */
 	FW_NO_REPAIR, /* cannot repair the image it claims */
 	FW_MUTE,      /* connects, reports once, takes no order */
+	FW_FLAKY,     /* falls back cleanly once, then all is well */
+	FW_CRAMPED,   /* finds no room while it installs, twice, then all is well */
 };
 
 struct fw_device {
@@ -37,8 +39,10 @@ struct fw_device {
 	struct ota_report report; /* as it stands */
 	struct ota_digest old;    /* what it ran before */
 	char old_version[OTA_VERSION_CAP];
-	uint64_t tried_seq; /* order it failed with */
-	uint64_t installs;  /* times it switched to a new image */
+	uint64_t tried_seq;       /* assign it held when it failed */
+	char tried[OTA_NAME_CAP]; /* rollout it failed in */
+	unsigned failures;
+	uint64_t installs; /* times it switched to a new image */
 	bool dead;
 };
 

@@ -222,6 +222,66 @@ Test(agent_orders, a_failed_image_is_tried_again_under_a_new_order)
 	cr_expect(world_runs(&w, 2));
 }
 
+/* A newer order of the same rollout, under the same assign. */
+static void widen(void)
+{
+	uint64_t assign_seq = w.assign.seq;
+
+	world_next(&w);
+	w.assign.seq = assign_seq;
+	world_publish(&w);
+	world_pass(&w, 3600 * 1000);
+}
+
+Test(agent_orders, a_failed_image_is_not_tried_again_because_an_order_is_newer)
+{
+	w.hooks[2].answer = OTA_E_HOOK;
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_FAILED);
+	w.hooks[2].answer = OTA_OK;
+	widen();
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED, "the order is for the cohort");
+	cr_expect_eq(w.agent.papers.trust.order.seq, w.order.seq);
+	world_restart(&w);
+	world_pass(&w, 60 * 1000);
+	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED, "nor after a restart");
+	w.assign.seq++;
+	world_sign(&w);
+	world_deliver(&w, OTA_TOPIC_ASSIGN);
+	world_pass(&w, 60 * 1000);
+	cr_expect_eq(
+		w.report.state, OTA_UPDATE_CONFIRMED, "the assign is for the device");
+	cr_expect(world_runs(&w, 2));
+}
+
+Test(agent_orders, a_failed_release_is_tried_again_by_another_rollout)
+{
+	w.hooks[2].answer = OTA_E_HOOK;
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_FAILED);
+	w.hooks[2].answer = OTA_OK;
+	(void)snprintf(w.order.rollout, sizeof w.order.rollout, "another");
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+}
+
+Test(agent_orders, a_patch_that_failed_is_tried_again_once_the_order_has_another)
+{
+	w.install_answer = OTA_E_DECODER;
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_FAILED);
+	w.install_answer = OTA_OK;
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED, "it is the same patch");
+	w.manifest.decoder_ram++;
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+}
+
 Test(agent_orders, an_image_from_which_nobody_is_reached_goes)
 {
 	unsigned steps = 0;

@@ -45,6 +45,7 @@ static struct journal sample(void)
 		.spent = 32,
 		.rescue_boot = 33,
 		.vain_boots = 34,
+		.blocked_assign = 35,
 	};
 }
 
@@ -64,6 +65,7 @@ Test(journal, what_is_encoded_is_parsed_again)
 	cr_expect_eq(out.confirmed.at[0], 29);
 	cr_expect_eq(out.spent, 32);
 	cr_expect_eq(out.vain_boots, 34);
+	cr_expect_eq(out.blocked_assign, 35);
 	cr_expect(out.reverting && !out.lost && out.repairs);
 	cr_assert_eq(journal_encode(&out, &second), OTA_OK);
 	cr_expect(ota_bytes_equal(ota_buf_bytes(&first), ota_buf_bytes(&second)));
@@ -76,7 +78,7 @@ Test(journal, every_prefix_is_refused)
 
 	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
 	for (size_t len = 0; len < buf.len; len++)
-		if (len != JOURNAL_LEN_BEFORE)
+		if (len != JOURNAL_LEN_BEFORE && len != JOURNAL_LEN_FIRST)
 			cr_expect_eq(journal_parse((struct ota_bytes){ buf.at, len },
 					     &out, NULL),
 				OTA_E_FORMAT, "%zu bytes", len);
@@ -96,11 +98,24 @@ Test(journal, what_a_later_version_appends_is_passed_over)
 Test(journal, what_the_version_before_wrote_is_read)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
-	struct journal j = sample(), out = { .spent = 77 };
+	struct journal j = sample(), out = { .blocked_assign = 77 };
 
 	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
 	cr_assert_eq(journal_parse((struct ota_bytes){ buf.at, JOURNAL_LEN_BEFORE }, &out,
 			     NULL),
+		OTA_OK);
+	cr_expect_eq(out.vain_boots, 34);
+	cr_expect_eq(out.blocked_assign, 0);
+}
+
+Test(journal, what_the_first_version_wrote_is_read)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+	struct journal j = sample(), out = { .spent = 77 };
+
+	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
+	cr_assert_eq(journal_parse(
+			     (struct ota_bytes){ buf.at, JOURNAL_LEN_FIRST }, &out, NULL),
 		OTA_OK);
 	cr_expect_eq(out.order_seen.seq, 27);
 	cr_expect_eq(out.spent, 0);

@@ -48,7 +48,7 @@ Test(rollout_states, every_state_is_reached_and_comes_to_an_end)
 
 	cr_expect_eq(closure(1u << ROLLOUT_DRAFT, true), all);
 	cr_expect_eq(closure(1u << ROLLOUT_COMPLETED | 1u << ROLLOUT_ABORTED |
-				     1u << ROLLOUT_HALTED,
+				     1u << ROLLOUT_HALTED | 1u << ROLLOUT_SUPERSEDED,
 			     false),
 		all);
 }

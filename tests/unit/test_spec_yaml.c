@@ -35,6 +35,14 @@ static struct fleet_spec two_cohorts(void)
 static const struct refusal {
 	const char *why, *text, *says;
 } refusals[] = {
+	{ "too many retries", HEAD "  - {cohort: lab, share: 100%}\nretry: {soft: 99}\n",
+		"r.yaml:5:15: error: " },
+	{ "no priority", HEAD "  - {cohort: lab, share: 100%}\npriority: high\n",
+		"r.yaml:5:11: error: " },
+	{ "takes over from itself",
+		HEAD "  - {cohort: lab, share: 100%}\nsupersedes: r1\n",
+		"r.yaml:5:13: error: supersedes: a rollout cannot take over from "
+		"itself" },
 	{ "wrong key", HEAD "  - {cohort: lab, shar: 100%}\n",
 		"r.yaml:4:19: error: unknown key 'shar' in a stage; did you mean "
 		"'share'?\n"
@@ -180,4 +188,47 @@ Test(spec_yaml, the_examples_that_people_copy_are_right)
 	cr_assert_eq(spec_yaml_rollout(rollout, &fleet, &finder, out), OTA_OK, "%s",
 		ota_yaml_errors(rollout));
 	cr_expect_eq(out->stage_count, 5);
+}
+
+Test(spec_yaml, a_file_says_what_becomes_of_failures_absence_and_other_rollouts)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = two_cohorts();
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
+	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
+
+	cr_assert_eq(
+		ota_yaml_parse("r.yaml",
+			ota_bytes_of(HEAD
+				"  - {cohort: lab, share: 100%}\n"
+				"retry: {soft: 1, soft_backoff: 2h, excused: 3}\n"
+				"offline: 2d\npriority: 7\nsupersedes: [old, older]\n"),
+			&doc),
+		OTA_OK);
+	cr_assert_eq(spec_yaml_rollout(doc, &fleet, &finder, spec), OTA_OK, "%s",
+		ota_yaml_errors(doc));
+	cr_expect_eq(spec->retry.soft, 1);
+	cr_expect_eq(spec->retry.soft_backoff_s, 7200);
+	cr_expect_eq(spec->retry.excused, 3);
+	cr_expect_eq(spec->retry.excused_backoff_s, 900, "left out");
+	cr_expect(!spec->offline.wait && spec->offline.after_s == 172800);
+	cr_expect_eq(spec->precedence.priority, 7);
+	cr_expect_eq(spec->precedence.count, 2);
+	cr_expect_str_eq(spec->precedence.supersedes[1], "older");
+}
+
+Test(spec_yaml, a_rollout_may_wait_for_those_away_and_name_one_other)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = two_cohorts();
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
+	ota_autofree struct rollout_spec *spec = calloc(1, sizeof *spec);
+
+	cr_assert_eq(ota_yaml_parse("r.yaml",
+			     ota_bytes_of(HEAD "  - {cohort: lab, share: 100%}\n"
+					       "offline: wait\nsupersedes: old\n"),
+			     &doc),
+		OTA_OK);
+	cr_assert_eq(spec_yaml_rollout(doc, &fleet, &finder, spec), OTA_OK, "%s",
+		ota_yaml_errors(doc));
+	cr_expect(spec->offline.wait);
+	cr_expect_str_eq(spec->precedence.supersedes[0], "old");
 }
