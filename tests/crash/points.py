@@ -4,6 +4,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from shim import COUNT, HOWS, Shim
 # More than the installer syncs at a time (INSTALL_BLOCK_LEN) and no multiple of it; and just
 # enough for a patch of a few chunks.
 LARGE_KIB, SMALL_KIB = 4352, 320
+SLOT_IMAGE = re.compile(r'(slots/)?[ab]\.(img|tar|part)')
+MEDIA = 50  # what a slot that does not hold what was written is reported as
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -113,6 +116,9 @@ class Lab:
                 self.settle(device, scenario)
             laws.check_disk(device, scenario, device.reports)
             laws.check_end(device, scenario)
+            if point.how == 'rotten':
+                laws.require(any(r['error'] == MEDIA for r in device.reports),
+                             'nobody said that the slot does not hold what was written')
         except (Wrong, AssertionError) as wrong:
             return str(wrong), what
         finally:
@@ -126,7 +132,9 @@ def points_of(backend, scenario, calls, hows):
     """Every call of a recorded run, with everything that can be done to it."""
     disk = [c for c in calls if c.is_counted]
     def makes_sense(how, call):
-        return {'torn': call.kind == 'write', 'full': call.grows}.get(how, True)
+        return {'torn': call.kind == 'write', 'full': call.grows,
+                'rotten': call.kind == 'sync' and SLOT_IMAGE.fullmatch(call.path),
+                }.get(how, True)
     return [Point(backend, scenario, i, how) for how in hows for i, c in enumerate(disk, 1)
             if makes_sense(how, c)]
 

@@ -26,9 +26,11 @@ enum how {
 	HOW_COUNT,
 	HOW_KILL_BEFORE,
 	HOW_KILL_AFTER,
-	HOW_TEAR,   /* half of a write, then die; another call: die after it */
-	HOW_FAIL,   /* with control.error */
-	HOW_FAIL_ON /* it and every later call that needs room */
+	HOW_TEAR,     /* half of a write, then die; another call: die after it */
+	HOW_FAIL,     /* with control.error */
+	HOW_FAIL_ON,  /* it and every later call that needs room */
+	HOW_READONLY, /* it and every later call: nothing can be changed any more */
+	HOW_ROT       /* once it is done, one bit of the file turns over */
 };
 
 struct control {
@@ -50,7 +52,7 @@ struct log_head {
 	char name[24];
 };
 
-enum { FDS_MAX = 1024 };
+enum { FDS_MAX = 1024, ROTTEN_AT = 1000 /* the byte that rots; every image is longer */ };
 
 static struct {
 	dev_t dev;
@@ -246,6 +248,15 @@ static bool needs_room(const struct shim_call *call)
 /* Which of the calls it is must be known again in shim_end(): by its number. */
 static _Thread_local unsigned number;
 
+static bool is_to_fail(const struct shim_call *call, bool now)
+{
+	bool since = control->at != 0 && number >= control->at;
+
+	return (now && control->how == HOW_FAIL) ||
+	       (since && control->how == HOW_FAIL_ON && needs_room(call)) ||
+	       (since && control->how == HOW_READONLY && call->kind != SHIM_SAY);
+}
+
 bool shim_begin(struct shim_call *call)
 {
 	bool now;
@@ -256,9 +267,7 @@ bool shim_begin(struct shim_call *call)
 		fire(call);
 		shim_die();
 	}
-	if ((now && control->how == HOW_FAIL) ||
-		(number >= control->at && control->how == HOW_FAIL_ON &&
-			needs_room(call))) {
+	if (is_to_fail(call, now)) {
 		fire(call);
 		errno = (int)control->error;
 		return true;
@@ -294,6 +303,19 @@ static void append(const struct shim_call *call, bool failed, struct iovec data)
 		abort();
 }
 
+static void rot(const struct shim_call *call)
+{
+	long fd = syscall(SYS_openat, AT_FDCWD, call->path, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	if (fd < 0 || syscall(SYS_pread64, fd, &byte, 1, (off_t)ROTTEN_AT) != 1)
+		abort();
+	byte ^= 1;
+	if (syscall(SYS_pwrite64, fd, &byte, 1, (off_t)ROTTEN_AT) != 1)
+		abort();
+	(void)syscall(SYS_close, fd);
+}
+
 void shim_end(const struct shim_call *call, long result, struct iovec data)
 {
 	int saved = errno;
@@ -307,6 +329,10 @@ void shim_end(const struct shim_call *call, long result, struct iovec data)
 		(control->how == HOW_KILL_AFTER || control->how == HOW_TEAR)) {
 		fire(call);
 		shim_die();
+	}
+	if (number == control->at && control->how == HOW_ROT) {
+		fire(call);
+		rot(call);
 	}
 	errno = saved;
 }

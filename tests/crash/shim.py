@@ -6,11 +6,13 @@ import pathlib
 import struct
 import typing
 
-COUNT, KILL_BEFORE, KILL_AFTER, TEAR, FAIL, FAIL_ON = range(6)  # enum how of shim.c
+COUNT, KILL_BEFORE, KILL_AFTER, TEAR, FAIL, FAIL_ON, READONLY, ROT = range(8)  # enum how of shim.c
 # what is done to a call -> enum how, errno
 HOWS = {'killed-before': (KILL_BEFORE, 0), 'killed-after': (KILL_AFTER, 0), 'torn': (TEAR, 0),
         'EIO': (FAIL, errno.EIO), 'ENOSPC': (FAIL, errno.ENOSPC),
-        'full': (FAIL_ON, errno.ENOSPC)}  # full: the call and all later ones that need room
+        'full': (FAIL_ON, errno.ENOSPC),  # the call and all later ones that need room
+        'read-only': (READONLY, errno.EROFS),  # the call and all later ones
+        'rotten': (ROT, 0)}  # one bit of the file turns over after the call
 PAGE = struct.Struct('<IIIIIIII480s')
 HEAD = struct.Struct('<IIQQQII24s')
 FAILED, GROWS = 1 << 31, 1 << 30  # SHIM_FAILED, SHIM_GROWS
