@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/backoff.h"
 #include "proto/base/own.h"
 #include "proto/io/loop.h"
 #include "proto/io/mqtt_courier.h"
@@ -49,7 +50,7 @@ struct ota_mqtt {
 	bool old;             /* the next connection speaks MQTT 3.1.1 */
 	uint64_t old_till_ms; /* until then 3.1.1 is tried first */
 	uint64_t up_since_ms;
-	uint32_t backoff_ms, backoff_max_ms;
+	struct ota_backoff backoff;
 	struct op_list flying;  /* with the courier */
 	struct op_list waiting; /* publishes beyond the window */
 	struct op_list failing; /* their callers are being told */
@@ -150,20 +151,12 @@ static void on_done(struct ota_mqtt *link, uint64_t serial, enum ota_code code)
 
 static void on_timer(uv_timer_t *timer);
 
-/* base / 2 .. base * 3 / 2, so that a fleet does not come back all at once. */
-static uint32_t jittered(uint32_t base_ms)
-{
-	return base_ms / 2 + ota_random_below(base_ms);
-}
-
 static void connect_later(struct ota_mqtt *link, bool soon)
 {
-	uint32_t delay_ms = soon ? SOON_MS : jittered(link->backoff_ms);
+	uint32_t random, delay_ms;
 
-	if (!soon && link->backoff_ms > link->backoff_max_ms / 2)
-		link->backoff_ms = link->backoff_max_ms;
-	else if (!soon)
-		link->backoff_ms *= 2;
+	ota_random((uint8_t *)&random, sizeof random);
+	delay_ms = soon ? SOON_MS : ota_backoff_next(&link->backoff, random);
 	link->state = LINK_WAITING;
 	(void)uv_timer_start(&link->timer, on_timer, delay_ms, 0);
 }
@@ -212,7 +205,7 @@ static void on_down(struct ota_mqtt *link, enum courier_hint hint, const char *w
 
 	if (link->state == LINK_UP &&
 		ota_clock_mono_ms() - link->up_since_ms >= STABLE_MS)
-		link->backoff_ms = BACKOFF_MIN_MS;
+		ota_backoff_reset(&link->backoff);
 	connect_later(link, soon);
 	fail_all(link);
 	if (link->state != LINK_CLOSING && link->events.down != NULL)
@@ -349,8 +342,8 @@ enum ota_code ota_mqtt_new(uv_loop_t *loop, const struct ota_mqtt_config *config
 	link->events = *events;
 	link->ctx = ctx;
 	link->inflight_max = full.inflight_max;
-	link->backoff_ms = BACKOFF_MIN_MS;
-	link->backoff_max_ms = 1000 * full.reconnect_max_s;
+	link->backoff = (struct ota_backoff){ .min_ms = BACKOFF_MIN_MS,
+		.max_ms = 1000 * full.reconnect_max_s };
 	list_clear(&link->flying);
 	list_clear(&link->waiting);
 	list_clear(&link->failing);
