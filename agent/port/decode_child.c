@@ -349,7 +349,7 @@ static OTA_CHECKED enum ota_code open_ends(
 }
 
 /* Signals as they are at the start of a program, whatever this thread does with them. */
-static int set_signals(posix_spawnattr_t *how)
+static void set_signals(posix_spawnattr_t *how)
 {
 	sigset_t none, all;
 
@@ -357,20 +357,19 @@ static int set_signals(posix_spawnattr_t *how)
 	(void)sigfillset(&all);
 	(void)posix_spawnattr_setsigmask(how, &none);
 	(void)posix_spawnattr_setsigdefault(how, &all);
-	return posix_spawnattr_setflags(
+	(void)posix_spawnattr_setflags(
 		how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
 static int set_files(posix_spawn_file_actions_t *files, const struct ends *ends)
 {
-	int rc = posix_spawn_file_actions_adddup2(files, ends->in[1], DECODE_FD_IN);
+	const int fds[][2] = { { ends->in[1], DECODE_FD_IN },
+		{ ends->out[1], DECODE_FD_OUT }, { ends->from, DECODE_FD_FROM },
+		{ ends->over, DECODE_FD_OVER } };
+	int rc = 0;
 
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(files, ends->out[1], DECODE_FD_OUT);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(files, ends->from, DECODE_FD_FROM);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(files, ends->over, DECODE_FD_OVER);
+	for (size_t i = 0; i < sizeof fds / sizeof fds[0] && rc == 0; i++)
+		rc = posix_spawn_file_actions_adddup2(files, fds[i][0], fds[i][1]);
 	return rc;
 }
 
@@ -380,19 +379,15 @@ static int spawn(const char *program, const struct ends *ends, pid_t *pid)
 	char *const args[] = { name, role, NULL }, *const env[] = { NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t how;
-	int rc = posix_spawn_file_actions_init(&files);
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	rc = posix_spawnattr_init(&how);
-	if (rc == 0) {
-		rc = set_signals(&how);
-		if (rc == 0)
-			rc = set_files(&files, ends);
-		if (rc == 0)
-			rc = posix_spawn(pid, program, &files, &how, args, env);
-		(void)posix_spawnattr_destroy(&how);
-	}
+	(void)posix_spawn_file_actions_init(&files);
+	(void)posix_spawnattr_init(&how);
+	set_signals(&how);
+	rc = set_files(&files, ends);
+	if (rc == 0)
+		rc = posix_spawn(pid, program, &files, &how, args, env);
+	(void)posix_spawnattr_destroy(&how);
 	(void)posix_spawn_file_actions_destroy(&files);
 	return rc;
 }

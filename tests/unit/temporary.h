@@ -6,15 +6,20 @@
 #include <criterion/criterion.h>
 
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static char temporary_dir[] = "/tmp/sluice-test.XXXXXX";
+static bool temporary_in_memory; /* where nothing waits for a disk */
 
+/* May be called again after temporary_remove(). */
 static inline void temporary_make(void)
 {
+	(void)snprintf(temporary_dir, sizeof temporary_dir, "%s/test.XXXXXX",
+		temporary_in_memory ? "/dev/shm" : "/tmp");
 	cr_assert_not_null(mkdtemp(temporary_dir));
 }
 

@@ -4,6 +4,7 @@
 
 #include "agent/port/boot.h"
 #include "agent/port/slots.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static struct agent_config config = { .boot = { .type = AGENT_BOOT_GRUB,
@@ -149,4 +150,34 @@ Test(boot, what_the_slot_table_knows_is_told_to_an_environment_made_again)
 		cr_expect_eq(vars.slots[i].state, SLOT_GOOD, "slot %u", i);
 		cr_expect_eq(vars.slots[i].left, BOOT_GOOD_LEFT, "slot %u", i);
 	}
+}
+
+/* ---- each call that fails ---- */
+
+static enum ota_code start_with_grub(void)
+{
+	const char *mended = NULL;
+	enum ota_code rc = boot_open(&config, &boot, &err);
+
+	boot.counter.running.cmdline_file = cmdline;
+	return rc == OTA_OK ? boot_begin(&boot, &mended, &err) : rc;
+}
+
+Test(boot, any_call_of_a_start_may_fail)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	temporary_remove();
+	temporary_in_memory = true;
+	set_up();
+	while (faults_next(&walk)) {
+		put("B A", "2", "1");
+		faults_arm(&walk);
+		refused += start_with_grub() != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(start_with_grub(), OTA_OK, "after %s: %s",
+			faults_text(&walk), err.text);
+	}
+	cr_expect_gt(refused, 5);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/port/boot_custom.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static char command[512];
@@ -106,4 +107,27 @@ Test(boot_custom, an_answer_is_one_word)
 			rows[i].code, "row %zu", i);
 	}
 	cr_expect_str_eq(err.text, "answered 'ab', not a or b");
+}
+
+Test(boot_custom, any_call_may_fail, .timeout = 60)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0, slot;
+
+	temporary_remove();
+	temporary_in_memory = true;
+	set_up();
+	while (faults_next(&walk)) {
+		enum ota_code rc;
+
+		faults_arm(&walk);
+		rc = loader.set_primary(loader.ctx, 1, 3, &err);
+		if (rc == OTA_OK)
+			rc = loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_assert_eq(loader.get_current(loader.ctx, &slot, &err), OTA_OK,
+			"after %s: %s", faults_text(&walk), err.text);
+	}
+	cr_expect_gt(refused, 8);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/port/boot_entries.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static char cmdline[512];
@@ -274,4 +275,60 @@ Test(boot_entries, a_cut_in_any_rename_is_survived_and_repeated)
 			cut_and_repeat(begins[i / 4], after, i % 4, cut);
 	}
 	cr_expect_gt(cuts, 50);
+}
+
+/* ---- each call that fails ---- */
+
+static enum ota_code update_to_b(void)
+{
+	enum slot_state state;
+	unsigned slot;
+	enum ota_code rc = loader.get_current(loader.ctx, &slot, &err);
+
+	if (rc == OTA_OK)
+		rc = loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err);
+	if (rc == OTA_OK)
+		rc = loader.set_primary(loader.ctx, 1, 3, &err);
+	if (rc == OTA_OK)
+		rc = loader.get_primary(loader.ctx, &slot, &err);
+	if (rc == OTA_OK)
+		rc = loader.get_state(loader.ctx, 0, &state, &err);
+	if (rc == OTA_OK)
+		rc = loader.set_state(loader.ctx, 1, SLOT_GOOD, &err);
+	return rc;
+}
+
+static unsigned walk_update(const char *b)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	temporary_in_memory = true;
+	while (faults_next(&walk)) {
+		temporary_remove();
+		set_up();
+		clean_b();
+		if (b != NULL)
+			temporary_write(b, "linux /b\n");
+		faults_arm(&walk);
+		refused += update_to_b() != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(state_of(0), SLOT_GOOD, "after %s", faults_text(&walk));
+		cr_expect_eq(update_to_b(), OTA_OK, "after %s: %s", faults_text(&walk),
+			err.text);
+		cr_expect_eq(primary(), 1);
+		cr_expect_eq(state_of(1), SLOT_GOOD);
+	}
+	return refused;
+}
+
+Test(boot_entries, any_call_may_fail, .timeout = 60)
+{
+	cr_expect_gt(walk_update("sluice-1-b.off"), 10);
+}
+
+Test(boot_entries, any_call_may_fail_while_an_entry_is_made_from_its_template,
+	.timeout = 60)
+{
+	cr_expect_gt(walk_update(NULL), 10);
 }

@@ -7,6 +7,7 @@
 #include "agent/port/command.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static char path[512], second[512];
@@ -227,4 +228,34 @@ Test(boot_grub, a_block_full_of_others_refuses_and_keeps_what_it_held)
 	cr_expect_eq(store.store(store.ctx, &armed, &err), OTA_E_NOSPACE);
 	editenv("list", NULL, &said);
 	cr_expect_eq(said.len, 2 * 403 + 101);
+}
+
+/* ---- each call that fails ---- */
+
+Test(boot_grub, any_call_may_fail)
+{
+	struct boot_text found = { 0 };
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	temporary_in_memory = true;
+	while (faults_next(&walk)) {
+		struct boot_text other = armed;
+		enum ota_code rc;
+
+		temporary_remove();
+		set_up();
+		cr_assert_eq(store.store(store.ctx, &armed, &err), OTA_OK);
+		(void)snprintf(other.value[BOOT_VAR_A_LEFT], BOOT_VALUE_CAP, "2");
+		faults_arm(&walk);
+		rc = store.store(store.ctx, &other, &err);
+		if (rc == OTA_OK)
+			rc = store.load(store.ctx, &found, &err);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_assert_eq(store.load(store.ctx, &found, &err), OTA_OK, "after %s: %s",
+			faults_text(&walk), err.text);
+		cr_expect_str_eq(found.value[BOOT_VAR_B_LEFT], "3");
+	}
+	cr_expect_gt(refused, 8);
 }

@@ -6,6 +6,7 @@
 #include "agent/port/boot_uboot.h"
 #include "agent/port/command.h"
 #include "proto/base/own.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 enum { COPY_LEN = 0x2000 }; /* bytes */
@@ -214,4 +215,43 @@ Test(boot_uboot, an_answer_is_our_lines_and_no_others)
 	(void)snprintf(more, sizeof more, "%sx=1\n", whole);
 	cr_expect_eq(
 		boot_uboot_answer_parse(ota_bytes_of(more), &found, &err), OTA_E_FORMAT);
+}
+
+/* ---- each call that fails ---- */
+
+static enum ota_code update_to_b(void)
+{
+	enum slot_state state;
+	unsigned slot;
+	enum ota_code rc = boot_uboot_open(config, 10000, &uboot, &err);
+
+	if (rc == OTA_OK)
+		rc = loader.get_current(loader.ctx, &slot, &err);
+	if (rc == OTA_OK)
+		rc = loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err);
+	if (rc == OTA_OK)
+		rc = loader.set_primary(loader.ctx, 1, 3, &err);
+	if (rc == OTA_OK)
+		rc = loader.get_state(loader.ctx, 1, &state, &err);
+	if (rc == OTA_OK)
+		rc = loader.set_state(loader.ctx, 1, SLOT_BAD, &err);
+	return rc;
+}
+
+Test(boot_uboot, any_call_may_fail, .timeout = 110)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	temporary_remove();
+	temporary_in_memory = true;
+	set_up();
+	while (faults_next(&walk)) {
+		faults_arm(&walk);
+		refused += update_to_b() != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(state_of(0), SLOT_GOOD, "after %s", faults_text(&walk));
+	}
+	cr_expect_gt(refused, 8);
+	cr_expect_eq(update_to_b(), OTA_OK, "%s", err.text);
 }

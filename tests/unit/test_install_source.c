@@ -12,6 +12,7 @@
 #include "proto/delta/block_pack.h"
 #include "proto/delta/encode.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/install_kit.h"
 #include "tests/unit/temporary.h"
 
@@ -314,4 +315,44 @@ Test(install_source, an_installer_that_may_not_write_the_spool_uses_its_own_dire
 	cr_expect_eq(open_as_nobody(), OTA_E_IO, "nothing can be written");
 	install_kit_run("chmod a+w %s", kit.state_dir);
 	cr_expect_eq(open_as_nobody(), OTA_OK);
+}
+
+/* ---- each call that fails ---- */
+
+static enum ota_code scan_and_verify(struct ota_error *err)
+{
+	enum ota_code rc = install_source_scan(&kit.work, &scan, err);
+
+	return rc == OTA_OK ? install_work_verify(&kit.work, err) : rc;
+}
+
+Test(install_source, any_call_may_fail, .timeout = 110)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	tear_down();
+	temporary_in_memory = true;
+	set_up();
+	spoil_some();
+	scan_then_fetch();
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		enum ota_code rc;
+
+		install_kit_run("cd %s && rm -rf slots/b* state/*", temporary_dir);
+		faults_arm(&walk);
+		rc = scan_and_verify(&err);
+		if (rc == OTA_OK)
+			rc = install_kit_apply(&kit);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_expect(rc != OTA_OK || install_kit_is_there(&kit, 1), "%s",
+			faults_text(&walk));
+		cr_expect_eq(scan_and_verify(&err), OTA_OK, "after %s: %s",
+			faults_text(&walk), err.text);
+		cr_expect_eq(install_kit_apply(&kit), OTA_OK, "after %s: %s",
+			faults_text(&walk), kit.err.text);
+	}
+	cr_expect_gt(refused, 40);
 }

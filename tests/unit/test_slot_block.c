@@ -12,6 +12,7 @@
 #include "agent/port/mounts.h"
 #include "agent/port/slots.h"
 #include "proto/base/own.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/install_kit.h"
 #include "tests/unit/temporary.h"
 
@@ -271,4 +272,33 @@ Test(slot_block, without_a_boot_loader_the_table_plays_one)
 	slots = open_slots(2);
 	cr_expect(slots.record.lost);
 	cr_expect_eq(slots.table.slots[0].image_len, SLOT_LEN, "all there is to digest");
+}
+
+/* ---- each call that fails ---- */
+
+Test(slot_block, any_call_may_fail, .timeout = 110)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	tear_down();
+	temporary_in_memory = true;
+	set_up();
+	kit.to.len = 400000;
+	install_kit_renew(&kit, 3);
+	while (faults_next(&walk)) {
+		uint64_t room = 0;
+
+		install_kit_run("rm -f %s/install && head -c 400000 /dev/zero | "
+				"dd of=%s conv=notrunc status=none",
+			kit.state_dir, kit.slot.devices[1]);
+		faults_arm(&walk);
+		if (slot_block_medium.room(&kit.work.to, &room, NULL) == OTA_OK)
+			refused += install_kit_apply(&kit) != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_assert_eq(install_kit_apply(&kit), OTA_OK, "after %s: %s",
+			faults_text(&walk), kit.err.text);
+		cr_expect(install_kit_is_there(&kit, 1), "%s", faults_text(&walk));
+	}
+	cr_expect_gt(refused, 30);
 }

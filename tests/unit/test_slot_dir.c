@@ -7,6 +7,7 @@
 #include "agent/port/slots.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/install_kit.h"
 #include "tests/unit/temporary.h"
 
@@ -179,4 +180,68 @@ Test(slot_dir, room_is_for_the_archive_and_its_tree)
 	cr_assert_eq(slot_dir_medium.room(&kit.work.to, &once, NULL), OTA_OK);
 	cr_expect_leq(once, twice / 2 + (64 << 20));
 	cr_expect_geq(once, twice / 2 - (64 << 20));
+}
+
+/* ---- each call that fails ---- */
+
+static void begin_in_memory(void)
+{
+	tear_down();
+	temporary_in_memory = true;
+	set_up();
+}
+
+Test(slot_dir, any_call_may_fail, .timeout = 110)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	begin_in_memory();
+	boot_once();
+	while (faults_next(&walk)) {
+		install_kit_run("cd %s && rm -rf slots/b* state/install", temporary_dir);
+		faults_arm(&walk);
+		refused += install_kit_apply(&kit) != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(install_kit_apply(&kit), OTA_OK, "after %s: %s",
+			faults_text(&walk), kit.err.text);
+		expect_version("b", "2\n");
+		expect_version("current", "1\n");
+	}
+	cr_expect_gt(refused, 30);
+}
+
+/* What the first start does. */
+static enum ota_code provision(struct ota_error *err)
+{
+	const struct slots_origin origin = {
+		.config = &kit.slot, .state_dir = kit.state_dir, .boot_id = { { 1 } }
+	};
+	struct slots slots = { .record = { .fd = -1 } };
+	uint64_t room = 0;
+	enum ota_code rc = slot_dir_medium.room(&kit.work.to, &room, err);
+
+	if (rc == OTA_OK)
+		rc = slots_open(&origin, &slots, err);
+	slots_fini(&slots);
+	return rc;
+}
+
+Test(slot_dir, any_call_of_the_first_start_may_fail, .timeout = 110)
+{
+	struct faults walk = { 0 };
+	struct ota_error err;
+	unsigned refused = 0;
+
+	begin_in_memory();
+	while (faults_next(&walk)) {
+		install_kit_run("cd %s && rm -rf slots/* state/*", temporary_dir);
+		faults_arm(&walk);
+		refused += provision(&err) != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(provision(&err), OTA_OK, "after %s: %s", faults_text(&walk),
+			err.text);
+		expect_version("current", "1\n");
+	}
+	cr_expect_gt(refused, 30);
 }

@@ -8,6 +8,7 @@
 
 #include "agent/port/slots.h"
 #include "proto/base/own.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static struct agent_slot_config config;
@@ -177,4 +178,56 @@ Test(slots, a_lost_record_is_made_again_from_what_runs)
 	expect_current("image two");
 	cr_expect_eq(slots.table.slots[1].state, SLOT_GOOD);
 	cr_expect_eq(slots.table.slots[0].state, SLOT_BAD);
+}
+
+/* ---- each call that fails ---- */
+
+/* The first start, an update, the boot into it, and what then is there. */
+static enum ota_code live(struct ota_error *err)
+{
+	OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+	const struct slot_info trial = { .state = SLOT_TRIAL,
+		.image = ota_digest_of(ota_bytes_of("image two")),
+		.image_len = 9 };
+	struct slot_info good = trial;
+	struct slot_port port;
+	enum ota_code rc = try_open(1, &slots, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	port = slots_port(&slots);
+	rc = port.set_state(port.ctx, 1, &trial, err);
+	if (rc == OTA_OK)
+		rc = port.set_primary(port.ctx, 1, err);
+	slots_fini(&slots);
+	slots = (struct slots){ .record = { .fd = -1 } };
+	if (rc == OTA_OK)
+		rc = try_open(2, &slots, err);
+	good.state = SLOT_GOOD;
+	return rc == OTA_OK ? port.set_state(port.ctx, 1, &good, err) : rc;
+}
+
+Test(slots, any_call_may_fail, .timeout = 60)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	temporary_in_memory = true;
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		enum ota_code rc;
+
+		temporary_remove();
+		set_up();
+		cr_assert_eq(mkdir(config.dir, 0700), 0);
+		temporary_write("slots/b.img", "image two");
+		faults_arm(&walk);
+		rc = live(&err);
+		cr_expect(faults_disarm(&walk) || rc == OTA_OK, "%s", err.text);
+		refused += rc != OTA_OK;
+		cr_expect(rc == OTA_OK || live(&err) == OTA_OK, "after %s: %s",
+			faults_text(&walk), err.text);
+		expect_current("image two");
+	}
+	cr_expect_gt(refused, 30);
 }

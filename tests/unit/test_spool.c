@@ -12,16 +12,19 @@
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "tests/patch.h"
+#include "tests/unit/faults_kit.h"
 
 enum { CHUNK_LEN = 4096, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
 
 static char root[64];
+static bool in_memory; /* where nothing waits for a disk */
 static struct test_patch patch;
 static struct spool spool;
 
 static void setup(void)
 {
-	(void)snprintf(root, sizeof root, "/tmp/test_spool.XXXXXX");
+	(void)snprintf(root, sizeof root, "%s/test_spool.XXXXXX",
+		in_memory ? "/dev/shm" : "/tmp");
 	cr_assert_not_null(mkdtemp(root));
 	test_patch_init(&patch, PATCH_LEN, CHUNK_LEN, 1);
 	cr_assert_eq(spool_manifest_write(
@@ -301,4 +304,64 @@ Test(spool, a_sync_outlives_its_spool)
 	spool_fini(&spool);
 	cr_expect_eq(spool_sync_run(&sync, NULL), OTA_OK);
 	cr_expect_eq(sync.data_fd, 0);
+}
+
+/* ---- each call that fails ---- */
+
+static enum ota_code fill(void)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf manifest = { 0 };
+	struct spool_sync sync = { 0 };
+	enum ota_code rc;
+
+	spool_fini(&spool);
+	rc = spool_manifest_write(
+		root, &patch.digest, ota_buf_bytes(&patch.manifest), NULL);
+	if (rc == OTA_OK)
+		rc = spool_manifest_read(root, &patch.digest, &manifest, NULL);
+	if (rc == OTA_OK)
+		rc = spool_open(root, &patch.digest, 1 << 20, &spool, NULL);
+	for (uint32_t i = 0; i < N && rc == OTA_OK; i++)
+		if (!spool_holds(&spool, i))
+			rc = spool_put(&spool, i, test_patch_chunk(&patch, i), NULL);
+	if (rc == OTA_OK)
+		rc = spool_count(&spool, 10, 1, NULL);
+	if (rc == OTA_OK)
+		rc = spool_sync_start(&spool, &sync, NULL);
+	return rc == OTA_OK ? spool_sync_run(&sync, NULL) : rc;
+}
+
+Test(spool, any_call_may_fail, .timeout = 60)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	in_memory = true;
+	while (faults_next(&walk)) {
+		teardown();
+		setup();
+		faults_arm(&walk);
+		refused += fill() != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(fill(), OTA_OK, "after %s", faults_text(&walk));
+		cr_expect_eq(spool.held, N, "after %s", faults_text(&walk));
+	}
+	cr_expect_gt(refused, 30);
+}
+
+Test(spool, any_call_of_a_purge_may_fail, .timeout = 60)
+{
+	struct faults walk = { 0 };
+	unsigned refused = 0;
+
+	while (faults_next(&walk)) {
+		cr_assert_eq(fill(), OTA_OK);
+		spool_fini(&spool);
+		faults_arm(&walk);
+		refused += spool_purge(root, NULL, NULL) != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(spool_purge(root, NULL, NULL), OTA_OK, "after %s",
+			faults_text(&walk));
+	}
+	cr_expect_gt(refused, 5);
 }

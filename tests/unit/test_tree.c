@@ -8,6 +8,7 @@
 #include "agent/port/tree.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 /* Archives made by hand, of ustar headers: what a tar program would not make. */
@@ -73,16 +74,22 @@ static void add(const char *name, char type, const char *link, const char *text)
 			OTA_OK);
 }
 
-static enum ota_code unpack(struct ota_error *err)
+static void write_archive(char path[static 256])
 {
 	static const uint8_t end[2 * UNIT];
-	char path[256];
-	ota_autoclose int fd = -1;
 
 	cr_assert_eq(
 		ota_buf_add(&archive, (struct ota_bytes){ end, sizeof end }), OTA_OK);
-	(void)snprintf(path, sizeof path, "%s/archive", temporary_dir);
+	(void)snprintf(path, 256, "%s/archive", temporary_dir);
 	cr_assert_eq(ota_file_replace(path, ota_buf_bytes(&archive), 0600, NULL), OTA_OK);
+}
+
+static enum ota_code unpack(struct ota_error *err)
+{
+	ota_autoclose int fd = -1;
+	char path[256];
+
+	write_archive(path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return tree_unpack(fd, into, &limits, err);
 }
@@ -237,4 +244,58 @@ Test(tree, a_directory_that_is_there_is_not_filled)
 	cr_assert_eq(mkdir(into, 0700), 0);
 	add("a", '0', "", "12345");
 	cr_expect_eq(unpack(&err), OTA_E_IO);
+}
+
+/* ---- each call that fails ---- */
+
+static void fill_archive(void)
+{
+	add("d/", '5', "", "");
+	add("d/e/", '5', "", "");
+	add("d/file", '0', "", "text");
+	add("d/hard", '1', "d/file", "");
+	add("d/soft", '2', "file", "");
+	add("pipe", '6', "", "");
+}
+
+static enum ota_code unpack_and_remove(int fd, struct ota_error *err)
+{
+	enum ota_code rc = tree_unpack(fd, into, &limits, err);
+
+	if (rc == OTA_OK)
+		rc = tree_sync(into, err);
+	if (rc == OTA_OK)
+		cr_expect_leq(tree_bytes(into), 1 << 20);
+	return rc == OTA_OK ? tree_remove(into, err) : rc;
+}
+
+Test(tree, any_call_may_fail, .timeout = 60)
+{
+	struct faults walk = { 0 };
+	unsigned failures = 0;
+
+	temporary_in_memory = true;
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		ota_autoclose int fd = -1;
+		char path[256];
+		enum ota_code rc;
+
+		tear_down();
+		set_up();
+		limits.special_files = true;
+		fill_archive();
+		write_archive(path);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		faults_arm(&walk);
+		rc = unpack_and_remove(fd, &err);
+		cr_expect(faults_disarm(&walk) || rc == OTA_OK, "%s: %s",
+			faults_text(&walk), err.text);
+		cr_expect_eq(err.code, rc, "%s", faults_text(&walk));
+		failures += rc != OTA_OK;
+		cr_expect_eq(tree_remove(into, &err), OTA_OK, "%s: %s",
+			faults_text(&walk), err.text);
+		cr_expect_neq(access(into, F_OK), 0, "%s", faults_text(&walk));
+	}
+	cr_expect_gt(failures, 30);
 }
