@@ -64,6 +64,18 @@ static void print_stage(struct table *table, const cJSON *stage)
 		soak_s > 0 ? output_duration(soak_s, soak) : "");
 }
 
+/* What keeps the next devices of a stage from beginning. */
+static void print_hold(const cJSON *stage)
+{
+	uint64_t opened = tree_number(stage, "opened");
+
+	if (tree_text(stage, "hold_text")[0] == '\0')
+		return;
+	printf("Stage %s is open to %.1f %% of %s: %s\n", tree_text(stage, "name"),
+		(double)opened / 10, tree_text(stage, "cohort"),
+		tree_text(stage, "hold_text"));
+}
+
 static void print_patch(const cJSON *patch)
 {
 	const char *from = tree_text(patch, "from");
@@ -107,6 +119,7 @@ static void print_rollout(const cJSON *rollout)
 		printf("%s\n", tree_text(rollout, "reason"));
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_stage(table, stage);
 	table_print(table);
+	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_hold(stage);
 	cJSON_ArrayForEach(patch, tree_item(rollout, "patches")) print_patch(patch);
 	print_bytes(rollout);
 }

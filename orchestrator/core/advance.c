@@ -6,6 +6,7 @@
 
 #include "orchestrator/core/attempts.h"
 #include "orchestrator/core/documents.h"
+#include "orchestrator/core/opening.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
@@ -184,7 +185,7 @@ static enum ota_code still_covered(
 }
 
 /* Say what is missing; true never, it does not move. */
-static bool wait_for_grant(
+static bool wait_for(
 	struct core *core, struct rollout *rollout, enum ota_code code, const char *text)
 {
 	if (rollout->reason == code && strcmp(rollout->reason_text, text) == 0)
@@ -199,21 +200,25 @@ static void start_stage(struct core *core, struct rollout *rollout, uint64_t per
 	struct stage_run *run = &rollout->runs[rollout->stage];
 
 	*run = (struct stage_run){ .started_s = core->now.utc_s, .permille = permille };
+	opening_begin(rollout);
 }
 
 static bool await_grant(struct core *core, struct rollout *rollout)
 {
 	bool started = rollout->runs[rollout->stage].started_s != 0;
+	char frozen[CORE_TEXT_CAP];
 	struct ota_error why = { 0 };
 	uint64_t permille = 0;
 	enum ota_code rc;
 
 	if (is_withdrawn(core, rollout) || has_failed(core, rollout))
 		return true;
+	if (!started && opening_is_frozen(core, rollout, NULL, frozen))
+		return wait_for(core, rollout, OTA_E_FREEZE, frozen);
 	rc = started ? still_covered(core, rollout, &why)
 		     : stage_cover(core, rollout, rollout->stage, &permille, &why);
 	if (rc != OTA_OK)
-		return wait_for_grant(core, rollout, rc, why.text);
+		return wait_for(core, rollout, rc, why.text);
 	if (!started)
 		start_stage(core, rollout, permille);
 	return moved(core, rollout, ROLLOUT_EV_GRANTED);
@@ -230,7 +235,8 @@ static bool run(struct core *core, struct rollout *rollout)
 		return halted(core, rollout, verdict.code, verdict.text);
 	if (still_covered(core, rollout, NULL) != OTA_OK)
 		return moved(core, rollout, ROLLOUT_EV_UNGRANTED);
-	if (verdict.move != GATE_PASS)
+	opening_step(core, rollout);
+	if (verdict.move != GATE_PASS || !opening_is_whole(rollout))
 		return false;
 	rollout->runs[rollout->stage].soak_from_s = core->now.utc_s;
 	return moved(core, rollout, ROLLOUT_EV_FINISHED);
@@ -317,6 +323,20 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* When its next devices may begin. */
+static uint64_t opening_due_s(const struct core *core, const struct rollout *rollout)
+{
+	char text[CORE_TEXT_CAP];
+	uint64_t until_s;
+
+	if (rollout->state == ROLLOUT_RUNNING && !opening_is_whole(rollout))
+		return rollout->look_s;
+	if (rollout->state == ROLLOUT_WAITING_FOR_GRANT &&
+		opening_is_frozen(core, rollout, &until_s, text))
+		return until_s;
+	return UINT64_MAX;
+}
+
 static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t sweep_s)
 {
 	const struct grant *grant = grant_find(core, &rollout->spec.release);
@@ -332,7 +352,7 @@ static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t
 		due = sooner(due, soak_end_s(rollout));
 	if (rollout->runs[rollout->stage].started_s != 0)
 		due = sooner(due, stage_away_due_s(core, rollout, rollout->stage));
-	return due;
+	return sooner(due, opening_due_s(core, rollout));
 }
 
 /* Its devices have deadlines, and tries ahead of them: those that come late, too. */

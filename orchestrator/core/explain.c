@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/core/opening.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
@@ -54,6 +55,10 @@ static const struct {
 	{ OTA_E_LOCKED,    "whoever holds the reboot lock on the device lets go of it" },
 	{ OTA_E_SLOWLINK,  "look at the device's line and at the broker; it tries again by itself, keeping what came" },
 	{ OTA_E_TRYAGAIN,  "nothing to do; it is asked again by itself, or by sluice resume" },
+	{ OTA_E_PACE,      "nothing to do; it begins when others have finished" },
+	{ OTA_E_SITE,      "nothing to do; it begins when others of its site have finished" },
+	{ OTA_E_GROUP,     "look at the other devices of its group; one of them has to be in service" },
+	{ OTA_E_FREEZE,    "nothing to do; it goes on when the freeze is over" },
 	{ OTA_E_RESCUE,    "order another image that works: the device stays up and takes it" },
 };
 /* clang-format on */
@@ -219,6 +224,19 @@ static bool stands(const struct rollout *rollout, struct explanation *out)
 	return true;
 }
 
+/* Its stage is under way, and opened by and by. */
+static bool awaits_opening(const struct core *core, const struct rollout *rollout,
+	struct device *device, struct explanation *out)
+{
+	if (!opening_holds(core, rollout, device))
+		return false;
+	if (rollout->hold == OTA_OK)
+		say(out, OTA_E_PACE, "the next devices are let in in a moment");
+	else
+		say(out, rollout->hold, "%s", rollout->hold_text);
+	return true;
+}
+
 static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 	struct device *device, struct explanation *out)
 {
@@ -228,7 +246,7 @@ static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 	const char *now = under_way->name;
 
 	if (stage != STAGE_NONE && rollout->runs[stage].started_s != 0)
-		return false;
+		return awaits_opening(core, rollout, device, out);
 	if (rollout->state == ROLLOUT_PREPARING) {
 		say(out, OTA_E_PREPARING, "for stage %s", now);
 		return true;

@@ -37,6 +37,20 @@ static uint64_t days_before(unsigned year, unsigned month)
 	return days;
 }
 
+void freeze_time_text(uint64_t utc_s, char out[static FREEZE_TIME_CAP])
+{
+	uint64_t days = utc_s / DAY_S;
+	unsigned minute = (unsigned)(utc_s % DAY_S / 60), year = YEAR_MIN, month = 1;
+
+	while (year < YEAR_MAX && days >= days_before(year + 1, 1))
+		year++;
+	days -= days_before(year, 1);
+	while (month < 12 && days >= month_days(year, month))
+		days -= month_days(year, month++);
+	(void)snprintf(out, FREEZE_TIME_CAP, "%04u-%02u-%02uT%02u:%02uZ", year, month,
+		(unsigned)days + 1, minute / 60, minute % 60);
+}
+
 /* "2026-12-20" or "2026-12-20T12:00", to its end; whole: it was a day. */
 static bool read_moment(const char *text, uint64_t *utc_s, bool *whole)
 {

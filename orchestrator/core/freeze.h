@@ -8,6 +8,11 @@
 
 #include "orchestrator/core/spec.h"
 
+enum { FREEZE_TIME_CAP = 24 };
+
+/** A time as "2027-01-05T08:00Z". */
+void freeze_time_text(uint64_t utc_s, char out[static FREEZE_TIME_CAP]);
+
 /** Read one; untrusted text. OTA_OK or OTA_E_CONFIG; out is written on success only. */
 OTA_CHECKED enum ota_code freeze_parse(
 	const char *text, struct rollout_freeze *out, struct ota_error *err);

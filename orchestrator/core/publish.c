@@ -143,8 +143,8 @@ static void add_share(struct ota_order *order, const struct rollout *rollout,
 
 		if (run->started_s == 0 || strcmp(stage->cohort, order->cohort) != 0)
 			continue;
-		if (run->permille > order->permille)
-			order->permille = run->permille;
+		if (run->opened > order->permille)
+			order->permille = run->opened;
 		for (uint32_t d = 0; d < stage->device_count; d++)
 			if (ota_is_canary(grant->canaries, grant->canary_count,
 				    stage->devices[d]))

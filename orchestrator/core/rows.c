@@ -232,6 +232,11 @@ static void read_run(
 	run->soak_from_s = ota_json_u64(&r, "soak_from_s");
 	run->ended_s = ota_json_u64(&r, "ended_s");
 	run->permille = ota_json_u64(&r, "permille");
+	run->opened = run->permille; /* rows of before stages were opened by steps */
+	if (ota_json_has(&r, "opened"))
+		run->opened = ota_json_u64(&r, "opened");
+	if (ota_json_has(&r, "opened_s"))
+		run->opened_s = ota_json_u64(&r, "opened_s");
 	run->halted = ota_json_bool(&r, "halted");
 	run->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
 	if (ota_json_finish(&r) != OTA_OK && outer->rc == OTA_OK)

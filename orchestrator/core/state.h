@@ -108,6 +108,8 @@ struct device {
 struct stage_run {
 	uint64_t started_s, soak_from_s, ended_s; /* 0: not yet */
 	uint64_t permille;                        /* as decided when it started */
+	uint64_t opened;   /* permille open so far, of the cohort */
+	uint64_t opened_s; /* when it was opened further last; 0: not yet */
 	bool halted;
 	int64_t llr_micro; /* when it ended */
 };
@@ -128,6 +130,11 @@ struct rollout {
 
 	bool dirty;     /* look at its gate */
 	uint64_t due_s; /* look at its gate at the latest; UINT64_MAX: no need */
+
+	/* Of the stage under way, while it is not open as far as it goes. */
+	enum ota_code hold; /* what holds its next devices back; OTA_OK: nothing */
+	char hold_text[CORE_TEXT_CAP];
+	uint64_t look_s; /* try again then */
 };
 
 /** The order a cohort is under. */

@@ -204,6 +204,8 @@ static cJSON *run_tree(const struct stage_run *run)
 	tree_u64(tree, "soak_from_s", run->soak_from_s);
 	tree_u64(tree, "ended_s", run->ended_s);
 	tree_u64(tree, "permille", run->permille);
+	tree_u64(tree, "opened", run->opened);
+	tree_u64(tree, "opened_s", run->opened_s);
 	tree_bool(tree, "halted", run->halted);
 	tree_signed(tree, "llr_micro", run->llr_micro);
 	return tree;

@@ -103,6 +103,9 @@ static cJSON *stage_view(const struct core *core, const struct rollout *rollout,
 	tree_u64(tree, "started_s", run->started_s);
 	tree_u64(tree, "ended_s", run->ended_s);
 	tree_u64(tree, "permille", run->permille);
+	tree_u64(tree, "opened", run->opened);
+	tree_text(tree, "hold", current ? ota_code_name(rollout->hold) : "");
+	tree_text(tree, "hold_text", current ? rollout->hold_text : "");
 	tree_u64(tree, "soak_left_s", soak_left_s(core, rollout, index));
 	tree_u64(tree, "llr_milli",
 		(uint64_t)(llr_micro < 0 ? -llr_micro : llr_micro) / MICRO_PER_MILLI);

@@ -421,6 +421,11 @@ void fw_add_devices(
 		fw_device_init(w, d, ring, i + 1);
 		d->script = script;
 		fw_device_registration(d, ring, tree);
+		if (w->label != NULL)
+			must(cJSON_AddItemToArray(
+				     cJSON_GetObjectItemCaseSensitive(tree, "labels"),
+				     cJSON_CreateString(w->label)),
+				"memory");
 		must(after(w, core_add_device(w->core, w->now, "enrol", tree, NULL)) ==
 				OTA_OK,
 			"register");

@@ -80,8 +80,9 @@ struct fw_world {
 	struct fw_device devices[FW_DEVICES_MAX];
 	unsigned device_count;
 
-	bool restarts;   /* the core after every call */
-	bool keep_asked; /* patches are not made */
+	const char *label; /* one more that devices are registered with; NULL: none */
+	bool restarts;     /* the core after every call */
+	bool keep_asked;   /* patches are not made */
 	unsigned restart_count, order_count, fresh_count;
 };
 

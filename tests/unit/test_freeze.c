@@ -88,6 +88,20 @@ Test(freeze, refuses_what_is_no_time)
 	cr_expect_str_eq(spec->freezes[0].text, "", "nothing is written on failure");
 }
 
+Test(freeze, times_are_told_as_they_are_written)
+{
+	char text[FREEZE_TIME_CAP];
+
+	freeze_time_text(MONDAY, text);
+	cr_expect_str_eq(text, "2027-01-11T00:00Z");
+	freeze_time_text(1835395200 + DAY - 60, text);
+	cr_expect_str_eq(text, "2028-02-29T23:59Z");
+	freeze_time_text(1861919999, text);
+	cr_expect_str_eq(text, "2028-12-31T23:59Z");
+	freeze_time_text(0, text);
+	cr_expect_str_eq(text, "1970-01-01T00:00Z");
+}
+
 Test(freeze, leap_days_are_days)
 {
 	add("2028-02-29..2028-02-29");

@@ -1,0 +1,31 @@
+#ifndef ORCHESTRATOR_CORE_OPENING_H
+#define ORCHESTRATOR_CORE_OPENING_H
+
+/* Opening a stage under way step by step, within the limits of its rollout (pace.h). */
+
+#include "orchestrator/core/state.h"
+
+/** A stage begins: nothing more is open than the stages before it have opened. Stages of
+ *  named devices are open at once. */
+void opening_begin(struct rollout *rollout);
+
+/**
+ * Open the stage under way as far as it may be opened now, and note what holds it back
+ * and when to look again. Visits every device, but for every cohort only once in a while:
+ * each step is an order that all of its devices read. Marks orders and the row.
+ */
+void opening_step(struct core *core, struct rollout *rollout);
+
+/** True if the stage under way is open as far as it goes. */
+bool opening_is_whole(const struct rollout *rollout);
+
+/** True if a device of the stage under way has not been let in yet. */
+bool opening_holds(
+	const struct core *core, const struct rollout *rollout, struct device *device);
+
+/** Why nothing begins now in words, if a freeze holds; false if none does. until_s: when
+ *  it has passed; may be NULL. */
+bool opening_is_frozen(const struct core *core, const struct rollout *rollout,
+	uint64_t *until_s, char text[static CORE_TEXT_CAP]);
+
+#endif
