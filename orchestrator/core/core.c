@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/deadman.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/explain.h"
 #include "orchestrator/core/fleet.h"
@@ -48,6 +49,7 @@ static void enter(struct core *core, struct core_now now)
 {
 	core->now = now;
 	(void)ota_trust_now(&core->trust, now.utc_s);
+	deadman_clock(core, now);
 }
 
 static void leave(struct core *core)
@@ -128,6 +130,7 @@ uint64_t core_tick(struct core *core, struct core_now now)
 	uint64_t due_s, left_s;
 
 	enter(core, now);
+	deadman_tick(core);
 	rollouts_settle(core, core->presence_due);
 	core->presence_due = false;
 	publish_settle(core);
@@ -162,6 +165,20 @@ enum ota_code core_presence(struct core *core, struct core_now now, const char *
 {
 	enter(core, now);
 	return left(core, reports_presence(core, device, online, err));
+}
+
+void core_session_lost(struct core *core, struct core_now now)
+{
+	enter(core, now);
+	deadman_session_lost(core);
+	leave(core);
+}
+
+void core_stored(struct core *core, struct core_now now, uint64_t took_ms)
+{
+	enter(core, now);
+	deadman_stored(core, took_ms);
+	leave(core);
 }
 
 void core_patch_made(

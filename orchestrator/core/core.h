@@ -114,6 +114,13 @@ OTA_CHECKED enum ota_code core_opened_report(struct core *core, struct core_now 
 OTA_CHECKED enum ota_code core_presence(struct core *core, struct core_now now,
 	const char *device, const struct ota_online *online, struct ota_error *err);
 
+/** Our own session with the broker was lost. */
+void core_session_lost(struct core *core, struct core_now now);
+
+/** The slowest commit since the last call of this took so long. Not from within a
+ *  transaction. */
+void core_stored(struct core *core, struct core_now now, uint64_t took_ms);
+
 /* ---- what comes from workers */
 
 struct core_patch {

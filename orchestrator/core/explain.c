@@ -58,6 +58,10 @@ static const struct {
 	{ OTA_E_PACE,      "nothing to do; it begins when others have finished" },
 	{ OTA_E_SITE,      "nothing to do; it begins when others of its site have finished" },
 	{ OTA_E_GROUP,     "look at the other devices of its group; one of them has to be in service" },
+	{ OTA_E_UNHEARD,   "look at the devices and at the broker, then sluice resume" },
+	{ OTA_E_UNSTABLE,  "look at the link between orchestrator and broker, then sluice resume" },
+	{ OTA_E_SLOW,      "look at the disk of the orchestrator, then sluice resume" },
+	{ OTA_E_CLOCK,     "set the orchestrator's clock right, then sluice resume" },
 	{ OTA_E_FREEZE,    "nothing to do; it goes on when the freeze is over" },
 	{ OTA_E_RESCUE,    "order another image that works: the device stays up and takes it" },
 };
@@ -193,6 +197,13 @@ static bool cannot(const struct device *device, const struct rollout *rollout,
 	return true;
 }
 
+/* Paused by the orchestrator, for want of trust in itself. */
+static bool is_by_deadman(enum ota_code reason)
+{
+	return reason == OTA_E_UNHEARD || reason == OTA_E_UNSTABLE ||
+	       reason == OTA_E_SLOW || reason == OTA_E_CLOCK;
+}
+
 static bool stands(const struct rollout *rollout, struct explanation *out)
 {
 	enum ota_code rule = OTA_OK;
@@ -203,7 +214,7 @@ static bool stands(const struct rollout *rollout, struct explanation *out)
 		rule = OTA_E_HALTED;
 		break;
 	case ROLLOUT_PAUSED:
-		rule = OTA_E_PAUSED;
+		rule = is_by_deadman(rollout->reason) ? rollout->reason : OTA_E_PAUSED;
 		break;
 	case ROLLOUT_ABORTED:
 		rule = OTA_E_ABORTED;

@@ -148,6 +148,16 @@ struct cohort {
 	struct ota_buf envelope; /* owned */
 };
 
+enum { DEADMAN_LOSSES = 3 }; /* of the session, within its time */
+
+/** What the dead-man's switch has seen since the start. */
+struct deadman {
+	struct core_now before;           /* the call before; utc_s 0: none */
+	uint64_t lost_ms[DEADMAN_LOSSES]; /* the last losses, in a ring */
+	uint64_t losses;
+	uint64_t look_ms; /* count who was heard then */
+};
+
 struct loose_row {
 	enum core_table table;
 	char *key;   /* owned */
@@ -159,6 +169,7 @@ struct core {
 	char fleet[OTA_NAME_CAP];
 	bool in_transaction;
 	struct core_now now; /* of the call under way */
+	struct deadman deadman;
 
 	struct loose_row *rows; /* owned; only between core_load() and core_start() */
 	size_t row_count;

@@ -23,8 +23,12 @@ static void commit(void *ctx)
 {
 	struct core_ports *ports = ctx;
 	struct ota_error err = { 0 };
+	uint64_t began_ms = ota_clock_mono_ms(), took_ms;
 
 	must(ledger_commit(ports->ledger, &err), &err);
+	took_ms = ota_clock_mono_ms() - began_ms;
+	if (took_ms > ports->slowest_ms)
+		ports->slowest_ms = took_ms;
 	publisher_kick(ports->publisher);
 }
 

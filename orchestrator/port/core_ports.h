@@ -16,6 +16,7 @@ struct core_ports {
 	struct publisher *publisher; /* kicked after each commit */
 	const struct signer *signer;
 	const char *fleet;
+	uint64_t slowest_ms; /* commit since somebody set this to 0 */
 };
 
 /** The port for core_new(). ports is borrowed for the core's life. */

@@ -45,6 +45,7 @@ struct daemon {
 	struct core *core;
 	struct core_ports ports;
 	struct api api;
+	bool linked; /* a session with the broker stands */
 	bool stopping;
 };
 
@@ -107,6 +108,7 @@ static void link_up(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	d->linked = true;
 	ota_log(OTA_LOG_INFO, "broker.connected", "url=%s", d->config->broker.url);
 	mqtt_in_up(d->in, d->link);
 	publisher_up(d->publisher, d->link);
@@ -121,6 +123,9 @@ static void link_down(void *ctx, const char *why)
 		ota_log_quote(why, quoted));
 	mqtt_in_down(d->in);
 	publisher_down(d->publisher);
+	if (d->linked)
+		core_session_lost(d->core, port_now());
+	d->linked = false;
 }
 
 static void link_message(
@@ -135,7 +140,11 @@ static void link_message(
 static void tick(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
+	uint64_t slowest_ms = d->ports.slowest_ms;
 
+	d->ports.slowest_ms = 0;
+	if (slowest_ms > 0)
+		core_stored(d->core, port_now(), slowest_ms);
 	(void)core_tick(d->core, port_now());
 }
 
@@ -183,7 +192,7 @@ static enum ota_code start_core(struct daemon *d, struct ota_error *err)
 	enum ota_code rc;
 
 	d->ports = (struct core_ports){ d->ledger, d->patches, d->publisher, &d->signer,
-		d->config->fleet };
+		d->config->fleet, 0 };
 	port = core_ports_of(&d->ports);
 	d->core = core_new(&port, d->config->fleet);
 	if (!d->core)

@@ -358,6 +358,7 @@ Test(rollout, a_device_that_waits_for_its_window_is_not_silent_for_a_day)
 	cr_expect_str_eq(fw_state(world, "r-1"), "running");
 	cr_expect_str_eq(fw_rule(world, "lab-1"), "WINDOW");
 	world->now.utc_s += 100000;
+	world->now.mono_ms += 100000000;
 	fw_step(world);
 	cr_expect_str_eq(fw_state(world, "r-1"), "halted");
 }

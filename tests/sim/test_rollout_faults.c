@@ -370,6 +370,7 @@ Test(rollout_faults, fresh_is_signed_anew_every_six_hours)
 	unsigned before = world->fresh_count;
 
 	world->now.utc_s += 21599;
+	world->now.mono_ms += 21599000;
 	(void)core_tick(world->core, world->now);
 	cr_expect_eq(world->fresh_count, before);
 	world->now.utc_s += 1;
