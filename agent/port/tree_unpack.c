@@ -9,6 +9,7 @@
 
 #include "agent/port/tree.h"
 #include "proto/base/own.h"
+#include "proto/base/seeded.h"
 #include "proto/io/files.h"
 
 enum { READ_LEN = 1 << 16 }; /* bytes of the archive at a time */
@@ -235,7 +236,7 @@ static OTA_CHECKED enum ota_code make_file(struct unpacking *u, const struct spo
 		rc = sys_error("truncate", err);
 	if (rc == OTA_OK)
 		rc = set_meta(u, fd, entry, err);
-	if (rc == OTA_OK && fsync(fd) != 0)
+	if (rc == OTA_OK && !OTA_SEEDED(TREE_UNSYNCED) && fsync(fd) != 0)
 		rc = sys_error("fsync", err);
 	return rc;
 }

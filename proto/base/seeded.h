@@ -16,6 +16,7 @@ enum ota_seeded_bug {
 	OTA_BUG_RECORD_UNSYNCED, /* a record is acted on before it is safe */
 	OTA_BUG_EARLY_SWITCH,    /* the slot is to be booted before it is written */
 	OTA_BUG_EARLY_FLOOR,     /* the floor rises before the image has proved itself */
+	OTA_BUG_TREE_UNSYNCED,   /* a tree gets its name before its files are safe */
 };
 
 #ifdef SEEDED_BUG
