@@ -246,7 +246,9 @@ static OTA_CHECKED enum ota_code enter_rolling_back(
 			"the boot loader does not boot the other slot");
 		return agent_move(a, UPDATE_ON_DONE, err);
 	}
-	/* What we did not boot on the way back is as whole as before. */
+	/* Bad first: no boot loader boots that, so what failed is never tried again, also
+	 * if the power goes before the other one is primary. What we did not boot on the
+	 * way back is as whole as before. */
 	info.state = a->journal.reverting && leave != a->current ? SLOT_GOOD : SLOT_BAD;
 	rc = set_slot(a, leave, &info, err);
 	if (rc == OTA_OK)

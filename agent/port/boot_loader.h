@@ -35,10 +35,11 @@ struct boot_loader {
 	enum ota_code (*set_primary)(
 		void *ctx, unsigned slot, unsigned tries, struct ota_error *err);
 
-	/** What the boot loader makes of a slot: SLOT_BAD is not booted, SLOT_TRIAL is
-	 *  counted down, SLOT_GOOD is booted. A good slot may be given up as well, when
-	 *  boot after boot never reaches the agent: then it is SLOT_BAD and the other one
-	 *  boots. The slot that runs is never SLOT_BAD for want of tries. */
+	/** What the boot loader makes of a slot: SLOT_BAD is not booted, also while it is
+	 *  the first one (going back, it is made bad before the other one is primary),
+	 *  SLOT_TRIAL is counted down, SLOT_GOOD is booted. A good slot may be given up
+	 * as well, when boot after boot never reaches the agent: then it is SLOT_BAD and
+	 * the other one boots. The slot that runs is never SLOT_BAD for want of tries. */
 	enum ota_code (*get_state)(
 		void *ctx, unsigned slot, enum slot_state *out, struct ota_error *err);
 

@@ -113,6 +113,34 @@ Test(agent_cuts, a_cut_anywhere_of_a_bad_update_ends_on_the_old_image)
 	}
 }
 
+/* Going back, the slot is made bad before the other one is first: a cut between the two
+ * leaves a bad slot first, which no boot loader boots. The other way round it would leave
+ * what failed on trial, with boots to its name. */
+Test(agent_cuts, what_failed_is_never_to_be_booted_again_wherever_the_cut_was)
+{
+	unsigned between = 0;
+
+	for (int n = 0; n < 80; n++) {
+		world_init(&w);
+		w.hooks[2].answer = OTA_E_HOOK;
+		world_boot(&w);
+		world_publish(&w);
+		w.ops_left = n;
+		while (!w.cut && world_step(&w))
+			;
+		between += w.cut && w.current == 1 && w.primary == 1 &&
+			   w.slots[1].info.state == SLOT_BAD;
+		w.ops_left = -1;
+		world_boot(&w);
+		world_run(&w);
+		cr_expect(world_runs(&w, 1), "cut before call %d", n);
+		cr_expect_eq(w.slots[1].info.state, SLOT_BAD, "cut before call %d: %s", n,
+			slot_state_text(w.slots[1].info.state));
+		world_fini(&w);
+	}
+	cr_expect_eq(between, 1, "%u cuts came between the two", between);
+}
+
 Test(agent_cuts, an_image_that_never_comes_up_is_given_up_wherever_the_cut_was)
 {
 	bool armed = false, switched;
