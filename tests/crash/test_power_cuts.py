@@ -10,7 +10,7 @@ import laws
 import points
 from loaders import BACKENDS, SAMPLED
 
-SEEDS_BY_NIGHT = 8
+SEEDS_BY_NIGHT, SEEDS_OF_LOADER = 8, 2  # a command takes its time
 PER_CALL = 2  # cuts by day after each call of the first story ...
 SAMPLE = 30   # ... of each other one altogether ...
 SAMPLE_OF_LOADER = 15  # ... and of each of a boot loader of which little is tried
@@ -39,7 +39,8 @@ class PowerCuts(unittest.TestCase):
     def check_story(self, backend, name):
         campaign = points.campaign_of(self, backend)
         recorded = cuts.recording(campaign.lab, backend, name)
-        found = recorded.cuts(backend, name, range(SEEDS_BY_NIGHT if points.nightly() else 1))
+        seeds = SEEDS_OF_LOADER if backend in SAMPLED else SEEDS_BY_NIGHT
+        found = recorded.cuts(backend, name, range(seeds if points.nightly() else 1))
         todo = found if points.nightly() else sample(found, backend, name, random.Random(1))
         print(f'{backend} {name}: {len(recorded.calls)} calls, {len(found)} cuts, '
               f'{len(todo)} of them now')
