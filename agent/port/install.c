@@ -13,6 +13,7 @@
 #include "agent/port/spool.h"
 #include "proto/base/own.h"
 #include "proto/io/loop.h"
+#include "proto/io/notify.h"
 #include "proto/io/sandbox.h"
 
 enum { EXIT_TOLD = 0, EXIT_FAILED = 1, BOOT_ID_LEN_MAX = 64 };
@@ -23,6 +24,7 @@ struct install {
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
 	uv_timer_t timer;
+	struct ota_notify notify;
 	uv_process_t reboot;
 	struct install_link link;
 	struct install_files files;
@@ -397,6 +399,7 @@ static OTA_CHECKED enum ota_code start_agent(struct install *in, struct ota_erro
 /* Work under way is stopped and waited for; then nothing of libuv is left. */
 static void close_handles(struct install *in)
 {
+	ota_notify_end(&in->notify);
 	install_jobs_close(&in->jobs);
 	uv_close((uv_handle_t *)&in->timer, NULL);
 	uv_close((uv_handle_t *)&in->term, NULL);
@@ -426,8 +429,10 @@ static void run_loop(struct install *in, int fd)
 		in->agent.current, (unsigned long long)in->agent.journal.boot,
 		ota_update_state_text(in->agent.journal.state), SLUICE_VERSION);
 	settle(in, rc, &err);
-	if (in->exit_code < 0)
+	if (in->exit_code < 0) {
+		ota_notify_begin(&in->notify, &in->loop);
 		(void)uv_run(&in->loop, UV_RUN_DEFAULT);
+	}
 	install_link_close(&in->link);
 	close_handles(in);
 }

@@ -15,6 +15,7 @@
 #include "agent/port/net_voice.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "proto/io/notify.h"
 #include "proto/io/sandbox.h"
 
 enum {
@@ -28,6 +29,7 @@ struct net {
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
 	uv_timer_t end_timer;
+	struct ota_notify notify;
 	struct ota_mqtt *link; /* owned until closed */
 	struct net_peer peer;
 	struct net_docs docs;
@@ -50,6 +52,7 @@ static void on_end(uv_timer_t *timer)
 
 	net->link = NULL;
 	ota_mqtt_close(link, NULL, NULL);
+	ota_notify_end(&net->notify);
 	uv_close((uv_handle_t *)&net->term, NULL);
 	uv_close((uv_handle_t *)&net->interrupt, NULL);
 	uv_close((uv_handle_t *)&net->end_timer, NULL);
@@ -342,6 +345,7 @@ int net_run(const struct agent_config *config, int fd)
 		return 1;
 	}
 	net_peer_send(&net.peer, &hello);
+	ota_notify_begin(&net.notify, &net.loop);
 	(void)uv_run(&net.loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&net.loop);
 	net_peer_fini(&net.peer);

@@ -77,24 +77,41 @@ class Units(FleetTest):
         return ['setpriv', '--inh-caps=-all',
                 '--bounding-set=' + ','.join(['-all', *(f'+{name}' for name in names)])]
 
-    def begin_service(self, words):
+    def begin_service(self, words, **more):
         with open(self.log, 'ab') as out:
-            child = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            child = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                                     env={**os.environ, **more})
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         return child
+
+    def ear(self):
+        """What systemd would hear, and where it is said."""
+        path = self.agent.dir / 'notify'
+        ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(ear.close)
+        ear.bind(str(path))
+        path.chmod(0o777)
+        ear.settimeout(20)
+        return ear, str(path)
 
     def said(self, text):
         return self.log.read_text().count(text)
 
     def test_net_comes_and_goes_and_install_stays(self):
         unit = 'sluice-agent-install.service'
+        ear, where = self.ear()
         install = self.begin_service([*self.rights(unit), 'systemd-socket-activate',
                                       '--seqpacket', '-l', self.socket,
-                                      *self.command(unit)])
+                                      '-E', f'NOTIFY_SOCKET={where}', *self.command(unit)])
         wait_for('the socket', self.socket.exists, 20)
-        net = self.begin_service(self.command('sluice-agent-net.service'))
+        net = self.begin_service(self.command('sluice-agent-net.service'), NOTIFY_SOCKET=where,
+                                 WATCHDOG_USEC='500000')
         wait_for('a report', lambda: self.lab.device(self.name)['last_report_s'], 30)
+        heard = []
+        while heard.count(b'READY=1') < 2 or heard.count(b'WATCHDOG=1') < 2:
+            heard.append(ear.recv(64))
+        self.assertEqual(heard.count(b'READY=1'), 2)
         for times in (1, 2):
             net.send_signal(signal.SIGKILL)
             net.wait()
