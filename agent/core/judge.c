@@ -228,10 +228,25 @@ static OTA_CHECKED enum ota_code revert(
 	return agent_move(a, UPDATE_ON_REVERT, err);
 }
 
+/* An order to go back is for a share as well. Without its grant nobody can tell for
+ * which: the orchestrator opens it to all in the end. */
+static bool is_in_share(const struct agent *a, const struct ota_order *order)
+{
+	const struct ota_grant *grant = &a->papers.grant;
+
+	if (order->permille == OTA_PERMILLE_ALL ||
+		ota_is_canary(order->canaries, order->canary_count, a->id.device))
+		return true;
+	return a->papers.has[OTA_TOPIC_GRANT] &&
+	       ota_digest_equal(&grant->release, &order->release) &&
+	       ota_bucket(grant->salt, a->id.device) < order->permille;
+}
+
 static bool is_to_revert(const struct agent *a, const struct ota_order *order)
 {
 	return a->journal.state == OTA_UPDATE_CONFIRMED &&
 	       order->state == OTA_ORDER_REVERT && papers_order_is_listed(&a->papers) &&
+	       is_in_share(a, order) &&
 	       ota_digest_equal(&running_slot(a)->image, &order->image);
 }
 

@@ -1,4 +1,4 @@
-/* device add, list, show; explain: the gateways, one by one. */
+/* device add, list, show, release; explain: the gateways, one by one. */
 #include <stdio.h>
 #include <string.h>
 
@@ -333,6 +333,33 @@ enum ota_code cmd_device_show(
 		output_json(device);
 	else
 		print_device(device);
+	return OTA_OK;
+}
+
+enum ota_code cmd_device_release(
+	const struct cli_call *call, int *exit_code, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = cJSON_CreateObject();
+	OTA_AUTO(ota_json_fini) cJSON *device = NULL;
+	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
+	struct client_request post = { .method = "POST", .path = path };
+	struct context context;
+	enum ota_code rc = context_load(call, &context, err);
+
+	(void)exit_code;
+	if (rc == OTA_OK)
+		rc = ota_name_copy(call->operands[0], "device", id, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof path, "/devices/%s/release", id);
+	rc = client_put_json(&context, &post, body, &device, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (call->json)
+		output_json(device);
+	else
+		printf("Device '%s' is in cohort '%s' again.\n", id,
+			tree_text(device, "cohort"));
 	return OTA_OK;
 }
 

@@ -24,6 +24,11 @@ const struct cli_option steer_options[] = {
 	{ "reason", 'r', "TEXT", "why, for the audit log" },
 	{ 0 },
 };
+const struct cli_option revert_options[] = {
+	{ "reason", 'r', "TEXT", "why, for the audit log" },
+	{ "at-once", 0, NULL, "all stages together, not one after the other" },
+	{ 0 },
+};
 
 /* ---- files to JSON --------------------------------------------------------------------
  */
@@ -404,6 +409,8 @@ enum ota_code cmd_steer(
 	(void)snprintf(
 		path, sizeof path, "/rollouts/%s/%s", rollout, call->command->name);
 	cJSON_AddStringToObject(body, "reason", cli_value(call, "reason", ""));
+	if (cli_has(call, "at-once"))
+		cJSON_AddTrueToObject(body, "at_once");
 	rc = client_put_json(&context, &post, body, &answer, err);
 	if (rc != OTA_OK)
 		return rc;

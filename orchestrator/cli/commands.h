@@ -33,10 +33,11 @@ CLI_VERB(approve);
 CLI_VERB(steer);
 /** status [ROLLOUT] [--watch]. */
 CLI_VERB(status);
-/** device add, list, show; explain. */
+/** device add, list, show, release; explain. */
 CLI_VERB(device_add);
 CLI_VERB(device_list);
 CLI_VERB(device_show);
+CLI_VERB(device_release);
 CLI_VERB(explain);
 /** audit list, verify. */
 CLI_VERB(audit_list);
@@ -47,7 +48,7 @@ CLI_VERB(audit_verify);
 extern const struct cli_option init_options[], key_new_options[], key_api_options[],
 	release_create_options[], release_publish_options[], sign_options[],
 	verify_options[], diff_options[], patch_options[], plan_options[],
-	approve_options[], steer_options[], status_options[], device_add_options[],
-	device_list_options[], audit_list_options[];
+	approve_options[], steer_options[], revert_options[], status_options[],
+	device_add_options[], device_list_options[], audit_list_options[];
 
 #endif

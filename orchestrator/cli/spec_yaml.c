@@ -10,7 +10,7 @@
 
 #define PPM_MAX 1000000
 
-static const char *const fleet_keys[] = { "fleet", "cohorts", NULL };
+static const char *const fleet_keys[] = { "fleet", "cohorts", "quarantine", NULL };
 static const char *const cohort_keys[] = { "name", "labels", "facts", NULL };
 static const char *const rollout_keys[] = { "rollout", "release", "stages", "ramp",
 	"gates", "deadlines", "limits", "window", "freeze", "jitter", "on_halt", "retry",
@@ -162,6 +162,8 @@ enum ota_code spec_yaml_fleet(struct ota_yaml *doc, struct fleet_spec *out)
 	fleet.cohort_count = (uint32_t)list->count;
 	for (size_t i = 0; i < list->count; i++)
 		read_cohort(doc, list->items[i], &fleet.cohorts[i]);
+	fleet.quarantine = fleet_quarantine_default();
+	spec_yaml_quarantine(doc, ota_yaml_get(root, "quarantine"), &fleet.quarantine);
 	if (outcome(doc) == OTA_OK && fleet_spec_check(&fleet, &place, &err) != OTA_OK)
 		place_error(doc, &place, err.text);
 	if (outcome(doc) != OTA_OK)

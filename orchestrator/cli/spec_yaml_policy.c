@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+static const char *const quarantine_keys[] = { "failures", "within", "boots", NULL };
 static const char *const retry_keys[] = { "soft", "soft_backoff", "excused",
 	"excused_backoff", "factor", NULL };
 
@@ -63,4 +64,17 @@ void spec_yaml_policy(
 	spec->precedence.priority = ota_yaml_u64(
 		doc, ota_yaml_get(root, "priority"), "priority", 0, SPEC_PRIORITY_MAX, 0);
 	read_supersedes(doc, ota_yaml_get(root, "supersedes"), &spec->precedence);
+}
+
+void spec_yaml_quarantine(struct ota_yaml *doc, const struct ota_yaml_node *map,
+	struct fleet_quarantine *out)
+{
+	if (map == NULL || !ota_yaml_map(doc, map, "the quarantine", quarantine_keys))
+		return;
+	out->failures = ota_yaml_u64(doc, ota_yaml_get(map, "failures"), "failures", 0,
+		SPEC_STRIKES_MAX, out->failures);
+	out->within_s = ota_yaml_duration_s(doc, ota_yaml_get(map, "within"), "within",
+		SPEC_DURATION_MAX_S, out->within_s);
+	out->boots = ota_yaml_u64(
+		doc, ota_yaml_get(map, "boots"), "boots", 0, SPEC_BOOTS_MAX, out->boots);
 }

@@ -11,4 +11,8 @@
 void spec_yaml_policy(struct ota_yaml *doc, const struct ota_yaml_node *root,
 	struct rollout_spec *spec);
 
+/** Read "quarantine" of a fleet file (NULL: it is left out) into what holds so far. */
+void spec_yaml_quarantine(struct ota_yaml *doc, const struct ota_yaml_node *map,
+	struct fleet_quarantine *out);
+
 #endif

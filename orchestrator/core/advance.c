@@ -9,6 +9,7 @@
 #include "orchestrator/core/opening.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/revert.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
@@ -72,21 +73,17 @@ static bool has_started(const struct rollout *rollout)
 	return false;
 }
 
-enum ota_code advance_revert(struct core *core, struct rollout *rollout,
+enum ota_code advance_revert(struct core *core, struct rollout *rollout, bool at_once,
 	const struct cause *cause, struct ota_error *err)
 {
-	bool reverted = rollout->reverted;
-	uint64_t reverting_s = rollout->reverting_s;
-	enum ota_code rc;
+	unsigned to;
+	enum ota_code rc =
+		ota_fsm_next(&rollout_fsm, rollout->state, ROLLOUT_EV_REVERT, &to, err);
 
-	rollout->reverted = true;
-	rollout->reverting_s = core->now.utc_s;
-	rc = advance_move(core, rollout, ROLLOUT_EV_REVERT, cause, err);
-	if (rc != OTA_OK) {
-		rollout->reverted = reverted;
-		rollout->reverting_s = reverting_s;
-	}
-	return rc;
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "%s", rollout->spec.rollout);
+	revert_begin(core, rollout, at_once);
+	return advance_move(core, rollout, ROLLOUT_EV_REVERT, cause, err);
 }
 
 static bool halted(
@@ -99,7 +96,7 @@ static bool halted(
 	if (advance_move(core, rollout, ROLLOUT_EV_HALT, &cause, NULL) != OTA_OK)
 		return false;
 	if (rollout->spec.on_halt == ON_HALT_REVERT && has_started(rollout))
-		return advance_revert(core, rollout, &cause, NULL) == OTA_OK;
+		return advance_revert(core, rollout, false, &cause, NULL) == OTA_OK;
 	return true;
 }
 
@@ -268,27 +265,35 @@ static bool soak(struct core *core, struct rollout *rollout)
 	return moved(core, rollout, ROLLOUT_EV_NEXT);
 }
 
-static uint64_t revert_end_s(const struct rollout *rollout)
+/* It ends as HALTED, for the reason it was begun for. */
+static bool end_revert(struct core *core, struct rollout *rollout, const char *outcome)
 {
-	const struct rollout_spec *spec = &rollout->spec;
+	struct cause cause = { .who = "core", .code = rollout->reason };
+	char text[CORE_TEXT_CAP + GATE_TEXT_CAP + 4];
 
-	return rollout->reverting_s + spec->deadlines.install_s +
-	       spec->deadlines.prove_s + spec->gates.silence_s;
+	(void)snprintf(text, sizeof text, "%s%s%s", rollout->reason_text,
+		rollout->reason_text[0] != '\0' && outcome[0] != '\0' ? "; " : "",
+		outcome);
+	cause.text = text;
+	return advance_move(core, rollout, ROLLOUT_EV_REVERTED, &cause, NULL) == OTA_OK;
 }
 
 static bool revert(struct core *core, struct rollout *rollout)
 {
-	struct attempts_sum sum = attempts_sum(core, rollout);
-	struct cause cause = { .who = "core", .code = rollout->reason };
-	char before[CORE_TEXT_CAP], text[CORE_TEXT_CAP + 64];
+	char text[GATE_TEXT_CAP];
 
-	if (sum.touched > 0 && core->now.utc_s < revert_end_s(rollout))
+	switch (revert_step(core, rollout, text)) {
+	case REVERT_WAIT:
 		return false;
-	memcpy(before, rollout->reason_text, sizeof before);
-	(void)snprintf(text, sizeof text, "%s%s", before,
-		sum.touched > 0 ? "; some devices have not gone back in time" : "");
-	cause.text = text;
-	return advance_move(core, rollout, ROLLOUT_EV_REVERTED, &cause, NULL) == OTA_OK;
+	case REVERT_OPENED:
+		core->orders_due = true;
+		store_rollout(core, rollout);
+		return true;
+	case REVERT_STOPPED:
+	case REVERT_DONE:
+		break;
+	}
+	return end_revert(core, rollout, text);
 }
 
 static bool step(struct core *core, struct rollout *rollout)
@@ -343,7 +348,7 @@ static uint64_t due_s(struct core *core, const struct rollout *rollout, uint64_t
 	uint64_t due = sweep_s;
 
 	if (rollout->state == ROLLOUT_REVERTING)
-		return revert_end_s(rollout);
+		return revert_due_s(rollout);
 	if (!rollout_state_is_live(rollout->state))
 		return sweep_s;
 	if (grant != NULL && core->now.utc_s < grant->doc.expires_utc_s)

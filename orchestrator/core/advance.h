@@ -18,9 +18,9 @@ struct cause {
 OTA_CHECKED enum ota_code advance_move(struct core *core, struct rollout *rollout,
 	enum rollout_event event, const struct cause *cause, struct ota_error *err);
 
-/** Order everything back. OTA_OK or OTA_E_STATE. */
+/** Order the devices back, stage by stage or all at once. OTA_OK or OTA_E_STATE. */
 OTA_CHECKED enum ota_code advance_revert(struct core *core, struct rollout *rollout,
-	const struct cause *cause, struct ota_error *err);
+	bool at_once, const struct cause *cause, struct ota_error *err);
 
 /** Judge the stage under way. Visits every device. */
 struct gate_verdict advance_judge(const struct core *core, const struct rollout *rollout);

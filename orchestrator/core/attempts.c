@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "orchestrator/core/publish.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/retry.h"
 #include "orchestrator/core/stage.h"
@@ -77,8 +78,7 @@ static bool moved(struct attempt *attempt, enum attempt_event event)
 }
 
 /* What an attempt has come to. */
-static void finish(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void finish(struct core *core, struct device *device, struct attempt *attempt)
 {
 	struct rollout *rollout = attempt->rollout;
 
@@ -100,8 +100,7 @@ static void clear_error(struct attempt *attempt)
 	attempt->error_text[0] = '\0';
 }
 
-static void succeed(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void succeed(struct core *core, struct device *device, struct attempt *attempt)
 {
 	if (!moved(attempt, ATTEMPT_EV_SUCCEED))
 		return;
@@ -149,7 +148,7 @@ static enum attempt_event event_of(
 	return class == FAILURE_EXCUSED ? ATTEMPT_EV_EXCUSE : ATTEMPT_EV_FAIL;
 }
 
-static void fail(struct core *core, const struct device *device, struct attempt *attempt,
+static void fail(struct core *core, struct device *device, struct attempt *attempt,
 	enum ota_code code, const char *text)
 {
 	if (has_ended_so(attempt, code) ||
@@ -161,6 +160,8 @@ static void fail(struct core *core, const struct device *device, struct attempt 
 	if (attempt->state == ATTEMPT_RETRYING)
 		put_off(core, attempt);
 	finish(core, device, attempt);
+	if (attempt->class == FAILURE_SOFT || attempt->class == FAILURE_HARD)
+		quarantine_failure(core, device);
 }
 
 uint64_t attempt_deadline_s(const struct attempt *attempt)
@@ -206,7 +207,7 @@ static void expect_by_deadline(struct attempt *attempt)
 }
 
 /* Under way, at the step it reports. */
-static void work(struct core *core, const struct device *device, struct attempt *attempt)
+static void work(struct core *core, struct device *device, struct attempt *attempt)
 {
 	enum ota_update_state step = device->report.state;
 	bool waiting = device->report.wait != 0, begins;
@@ -275,8 +276,7 @@ static bool is_success(const struct device *device, const struct attempt *attemp
 	       runs_new(device, attempt->rollout) && r->boot > attempt->offer_boot;
 }
 
-static void read_end(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void read_end(struct core *core, struct device *device, struct attempt *attempt)
 {
 	const struct ota_report *r = &device->report;
 	enum ota_code error = ota_code_of_number(r->error);
@@ -300,8 +300,7 @@ static enum ota_code inability(const struct device *device)
 }
 
 /* Under way, unless it is stuck before it began for want of room or the like. */
-static void read_step(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void read_step(struct core *core, struct device *device, struct attempt *attempt)
 {
 	enum ota_code code = inability(device);
 
@@ -369,9 +368,18 @@ static void read_order(struct core *core, struct device *device, uint64_t before
 	read_inability(core, device, rollout, before);
 }
 
+/* It still runs what it should leave, and says that it tried. */
+static bool could_not_go_back(const struct device *device, const struct attempt *attempt)
+{
+	const struct ota_report *r = &device->report;
+
+	return r->state == OTA_UPDATE_FAILED && r->error == OTA_E_ROLLBACK &&
+	       runs_new(device, attempt->rollout) &&
+	       strcmp(r->rollout, attempt->rollout->spec.rollout) == 0;
+}
+
 /* Back on the image it came from, by order. */
-static void read_revert(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void read_revert(struct core *core, struct device *device, struct attempt *attempt)
 {
 	const struct ota_report *r = &device->report;
 	bool rests = r->state == OTA_UPDATE_CONFIRMED || r->state == OTA_UPDATE_IDLE ||
@@ -380,6 +388,8 @@ static void read_revert(
 	if (attempt->state != ATTEMPT_WORKING && attempt->state != ATTEMPT_CONFIRMED &&
 		attempt->state != ATTEMPT_RETRYING)
 		return;
+	if (could_not_go_back(device, attempt))
+		read_end(core, device, attempt);
 	if (!rests || !r->confirmed || runs_new(device, attempt->rollout))
 		return;
 	if (r->state == OTA_UPDATE_FAILED)
@@ -390,7 +400,7 @@ static void read_revert(
 
 /* It had confirmed and runs something else: DESIGN 8, "re-opens the device". */
 static void read_relapse(
-	struct core *core, const struct device *device, struct attempt *attempt)
+	struct core *core, struct device *device, struct attempt *attempt)
 {
 	if (attempt->state != ATTEMPT_CONFIRMED || runs_new(device, attempt->rollout) ||
 		!rollout_state_is_live(attempt->rollout->state))
@@ -416,8 +426,7 @@ void attempts_report(struct core *core, struct device *device, uint64_t before)
 
 /* ---- deadlines */
 
-static void overdue(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void overdue(struct core *core, struct device *device, struct attempt *attempt)
 {
 	uint64_t quiet_s = core->now.utc_s - device->heard_s;
 	char text[OTA_ERROR_TEXT_CAP];
@@ -448,8 +457,7 @@ static void ask(struct core *core, struct device *device, struct attempt *attemp
 }
 
 /* It was asked to try again, and nothing was heard of it: what it failed with stands. */
-static void give_up(
-	struct core *core, const struct device *device, struct attempt *attempt)
+static void give_up(struct core *core, struct device *device, struct attempt *attempt)
 {
 	bool excused = attempt->class == FAILURE_EXCUSED;
 

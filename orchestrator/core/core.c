@@ -12,6 +12,7 @@
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/plan.h"
 #include "orchestrator/core/publish.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/reports.h"
 #include "orchestrator/core/rollouts.h"
@@ -248,6 +249,13 @@ enum ota_code core_add_device(struct core *core, struct core_now now, const char
 {
 	enter(core, now);
 	return left(core, fleet_register(core, who, device, err));
+}
+
+enum ota_code core_release_device(struct core *core, struct core_now now, const char *who,
+	const char *device, struct ota_error *err)
+{
+	enter(core, now);
+	return left(core, quarantine_release(core, who, device, err));
 }
 
 enum ota_code core_apply(struct core *core, struct core_now now, const char *who,

@@ -178,6 +178,11 @@ OTA_CHECKED enum ota_code core_set_fleet(struct core *core, struct core_now now,
 OTA_CHECKED enum ota_code core_add_device(struct core *core, struct core_now now,
 	const char *who, const cJSON *device, struct ota_error *err);
 
+/** Take a device out of quarantine. OTA_OK, OTA_E_NOTFOUND, or OTA_E_STATE if it is not
+ *  set aside. */
+OTA_CHECKED enum ota_code core_release_device(struct core *core, struct core_now now,
+	const char *who, const char *device, struct ota_error *err);
+
 /** Begin a rollout from its JSON form (spec.h). */
 OTA_CHECKED enum ota_code core_apply(struct core *core, struct core_now now,
 	const char *who, const cJSON *rollout, struct ota_error *err);
@@ -187,6 +192,7 @@ struct core_steer {
 	const char *rollout;
 	const char *verb;   /* "pause", "resume", "abort" or "revert" */
 	const char *reason; /* for the log and for people; may be "" */
+	bool at_once;       /* of "revert": all stages together */
 };
 
 /** Steer a rollout. OTA_OK, OTA_E_NOTFOUND, OTA_E_USAGE, OTA_E_STATE if it cannot be

@@ -8,6 +8,7 @@
 #include "orchestrator/core/opening.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
@@ -36,6 +37,7 @@ static const struct {
 	{ OTA_E_PAUSED,    "sluice resume" },
 	{ OTA_E_HALTED,    "look at the reason, then sluice resume, revert or abort" },
 	{ OTA_E_ABORTED,   "begin another rollout" },
+	{ OTA_E_QUARANTINE, "look at the device, then sluice device release" },
 	{ OTA_E_SUPERSEDED, "nothing to do; the rollout that took over decides" },
 	{ OTA_E_LATE,      "nothing to do; it begins by itself, under the same grant" },
 	{ OTA_E_HARDWARE,  "a release that names its hardware" },
@@ -102,6 +104,12 @@ static bool is_out_of_reach(
 	if (!device->reported) {
 		say(out, OTA_E_NOREPORT, "%s",
 			device->online ? "it is connected, but has not reported" : "");
+		return true;
+	}
+	if (device_is_set_aside(device)) {
+		say(out, OTA_E_QUARANTINE, "since %" PRIu64 " s: %s",
+			core->now.utc_s - device->quarantine.since_s,
+			device->quarantine.text);
 		return true;
 	}
 	if (!device->online) {

@@ -15,6 +15,7 @@ struct explanation {
 /**
  * Find the rule. In this order:
  *   NOREPORT    it has never reported
+ *   QUARANTINE  it is set aside
  *   OFFLINE     it is away
  *   NOCOHORT    no cohort selects it
  *   ...         an alarm: what it refused as forged

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "orchestrator/core/publish.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/store.h"
@@ -73,9 +74,16 @@ static void touch_rollouts(struct core *core)
 	core->patches_due = true;
 }
 
+static const char *place_of(const struct core *core, const struct device *device)
+{
+	if (device_is_set_aside(device))
+		return FLEET_QUARANTINE_COHORT;
+	return fleet_select(&core->spec, device);
+}
+
 void fleet_place(struct core *core, struct device *device)
 {
-	const char *cohort = fleet_select(&core->spec, device);
+	const char *cohort = place_of(core, device);
 
 	if (strcmp(cohort, device->cohort) == 0)
 		return;
@@ -249,7 +257,7 @@ static void enrol(struct core *core, const char *who, struct device *device,
 	device->label_count = reg->label_count;
 	device->key = reg->key;
 
-	cohort = fleet_select(&core->spec, device);
+	cohort = place_of(core, device);
 	memcpy(device->cohort, cohort, strlen(cohort) + 1);
 	touch_rollouts(core);
 	publish_assign(core, device); /* labels are in it, so also in the same cohort */

@@ -8,6 +8,13 @@
 const char *const fleet_fact_keys[] = { "product", "hardware", "version", "agent" };
 const uint32_t n_fleet_fact_keys = sizeof fleet_fact_keys / sizeof fleet_fact_keys[0];
 
+struct fleet_quarantine fleet_quarantine_default(void)
+{
+	return (struct fleet_quarantine){
+		.failures = 3, .within_s = 604800, .boots = 12
+	};
+}
+
 void fleet_spec_fini(struct fleet_spec *fleet)
 {
 	free(fleet->cohorts);
@@ -65,6 +72,9 @@ static enum ota_code check_cohort(struct spec_check *c, const struct fleet_cohor
 {
 	enum ota_code rc = spec_name(c, "name", cohort->name);
 
+	if (rc == OTA_OK && strcmp(cohort->name, FLEET_QUARANTINE_COHORT) == 0)
+		rc = spec_fail(c, OTA_E_CONFIG, "name",
+			"'%s' is the cohort of devices that are set aside", cohort->name);
 	if (rc == OTA_OK && (cohort->label_count > SPEC_TERMS_MAX ||
 				    cohort->fact_count > SPEC_TERMS_MAX))
 		rc = spec_fail(
@@ -77,6 +87,21 @@ static enum ota_code check_cohort(struct spec_check *c, const struct fleet_cohor
 			rc = check_term(c, "facts", &cohort->facts[i]);
 	}
 	return rc;
+}
+
+static enum ota_code check_quarantine(
+	struct spec_check *c, const struct fleet_quarantine *q)
+{
+	c->here.list = "quarantine";
+	if (q->failures > SPEC_STRIKES_MAX)
+		return spec_fail(c, OTA_E_CONFIG, "failures", "is not in 0 .. %d",
+			SPEC_STRIKES_MAX);
+	if (q->boots > SPEC_BOOTS_MAX)
+		return spec_fail(
+			c, OTA_E_CONFIG, "boots", "is not in 0 .. %d", SPEC_BOOTS_MAX);
+	if (q->within_s > SPEC_DURATION_MAX_S)
+		return spec_fail(c, OTA_E_CONFIG, "within_s", "over 90 days");
+	return OTA_OK;
 }
 
 enum ota_code fleet_spec_check(
@@ -98,7 +123,7 @@ enum ota_code fleet_spec_check(
 			rc = spec_fail(&c, OTA_E_CONFIG, "name", "a second cohort '%s'",
 				cohort->name);
 	}
-	return rc;
+	return rc == OTA_OK ? check_quarantine(&c, &fleet->quarantine) : rc;
 }
 
 /* ---- JSON */
@@ -131,6 +156,15 @@ static cJSON *cohort_to_json(const struct fleet_cohort *cohort)
 	return ota_take(&object);
 }
 
+static bool add_quarantine(cJSON *object, const struct fleet_quarantine *q)
+{
+	cJSON *inner = cJSON_AddObjectToObject(object, "quarantine");
+
+	return ota_json_add_u64(inner, "failures", q->failures) != NULL &&
+	       ota_json_add_u64(inner, "within_s", q->within_s) != NULL &&
+	       ota_json_add_u64(inner, "boots", q->boots) != NULL;
+}
+
 cJSON *fleet_spec_to_json(const struct fleet_spec *fleet)
 {
 	OTA_AUTO(ota_json_fini) cJSON *object = cJSON_CreateObject();
@@ -142,7 +176,9 @@ cJSON *fleet_spec_to_json(const struct fleet_spec *fleet)
 	for (uint32_t i = 0; i < fleet->cohort_count; i++)
 		if (!cJSON_AddItemToArray(cohorts, cohort_to_json(&fleet->cohorts[i])))
 			return NULL;
-	return cohorts != NULL ? ota_take(&object) : NULL;
+	if (cohorts == NULL || !add_quarantine(object, &fleet->quarantine))
+		return NULL;
+	return ota_take(&object);
 }
 
 static void read_values(
@@ -224,6 +260,20 @@ static enum ota_code read_cohorts(
 	return OTA_OK;
 }
 
+static enum ota_code read_quarantine(
+	const cJSON *json, struct fleet_quarantine *out, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(json, err);
+
+	if (ota_json_has(&r, "failures"))
+		out->failures = ota_json_u64(&r, "failures");
+	if (ota_json_has(&r, "within_s"))
+		out->within_s = ota_json_u64(&r, "within_s");
+	if (ota_json_has(&r, "boots"))
+		out->boots = ota_json_u64(&r, "boots");
+	return ota_json_finish(&r);
+}
+
 enum ota_code fleet_spec_from_json(
 	const cJSON *json, struct fleet_spec *out, struct ota_error *err)
 {
@@ -234,7 +284,13 @@ enum ota_code fleet_spec_from_json(
 
 	ota_json_name(&r, "fleet", fleet.fleet);
 	cohorts = ota_json_array(&r, "cohorts", OTA_COHORTS_MAX);
-	rc = ota_json_finish(&r);
+	fleet.quarantine = fleet_quarantine_default();
+	rc = ota_json_has(&r, "quarantine")
+		     ? read_quarantine(
+			       ota_json_object(&r, "quarantine"), &fleet.quarantine, err)
+		     : OTA_OK;
+	if (rc == OTA_OK)
+		rc = ota_json_finish(&r);
 	if (rc == OTA_OK)
 		rc = read_cohorts(cohorts, &fleet, err);
 	if (rc == OTA_OK)

@@ -5,6 +5,7 @@
 
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/revert.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
@@ -177,7 +178,9 @@ static void fill_order(const struct core *core, const struct rollout *rollout,
 	memcpy(order->cohort, cohort->name, sizeof order->cohort);
 	memcpy(order->rollout, rollout->spec.rollout, sizeof order->rollout);
 	memcpy(order->hardware, release->hardware, sizeof order->hardware);
-	if (grant != NULL)
+	if (order->state == OTA_ORDER_REVERT)
+		revert_share(rollout, order);
+	else if (grant != NULL)
 		add_share(order, rollout, &grant->doc);
 	if (order->state == OTA_ORDER_GO || order->state == OTA_ORDER_PAUSE)
 		order->patch_count =

@@ -8,6 +8,7 @@
 #include "orchestrator/core/fleet.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
@@ -173,6 +174,7 @@ static void take(struct core *core, struct device *device,
 	bool alarm = device_has_alarm(device);
 	bool moved = has_moved(device, report);
 	uint64_t before = device->report.boot;
+	bool known = device->reported;
 	enum ota_code refused = refusal_of(&device->report);
 
 	device->report = *report;
@@ -187,6 +189,8 @@ static void take(struct core *core, struct device *device,
 		core->patches_due = true;
 	note_alarm(core, device, alarm);
 	attempts_report(core, device, before);
+	if (known)
+		quarantine_boots(core, device, before);
 	catch_up(core, device, refused);
 }
 

@@ -69,6 +69,7 @@ static const struct ota_fsm_row rows[] = {
 	ROW(HALTED,            RESTART,   HALTED),
 
 	ROW(REVERTING,         REVERTED,  HALTED),            /* all are back, or too late  */
+	ROW(REVERTING,         REVERT,    REVERTING),         /* what is left, at once      */
 	ROW(REVERTING,         RESTART,   REVERTING),
 
 	ROW(COMPLETED,         REVERT,    REVERTING),

@@ -10,6 +10,7 @@
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/revert.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "proto/base/own.h"
@@ -19,7 +20,8 @@ bool rollout_is_settled(const struct rollout *rollout)
 {
 	return rollout->state == ROLLOUT_COMPLETED || rollout->state == ROLLOUT_ABORTED ||
 	       rollout->state == ROLLOUT_SUPERSEDED ||
-	       (rollout->state == ROLLOUT_HALTED && rollout->reverted);
+	       (rollout->state == ROLLOUT_HALTED && rollout->reverted &&
+		       !revert_is_unfinished(rollout));
 }
 
 /* ---- what is refused */
@@ -255,10 +257,10 @@ static enum ota_code resume(struct core *core, struct rollout *rollout,
 	return OTA_OK;
 }
 
-static enum ota_code revert(struct core *core, struct rollout *rollout,
+static enum ota_code revert(struct core *core, struct rollout *rollout, bool at_once,
 	const struct cause *cause, struct ota_error *err)
 {
-	if (rollout->reverted)
+	if (rollout->reverted && !revert_is_unfinished(rollout))
 		return ota_fail(err, OTA_E_CONFLICT, "%s was reverted already",
 			rollout->spec.rollout);
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
@@ -270,7 +272,10 @@ static enum ota_code revert(struct core *core, struct rollout *rollout,
 				"cohort %s is under the newer rollout %s", cohort,
 				newest->spec.rollout);
 	}
-	return advance_revert(core, rollout, cause, err);
+	if (rollout->state == ROLLOUT_REVERTING && !at_once)
+		return ota_fail(err, OTA_E_CONFLICT, "%s is reverting already",
+			rollout->spec.rollout);
+	return advance_revert(core, rollout, at_once, cause, err);
 }
 
 enum ota_code rollouts_command(struct core *core, const char *who,
@@ -292,7 +297,7 @@ enum ota_code rollouts_command(struct core *core, const char *who,
 	if (strcmp(verb, "resume") == 0)
 		return resume(core, rollout, &cause, err);
 	if (strcmp(verb, "revert") == 0)
-		return revert(core, rollout, &cause, err);
+		return revert(core, rollout, steer->at_once, &cause, err);
 	return ota_fail(
 		err, OTA_E_USAGE, "'%s' is none of pause, resume, abort, revert", verb);
 }

@@ -86,6 +86,24 @@ static enum ota_code load_image(
 
 /* ---- devices */
 
+static enum ota_code read_quarantine(struct ota_json_reader *outer, struct quarantine *q)
+{
+	struct ota_json_reader r =
+		ota_json_read(ota_json_object(outer, "quarantine"), outer->err);
+	const cJSON *failures, *at;
+	enum ota_code rc;
+
+	q->since_s = ota_json_u64(&r, "since_s");
+	ota_json_text_copy(&r, "text", q->text, sizeof q->text);
+	q->boots_from = ota_json_u64(&r, "boots_from");
+	q->boots_from_s = ota_json_u64(&r, "boots_from_s");
+	failures = ota_json_array(&r, "failures", QUARANTINE_FAILURES_MAX);
+	cJSON_ArrayForEach(at, failures) q->failures[q->failure_count++] =
+		(uint64_t)at->valuedouble;
+	rc = ota_json_finish(&r);
+	return rc == OTA_OK ? ota_json_finish(outer) : rc;
+}
+
 static enum ota_code load_device(
 	struct core *core, const struct loose_row *row, struct ota_error *err)
 {
@@ -111,6 +129,8 @@ static enum ota_code load_device(
 	}
 	ota_json_text_copy(&r, "cohort", device->cohort, sizeof device->cohort);
 	device->assign_seq = ota_json_u64(&r, "assign_seq");
+	if (ota_json_has(&r, "quarantine"))
+		return read_quarantine(&r, &device->quarantine);
 	return ota_json_finish(&r);
 }
 
@@ -252,6 +272,20 @@ static void read_runs(struct ota_json_reader *r, struct rollout *rollout)
 	cJSON_ArrayForEach(run, runs) read_run(r, run, &rollout->runs[i++]);
 }
 
+/* An older one reverted everybody at once. */
+static void read_revert(struct ota_json_reader *r, struct rollout *out)
+{
+	uint64_t stage = out->spec.stage_count;
+
+	if (ota_json_has(r, "revert_stage")) {
+		stage = ota_json_u64(r, "revert_stage");
+		out->revert_step_s = ota_json_u64(r, "revert_step_s");
+	}
+	if (stage > out->spec.stage_count)
+		ota_json_fail(r, OTA_E_FORMAT, "no such stage to revert");
+	out->revert_stage = (uint32_t)stage;
+}
+
 static enum ota_code read_rollout(
 	struct core *core, const cJSON *tree, struct rollout *out, struct ota_error *err)
 {
@@ -279,7 +313,8 @@ static enum ota_code read_rollout(
 	out->created_s = ota_json_u64(&r, "created_s");
 	out->changed_s = ota_json_u64(&r, "changed_s");
 	out->reverted = ota_json_bool(&r, "reverted");
-	out->reverting_s = ota_json_u64(&r, "reverting_s");
+	out->reverting_s = out->revert_step_s = ota_json_u64(&r, "reverting_s");
+	read_revert(&r, out);
 	return ota_json_finish(&r);
 }
 

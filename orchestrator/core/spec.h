@@ -22,6 +22,8 @@ enum {
 	SPEC_RETRIES_MAX = 20,         /* of one class of failure */
 	SPEC_FACTOR_MAX = 10,          /* of a backoff */
 	SPEC_PRIORITY_MAX = 9,
+	SPEC_STRIKES_MAX = 16,   /* failures of a device in a quarantine's rule */
+	SPEC_BOOTS_MAX = 1000,   /* ... and its boots in an hour */
 	SPEC_SUPERSEDES_MAX = 8, /* rollouts that one takes over from */
 };
 
@@ -44,16 +46,30 @@ struct fleet_cohort {
 	uint32_t fact_count;
 };
 
+/** The cohort of devices that are set aside; none of a fleet file may be called so. */
+#define FLEET_QUARANTINE_COHORT "quarantine"
+
+/** When a device is set aside. */
+struct fleet_quarantine {
+	uint64_t failures; /* of updates, soft or hard, within within_s; 0: never */
+	uint64_t within_s;
+	uint64_t boots; /* in an hour; 0: never */
+};
+
 /** The cohorts in their order: a device is in the first that selects it. */
 struct fleet_spec {
 	char fleet[OTA_NAME_CAP];
 	struct fleet_cohort *cohorts; /* owned, cohort_count entries */
 	uint32_t cohort_count;        /* 0 .. OTA_COHORTS_MAX */
+	struct fleet_quarantine quarantine;
 };
 
 /** The facts a selector may name, and how many. */
 extern const char *const fleet_fact_keys[];
 extern const uint32_t n_fleet_fact_keys;
+
+/** What a fleet file may leave out: 3 failures in 7 days, 12 boots in an hour. */
+struct fleet_quarantine fleet_quarantine_default(void);
 
 /** Release the cohorts. Accepts a zeroed struct; leaves one behind. */
 void fleet_spec_fini(struct fleet_spec *fleet);
@@ -213,9 +229,9 @@ OTA_CHECKED enum ota_code rollout_spec_from_json(
 /** The JSON of a fleet file. Owned by the caller; NULL: no memory. */
 cJSON *fleet_spec_to_json(const struct fleet_spec *fleet);
 
-/** Read it back, checked. "labels" and "facts" may be missing. OTA_OK, codes of
- *  fleet_spec_check() or ota_json_finish(), OTA_E_NOMEM. out is written on success only;
- *  release with fleet_spec_fini(). */
+/** Read it back, checked. "labels", "facts" and "quarantine" may be missing. OTA_OK,
+ * codes of fleet_spec_check() or ota_json_finish(), OTA_E_NOMEM. out is written on
+ * success only; release with fleet_spec_fini(). */
 OTA_CHECKED enum ota_code fleet_spec_from_json(
 	const cJSON *json, struct fleet_spec *out, struct ota_error *err);
 

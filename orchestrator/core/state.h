@@ -74,6 +74,17 @@ struct refusal {
 	char text[CORE_TEXT_CAP];
 };
 
+enum { QUARANTINE_FAILURES_MAX = 16, QUARANTINE_TEXT_CAP = 96 };
+
+/* How often a device failed and booted of late, and whether it is set aside for that. */
+struct quarantine {
+	uint64_t since_s; /* 0: it is not */
+	char text[QUARANTINE_TEXT_CAP];
+	uint64_t failures[QUARANTINE_FAILURES_MAX]; /* when, oldest first */
+	uint32_t failure_count;
+	uint64_t boots_from, boots_from_s; /* boots at the beginning of the hour; then */
+};
+
 struct device {
 	char id[OTA_NAME_CAP];
 	struct ota_public_key key;
@@ -92,6 +103,7 @@ struct device {
 	struct ota_digest report_digest; /* of its payload */
 	enum ota_code alarm_acked;       /* this refusal was acknowledged */
 	struct refusal refused;
+	struct quarantine quarantine;
 
 	struct attempt *attempts; /* owned, newest first */
 
@@ -127,6 +139,8 @@ struct rollout {
 	uint64_t created_s, changed_s;
 	bool reverted; /* orders to revert are out, or have done their work */
 	uint64_t reverting_s;
+	uint32_t revert_stage;  /* goes back now; stage_count: everybody may */
+	uint64_t revert_step_s; /* since when */
 
 	bool dirty;     /* look at its gate */
 	uint64_t due_s; /* look at its gate at the latest; UINT64_MAX: no need */

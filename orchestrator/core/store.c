@@ -120,6 +120,20 @@ void store_image(struct core *core, const struct image *image)
 	put(core, CORE_IMAGE, key, tree);
 }
 
+static cJSON *quarantine_tree(const struct quarantine *q)
+{
+	cJSON *tree = tree_object(), *failures;
+
+	tree_u64(tree, "since_s", q->since_s);
+	tree_text(tree, "text", q->text);
+	tree_u64(tree, "boots_from", q->boots_from);
+	tree_u64(tree, "boots_from_s", q->boots_from_s);
+	failures = tree_add(tree, "failures", tree_array());
+	for (uint32_t i = 0; i < q->failure_count; i++)
+		(void)tree_push(failures, cJSON_CreateNumber((double)q->failures[i]));
+	return tree;
+}
+
 void store_device(struct core *core, const struct device *device)
 {
 	cJSON *tree = tree_object(), *labels;
@@ -131,6 +145,7 @@ void store_device(struct core *core, const struct device *device)
 		tree_push_text(labels, device->labels[i]);
 	tree_text(tree, "cohort", device->cohort);
 	tree_u64(tree, "assign_seq", device->assign_seq);
+	(void)tree_add(tree, "quarantine", quarantine_tree(&device->quarantine));
 	put(core, CORE_DEVICE, device->id, tree);
 }
 
@@ -232,6 +247,8 @@ void store_rollout(struct core *core, const struct rollout *rollout)
 	tree_u64(tree, "changed_s", rollout->changed_s);
 	tree_bool(tree, "reverted", rollout->reverted);
 	tree_u64(tree, "reverting_s", rollout->reverting_s);
+	tree_u64(tree, "revert_stage", rollout->revert_stage);
+	tree_u64(tree, "revert_step_s", rollout->revert_step_s);
 	put(core, CORE_ROLLOUT, rollout->spec.rollout, tree);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "orchestrator/core/documents.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
@@ -125,6 +126,15 @@ void views_refusal(cJSON *tree, const struct refusal *refused)
 	tree_u64(of, "at", refused->at_s);
 }
 
+static cJSON *quarantine_view(const struct device *device)
+{
+	cJSON *tree = tree_object();
+
+	tree_u64(tree, "since_s", device->quarantine.since_s);
+	tree_text(tree, "text", device->quarantine.text);
+	return tree;
+}
+
 cJSON *views_device(const struct device *device, bool attempts)
 {
 	cJSON *tree = tree_object(), *list;
@@ -141,6 +151,8 @@ cJSON *views_device(const struct device *device, bool attempts)
 	tree_bool(tree, "alarm", device_has_alarm(device));
 	add_report(tree, device);
 	views_refusal(tree, &device->refused);
+	if (device_is_set_aside(device))
+		(void)tree_add(tree, "quarantine", quarantine_view(device));
 	if (!attempts)
 		return tree;
 	list = tree_add(tree, "attempts", tree_array());
@@ -285,6 +297,17 @@ cJSON *views_rollouts(const struct core *core)
 	return list;
 }
 
+static cJSON *quarantine_alarm(const struct device *device)
+{
+	cJSON *tree = tree_object();
+
+	tree_text(tree, "device", device->id);
+	tree_u64(tree, "error", OTA_E_QUARANTINE);
+	tree_text(tree, "error_name", ota_code_name(OTA_E_QUARANTINE));
+	tree_text(tree, "error_text", device->quarantine.text);
+	return tree;
+}
+
 cJSON *views_status(const struct core *core)
 {
 	cJSON *tree = tree_object(), *alarms;
@@ -298,5 +321,8 @@ cJSON *views_status(const struct core *core)
 	for (size_t i = 0; i < core->device_count; i++)
 		if (device_has_alarm(core->devices[i]))
 			(void)tree_push(alarms, alarm_view(core->devices[i]));
+	for (size_t i = 0; i < core->device_count; i++)
+		if (device_is_set_aside(core->devices[i]))
+			(void)tree_push(alarms, quarantine_alarm(core->devices[i]));
 	return tree;
 }

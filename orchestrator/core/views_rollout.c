@@ -5,6 +5,7 @@
 #include "orchestrator/core/advance.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/revert.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
 #include "orchestrator/core/views.h"
@@ -210,6 +211,9 @@ cJSON *views_rollout(const struct core *core, const struct rollout *rollout, boo
 	tree_u64(tree, "created_s", rollout->created_s);
 	tree_u64(tree, "changed_s", rollout->changed_s);
 	tree_bool(tree, "reverted", rollout->reverted);
+	if (revert_is_unfinished(rollout))
+		tree_text(tree, "revert_stage",
+			rollout->spec.stages[rollout->revert_stage].name);
 	add_stages(tree, core, rollout, whole);
 	(void)tree_add(tree, "bytes",
 		views_bytes_json(views_bytes_of(core, &rollout->release->doc.image)));

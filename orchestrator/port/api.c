@@ -25,6 +25,7 @@ static const struct api_route routes[] = {
 	{ "POST", "/devices",             API_ENROL,   false, api_post_device },
 	{ "GET",  "/devices/{}",          API_READ,    false, api_get_device },
 	{ "GET",  "/devices/{}/explain",  API_READ,    false, api_get_explain },
+	{ "POST", "/devices/{}/release",  API_ROLLOUT, false, api_post_release },
 	{ "POST", "/documents",           API_ROLLOUT, false, api_post_document },
 	{ "GET",  "/documents/{}/{}",     API_READ,    false, api_get_document },
 	{ "GET",  "/releases",            API_READ,    false, api_get_releases },

@@ -151,6 +151,16 @@ enum ota_code api_get_explain(struct api *api, const struct api_request *request
 		reply, core_explain_json(api->core, port_now(), id), "device", id, err);
 }
 
+enum ota_code api_post_release(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	const char *id = request->segments[0];
+	enum ota_code rc =
+		core_release_device(api->core, port_now(), request->who, id, err);
+
+	return rc == OTA_OK ? api_get_device(api, request, reply, err) : rc;
+}
+
 /* ---- audit */
 
 struct audit_page {

@@ -15,6 +15,7 @@
 	X(api_post_device)     \
 	X(api_get_device)      \
 	X(api_get_explain)     \
+	X(api_post_release)    \
 	X(api_post_document)   \
 	X(api_get_document)    \
 	X(api_get_releases)    \

@@ -192,14 +192,14 @@ enum ota_code api_get_rollout(struct api *api, const struct api_request *request
 	return reply_rollout(api, request->segments[0], reply, err);
 }
 
-/* {"reason": text}, or no body at all. The text lives as long as the tree. */
-static enum ota_code read_reason(const struct api_request *request, cJSON **tree,
-	const char **reason, struct ota_error *err)
+/* {"reason": text, "at_once": truth}, or no body at all. The text lives as long as the
+ * tree. */
+static enum ota_code read_steer(const struct api_request *request, cJSON **tree,
+	struct core_steer *steer, struct ota_error *err)
 {
 	struct ota_json_reader r;
 	enum ota_code rc;
 
-	*reason = "";
 	if (request->body.len == 0)
 		return OTA_OK;
 	rc = api_body_json(request, tree, err);
@@ -207,7 +207,9 @@ static enum ota_code read_reason(const struct api_request *request, cJSON **tree
 		return rc;
 	r = ota_json_read(*tree, err);
 	if (ota_json_has(&r, "reason"))
-		*reason = ota_json_text(&r, "reason");
+		steer->reason = ota_json_text(&r, "reason");
+	if (ota_json_has(&r, "at_once"))
+		steer->at_once = ota_json_bool(&r, "at_once");
 	return ota_json_finish(&r);
 }
 
@@ -220,7 +222,7 @@ enum ota_code api_post_command(struct api *api, const struct api_request *reques
 		.verb = request->segments[1],
 		.reason = "",
 	};
-	enum ota_code rc = read_reason(request, &tree, &steer.reason, err);
+	enum ota_code rc = read_steer(request, &tree, &steer, err);
 
 	if (rc == OTA_OK)
 		rc = core_command(api->core, port_now(), request->who, &steer, err);

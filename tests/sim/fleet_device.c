@@ -154,6 +154,27 @@ static void flip(struct fw_device *d, const char *version, const struct ota_dige
 	d->report.boot++;
 }
 
+/* Confirmed devices go back by their share. */
+static bool is_told(const struct fw_device *d, const struct docs *docs)
+{
+	const struct ota_order *order = &docs->order;
+
+	return order->permille == OTA_PERMILLE_ALL ||
+	       ota_is_canary(order->canaries, order->canary_count, d->id) ||
+	       (docs->c.grant != NULL &&
+		       ota_bucket(docs->grant.salt, d->id) < order->permille);
+}
+
+static void fail_before_boot(struct fw_world *w, struct fw_device *d, enum ota_code code)
+{
+	d->report.error = code;
+	(void)snprintf(d->report.error_text, sizeof d->report.error_text, "as scripted");
+	d->tried_seq = d->report.assign_seq;
+	memcpy(d->tried, d->report.rollout, sizeof d->tried);
+	d->failures++;
+	say(w, d, OTA_UPDATE_FAILED);
+}
+
 static void go_back(struct fw_world *w, struct fw_device *d, const struct docs *docs)
 {
 	char version[OTA_VERSION_CAP];
@@ -165,20 +186,16 @@ static void go_back(struct fw_world *w, struct fw_device *d, const struct docs *
 			say(w, d, OTA_UPDATE_IDLE);
 		return;
 	}
+	if (d->report.confirmed && !is_told(d, docs))
+		return;
+	if (d->script == FW_STUCK_BACK) {
+		fail_before_boot(w, d, OTA_E_ROLLBACK);
+		return;
+	}
 	memcpy(version, d->old_version, sizeof version);
 	flip(d, version, &image);
 	d->report.confirmed = true;
 	say(w, d, OTA_UPDATE_CONFIRMED);
-}
-
-static void fail_before_boot(struct fw_world *w, struct fw_device *d, enum ota_code code)
-{
-	d->report.error = code;
-	(void)snprintf(d->report.error_text, sizeof d->report.error_text, "as scripted");
-	d->tried_seq = d->report.assign_seq;
-	memcpy(d->tried, d->report.rollout, sizeof d->tried);
-	d->failures++;
-	say(w, d, OTA_UPDATE_FAILED);
 }
 
 static void fail(struct fw_world *w, struct fw_device *d, enum ota_code code)

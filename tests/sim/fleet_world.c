@@ -404,7 +404,7 @@ enum ota_code fw_apply(struct fw_world *w, const char *json,
 
 enum ota_code fw_steer(struct fw_world *w, const char *rollout, const char *verb)
 {
-	const struct core_steer steer = { rollout, verb, "because" };
+	const struct core_steer steer = { rollout, verb, "because", false };
 
 	return after(w, core_command(w->core, w->now, "admin", &steer, NULL));
 }

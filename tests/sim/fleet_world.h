@@ -20,15 +20,16 @@ enum {
 /** How a device fares with an update. */
 enum fw_script {
 	FW_GOOD,
-	FW_UNHEALTHY, /* falls back cleanly */
-	FW_BRICK,     /* is never heard of again after the reboot */
-	FW_STUCK,     /* its rollback fails */
-	FW_NO_ROOM,   /* cannot take it */
-	FW_AWAY,      /* never connects */
-	FW_NO_REPAIR, /* cannot repair the image it claims */
-	FW_MUTE,      /* connects, reports once, takes no order */
-	FW_FLAKY,     /* falls back cleanly once, then all is well */
-	FW_CRAMPED,   /* finds no room while it installs, twice, then all is well */
+	FW_UNHEALTHY,  /* falls back cleanly */
+	FW_BRICK,      /* is never heard of again after the reboot */
+	FW_STUCK,      /* its rollback fails */
+	FW_NO_ROOM,    /* cannot take it */
+	FW_AWAY,       /* never connects */
+	FW_NO_REPAIR,  /* cannot repair the image it claims */
+	FW_MUTE,       /* connects, reports once, takes no order */
+	FW_FLAKY,      /* falls back cleanly once, then all is well */
+	FW_STUCK_BACK, /* confirms, and then cannot go back */
+	FW_CRAMPED,    /* finds no room while it installs, twice, then all is well */
 };
 
 struct fw_device {

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "proto/wire/admit.h"
 #include "tests/sim/world.h"
 
 /* What orders ask for, in each state; and what the device does when its image is bad. */
@@ -156,6 +157,25 @@ Test(agent_orders, a_revert_after_confirm_flips_back_without_a_byte)
 	cr_expect(w.fetches == fetches && w.slot_writes == writes);
 	cr_expect_eq(w.slots[1].info.state, SLOT_GOOD, "still whole");
 	cr_expect_eq(w.boots, 3);
+}
+
+Test(agent_orders, a_revert_takes_back_those_in_its_share_and_at_last_all)
+{
+	uint64_t bucket;
+
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+	bucket = ota_bucket(w.grant.salt, w.report.device);
+	w.order.permille = bucket;
+	order(OTA_ORDER_REVERT);
+	world_pass(&w, 60 * 1000);
+	cr_expect(world_runs(&w, 2), "the share is below its bucket");
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+	w.order.permille = bucket + 1;
+	order(OTA_ORDER_REVERT);
+	world_pass(&w, 60 * 1000);
+	cr_expect(world_runs(&w, 1));
 }
 
 Test(agent_orders, a_revert_that_fails_comes_back_and_says_so)

@@ -232,3 +232,19 @@ Test(spec_yaml, a_rollout_may_wait_for_those_away_and_name_one_other)
 	cr_expect(spec->offline.wait);
 	cr_expect_str_eq(spec->precedence.supersedes[0], "old");
 }
+
+Test(spec_yaml, a_fleet_file_says_when_devices_are_set_aside)
+{
+	OTA_AUTO(fleet_spec_fini) struct fleet_spec fleet = { 0 };
+	OTA_AUTO(ota_yaml_freep) struct ota_yaml *doc = NULL;
+
+	cr_assert_eq(ota_yaml_parse("f.yaml",
+			     ota_bytes_of("fleet: demo\ncohorts: [{name: all}]\n"
+					  "quarantine: {failures: 5, within: 2d}\n"),
+			     &doc),
+		OTA_OK);
+	cr_assert_eq(spec_yaml_fleet(doc, &fleet), OTA_OK, "%s", ota_yaml_errors(doc));
+	cr_expect_eq(fleet.quarantine.failures, 5);
+	cr_expect_eq(fleet.quarantine.within_s, 172800);
+	cr_expect_eq(fleet.quarantine.boots, 12, "left out");
+}
