@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
 
 enum {
@@ -255,4 +256,27 @@ enum ota_code client_put_image(const struct context *context, const char *path,
 	if (rc == OTA_E_NOTFOUND)
 		rc = upload(context, path, url_path, err);
 	return rc;
+}
+
+enum ota_code client_devices(const struct context *context, const char *cohort,
+	cJSON *all, struct ota_error *err)
+{
+	char after[OTA_NAME_CAP] = "", path[3 * OTA_NAME_CAP];
+
+	do {
+		OTA_AUTO(ota_json_fini) cJSON *page = NULL;
+		cJSON *devices;
+		enum ota_code rc;
+
+		(void)snprintf(path, sizeof path, "/devices?limit=%d&after=%s%s%s",
+			DEVICES_PAGE, after, cohort[0] != '\0' ? "&cohort=" : "", cohort);
+		rc = client_get(context, path, &page, err);
+		if (rc != OTA_OK)
+			return rc;
+		devices = cJSON_GetObjectItemCaseSensitive(page, "devices");
+		while (cJSON_GetArraySize(devices) > 0)
+			cJSON_AddItemToArray(all, cJSON_DetachItemFromArray(devices, 0));
+		(void)snprintf(after, sizeof after, "%.64s", tree_text(page, "next"));
+	} while (after[0] != '\0');
+	return OTA_OK;
 }

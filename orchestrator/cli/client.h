@@ -23,6 +23,12 @@ OTA_CHECKED enum ota_code client_send(const struct context *context,
 	const struct client_request *request, struct ota_buf *answer,
 	struct ota_error *err);
 
+enum { DEVICES_PAGE = 200 }; /* devices in one answer */
+
+/** Append all devices of a cohort, or of the fleet if it is "", to an array. */
+OTA_CHECKED enum ota_code client_devices(const struct context *context,
+	const char *cohort, cJSON *all, struct ota_error *err);
+
 /** GET a JSON answer; *out is the caller's. */
 OTA_CHECKED enum ota_code client_get(const struct context *context, const char *path,
 	cJSON **out, struct ota_error *err);

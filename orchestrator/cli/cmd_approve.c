@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/cli/approve_salt.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/document.h"
@@ -101,7 +102,8 @@ static OTA_CHECKED enum ota_code planned(
 	return OTA_OK;
 }
 
-/* A wider grant keeps the salt of the one before it: the buckets stay as they are. */
+/* A wider grant keeps the salt of the one before it: the buckets stay as they are. The
+ * first one has the salt that spreads the early stages best. */
 static OTA_CHECKED enum ota_code follow_earlier(struct approval *a, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
@@ -118,8 +120,8 @@ static OTA_CHECKED enum ota_code follow_earlier(struct approval *a, struct ota_e
 	rc = client_send(&a->context, &get, &bytes, err);
 	if (rc == OTA_E_NOTFOUND) {
 		a->grant.seq = 1;
-		ota_random(a->grant.salt, sizeof a->grant.salt);
-		return OTA_OK;
+		return approve_salt(
+			&a->context, tree_item(a->tree, "spec"), a->grant.salt, err);
 	}
 	if (rc == OTA_OK)
 		rc = ota_trust_open(

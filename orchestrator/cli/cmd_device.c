@@ -9,8 +9,6 @@
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
-enum { PAGE = 200 };
-
 const struct cli_option device_add_options[] = {
 	{ "label", 'l', "KEY=VALUE",
 		"a label for the cohorts' selectors; repeat for more" },
@@ -189,30 +187,6 @@ static void print_device_row(struct table *table, const cJSON *device)
 	table_cell(table, "%s", strcmp(held, "OK") == 0 ? "" : held);
 }
 
-/* All pages in one array. */
-static OTA_CHECKED enum ota_code load_devices(const struct context *context,
-	const char *cohort, cJSON *all, struct ota_error *err)
-{
-	char after[OTA_NAME_CAP] = "", path[3 * OTA_NAME_CAP];
-
-	do {
-		OTA_AUTO(ota_json_fini) cJSON *page = NULL;
-		cJSON *devices;
-		enum ota_code rc;
-
-		(void)snprintf(path, sizeof path, "/devices?limit=%d&after=%s%s%s", PAGE,
-			after, cohort[0] != '\0' ? "&cohort=" : "", cohort);
-		rc = client_get(context, path, &page, err);
-		if (rc != OTA_OK)
-			return rc;
-		devices = cJSON_GetObjectItemCaseSensitive(page, "devices");
-		while (cJSON_GetArraySize(devices) > 0)
-			cJSON_AddItemToArray(all, cJSON_DetachItemFromArray(devices, 0));
-		(void)snprintf(after, sizeof after, "%.64s", tree_text(page, "next"));
-	} while (after[0] != '\0');
-	return OTA_OK;
-}
-
 enum ota_code cmd_device_list(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
@@ -227,7 +201,7 @@ enum ota_code cmd_device_list(
 	if (rc == OTA_OK && cli_has(call, "cohort"))
 		rc = ota_name_copy(cli_value(call, "cohort", ""), "cohort", cohort, err);
 	if (rc == OTA_OK)
-		rc = load_devices(&context, cohort, all, err);
+		rc = client_devices(&context, cohort, all, err);
 	if (rc != OTA_OK)
 		return rc;
 	*exit_code = cJSON_GetArraySize(all) == 0 ? CLI_NOTHING : CLI_OK;

@@ -3,19 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/registry.h"
 #include "orchestrator/core/tree.h"
-
-/* The value of the first label with that key; NULL: there is none. */
-static const char *value_of(const struct device *device, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (uint32_t i = 0; i < device->label_count; i++)
-		if (strncmp(device->labels[i], key, len) == 0 &&
-			device->labels[i][len] == '=')
-			return device->labels[i] + len + 1;
-	return NULL;
-}
 
 /* FNV-1a */
 static uint32_t hash_of(const char *text)
@@ -50,7 +39,7 @@ struct places places_of(const struct core *core, const char *key)
 	p.of = core_alloc(core->device_count + 1, sizeof *p.of);
 	p.slots = core_alloc((size_t)p.slot_mask + 1, sizeof *p.slots);
 	for (size_t i = 0; i < core->device_count; i++) {
-		const char *name = value_of(core->devices[i], key);
+		const char *name = device_label(core->devices[i], key);
 
 		p.of[i] = name != NULL ? place_of(&p, name) : PACE_NOWHERE;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "orchestrator/core/patches.h"
+#include "orchestrator/core/plan_spread.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/stage.h"
@@ -303,6 +304,7 @@ static cJSON *plan_tree(const struct core *core, struct rollout *rollout)
 	warn_of_image(&plan);
 	warn_of_others(&plan);
 	warn_of_devices(&plan);
+	plan_spread(core, rollout, plan.warnings);
 	(void)tree_add(tree, "warnings", plan.warnings);
 	return tree;
 }

@@ -68,6 +68,17 @@ uint32_t device_bucket(struct device *device, const uint8_t salt[static OTA_SALT
 	return device->bucket;
 }
 
+const char *device_label(const struct device *device, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (uint32_t i = 0; i < device->label_count; i++)
+		if (strncmp(device->labels[i], key, len) == 0 &&
+			device->labels[i][len] == '=')
+			return device->labels[i] + len + 1;
+	return NULL;
+}
+
 bool device_has_label(const struct device *device, const char *key, const char *value)
 {
 	size_t len = strlen(key);

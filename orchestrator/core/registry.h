@@ -70,6 +70,9 @@ struct attempt *attempt_of(struct device *device, struct rollout *rollout);
 /** The bucket of a device under a salt; remembered. */
 uint32_t device_bucket(struct device *device, const uint8_t salt[static OTA_SALT_LEN]);
 
+/** The value of the device's first label of that key; NULL if there is none. */
+const char *device_label(const struct device *device, const char *key);
+
 /** True if label "key=value" is among the device's. */
 bool device_has_label(const struct device *device, const char *key, const char *value);
 
