@@ -45,6 +45,18 @@ class Branches(unittest.TestCase):
         self.assertEqual(branches.compare(report(0, branches.DECIDES[1:]), ''),
                          [f'{branches.DECIDES[0]}: not measured'])
 
+    def rest_of(self, taken, missed):
+        whole = report(0)
+        whole['files'].append({'file': 'agent/main.c', 'lines': [
+            {'line_number': 1, 'branches': [{'count': 1}] * taken + [{'count': 0}] * missed}]})
+        return branches.compare(whole, '')
+
+    def test_most_of_the_rest_of_the_agent_is_taken(self):
+        self.assertEqual(self.rest_of(branches.REST_PERCENT, 100 - branches.REST_PERCENT), [])
+        wrong = self.rest_of(branches.REST_PERCENT - 1, 101 - branches.REST_PERCENT)
+        self.assertEqual(len(wrong), 1)
+        self.assertIn('the rest of the agent', wrong[0])
+
 
 if __name__ == '__main__':
     unittest.main()
