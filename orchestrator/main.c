@@ -18,7 +18,8 @@ static const char usage[] =
 	"  -h, --help         this text\n"
 	"  -V, --version      the version\n"
 	"\n"
-	"environment: DATABASE_URL (sqlite:PATH) overrides 'database' of the file.\n"
+	"environment: DATABASE_URL (sqlite:PATH or postgresql://...) goes before\n"
+	"'database' of the file.\n"
 	"exit status: 0 after SIGTERM or SIGINT, or all is well; 1 on any failure.\n";
 
 struct call {

@@ -102,6 +102,14 @@ void api_unauthorized(struct api_reply *reply)
 	fail_with(reply, 401, &err);
 }
 
+void api_standby(struct api_reply *reply, const char *text)
+{
+	struct ota_error err = { 0 };
+
+	(void)ota_fail(&err, OTA_E_BUSY, "%s", text);
+	fail_with(reply, 503, &err);
+}
+
 enum ota_code api_reply_json(struct api_reply *reply, cJSON *tree, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *taken = tree;

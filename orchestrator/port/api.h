@@ -29,6 +29,7 @@ struct api {
 	struct publisher *publisher;
 	struct ota_mqtt *link;
 	const char *broker_url;
+	const char *standby; /* NULL; or who leads, and nothing of the above is there */
 };
 
 struct api_param {
@@ -82,6 +83,9 @@ void api_answer(struct api *api, const struct api_route *route,
 
 /** Answer with a failure, in the one form all failures have. */
 void api_fail(struct api_reply *reply, const struct ota_error *err);
+
+/** As api_fail(), for what only the leader can answer: status 503. */
+void api_standby(struct api_reply *reply, const char *text);
 
 /** As api_fail(), for who cannot be told apart from anybody: status 401. */
 void api_unauthorized(struct api_reply *reply);

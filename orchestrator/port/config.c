@@ -84,25 +84,29 @@ static void join(char out[static CONFIG_PATH_CAP], const char *dir, const char *
 
 /* ---- sections */
 
-/* "sqlite:PATH"; where it stands is told by node (NULL: the environment). */
+/* "sqlite:PATH", or the URL of PostgreSQL, which is libpq's to read and may hold a
+ * password: it is not shown. node: where it stands (NULL: the environment). */
 static void read_database(
 	struct reading *r, const struct ota_yaml_node *node, const char *url)
 {
 	static const char sqlite[] = "sqlite:";
 	const char *key = node ? "'database'" : "DATABASE_URL";
 	const struct ota_yaml_node *at = node ? node : ota_yaml_root(r->doc);
+	size_t scheme = strcspn(url, ":");
 
-	if (strncmp(url, "postgres", 8) == 0)
+	if (strncmp(url, "postgresql://", 13) == 0 ||
+		strncmp(url, "postgres://", 11) == 0) {
+		if (snprintf(r->out->database, CONFIG_PATH_CAP, "%s", url) >=
+			CONFIG_PATH_CAP)
+			ota_yaml_error(r->doc, at, "%s is too long", key);
+	} else if (strncmp(url, sqlite, sizeof(sqlite) - 1) != 0 ||
+		   !url[sizeof(sqlite) - 1]) {
 		ota_yaml_error(r->doc, at,
-			"%s names PostgreSQL, which is not in this version; use "
-			"sqlite:PATH",
-			key);
-	else if (strncmp(url, sqlite, sizeof(sqlite) - 1) != 0 ||
-		 !url[sizeof(sqlite) - 1])
-		ota_yaml_error(
-			r->doc, at, "%s must be sqlite:PATH, not '%.100s'", key, url);
-	else if (!set_path(r, url + sizeof(sqlite) - 1, r->out->database))
+			"%s must be sqlite:PATH or postgresql://..., not '%.*s...'", key,
+			scheme < 20 ? (int)scheme : 20, url);
+	} else if (!set_path(r, url + sizeof(sqlite) - 1, r->out->database)) {
 		ota_yaml_error(r->doc, at, "%s is too long a path", key);
+	}
 }
 
 static void check_url(struct reading *r, const struct ota_yaml_node *node)
@@ -234,7 +238,8 @@ static enum ota_log_level read_log(struct reading *r, const struct ota_yaml_node
 static void read_root(struct reading *r, const char *database_url)
 {
 	static const char *const keys[] = { "fleet", "state_dir", "root", "online_key",
-		"database", "broker", "http", "api_keys", "patches", "log", NULL };
+		"database", "images", "broker", "http", "api_keys", "patches", "log",
+		NULL };
 	const struct ota_yaml_node *map =
 		section(r, ota_yaml_root(r->doc), "sluiced.yaml", keys);
 	const struct ota_yaml_node *database = value_of(map, "database");
@@ -253,6 +258,8 @@ static void read_root(struct reading *r, const char *database_url)
 			r, database, text_of(r, database, "database", CONFIG_PATH_CAP));
 	if (database_url && database_url[0])
 		read_database(r, NULL, database_url);
+	join(c->images, c->state_dir, "images");
+	read_path(r, value_of(map, "images"), "images", c->images);
 	read_broker(r, need(r, map, "broker"));
 	read_http(r, value_of(map, "http"));
 	read_patches(r, value_of(map, "patches"));

@@ -22,7 +22,8 @@ struct sluiced_config {
 	char root[CONFIG_PATH_CAP];       /* the anchor: the first root's envelope */
 	char online_key[CONFIG_PATH_CAP]; /* 64 hex digits of seed, mode 0600 */
 	char api_keys[CONFIG_PATH_CAP];
-	char database[CONFIG_PATH_CAP]; /* path of the SQLite file */
+	char database[CONFIG_PATH_CAP]; /* path of the SQLite file, or a URL */
+	char images[CONFIG_PATH_CAP];   /* directory */
 	struct {
 		char url[CONFIG_URL_CAP];
 		char ca[CONFIG_PATH_CAP], cert[CONFIG_PATH_CAP], key[CONFIG_PATH_CAP];

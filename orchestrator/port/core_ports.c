@@ -8,7 +8,7 @@
 static void must(enum ota_code rc, const struct ota_error *err)
 {
 	if (rc != OTA_OK)
-		fatal_exit("ledger.failed", err);
+		fatal_ledger(err);
 }
 
 static void begin(void *ctx)

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "orchestrator/port/core_ports.h"
+#include "orchestrator/port/fatal.h"
 #include "orchestrator/port/http.h"
 #include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/now.h"
@@ -20,6 +22,7 @@ enum {
 	ANCHOR_LEN_MAX = OTA_ENVELOPE_LEN_MAX,
 	PASSWORD_LEN_MAX = 1024,
 	TICK_MS = 1000,
+	ASK_MS = 1000,
 	SEND_BUFFER_LEN = 4 << 20, /* bytes; Paho stalls for a second when it is full */
 	/* s: one client needs no spreading out, and a fleet waits for it. The broker may
 	 * have lost all it held, and devices that prove themselves are on a deadline. */
@@ -31,7 +34,11 @@ struct daemon {
 	uv_loop_t loop;
 	uv_signal_t on_term, on_int;
 	uv_timer_t tick;
-	int lock; /* owned; -1: none */
+	uv_timer_t ask; /* for the lead, while another has it */
+	struct ledger_leader self;
+	char standby[2 * LEDGER_OWNER_CAP + 128];
+	struct ota_error failure; /* why it stops by itself */
+	int lock;                 /* owned; -1: none */
 	struct ota_buf anchor;
 	struct signer signer;
 	struct ledger *ledger; /* owned, as all below */
@@ -89,6 +96,15 @@ static enum ota_code load_row(void *ctx, enum core_table table, const char *key,
 
 /* ---- events */
 
+/* Whatever woke us up: if another leads since, what is in memory is not true any more. */
+static void must_lead(struct daemon *d)
+{
+	struct ota_error err = { 0 };
+
+	if (ledger_hold(d->ledger, &err) != OTA_OK)
+		fatal_ledger(&err);
+}
+
 static void patch_made(void *ctx, const struct core_patch *patch)
 {
 	struct daemon *d = ctx;
@@ -108,6 +124,7 @@ static void link_up(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	must_lead(d);
 	d->linked = true;
 	ota_log(OTA_LOG_INFO, "broker.connected", "url=%s", d->config->broker.url);
 	mqtt_in_up(d->in, d->link);
@@ -119,6 +136,7 @@ static void link_down(void *ctx, const char *why)
 	struct daemon *d = ctx;
 	char quoted[256];
 
+	must_lead(d); /* another's connection under our name ends ours */
 	ota_log(OTA_LOG_WARNING, "broker.lost", "url=%s why=%s", d->config->broker.url,
 		ota_log_quote(why, quoted));
 	mqtt_in_down(d->in);
@@ -142,6 +160,7 @@ static void tick(uv_timer_t *timer)
 	struct daemon *d = timer->data;
 	uint64_t slowest_ms = d->ports.slowest_ms;
 
+	must_lead(d);
 	d->ports.slowest_ms = 0;
 	if (slowest_ms > 0)
 		core_stored(d->core, port_now(), slowest_ms);
@@ -169,12 +188,8 @@ static enum ota_code open_parts(struct daemon *d, struct ota_error *err)
 		.workers = c->patches.workers,
 		.level = c->patches.level,
 		.images_max = images_max(c->patches.workers) };
-	char path[CONFIG_PATH_CAP + 16];
-	enum ota_code rc = ledger_open(c->database, &d->ledger, err);
+	enum ota_code rc = images_open(c->images, &d->images, err);
 
-	(void)snprintf(path, sizeof(path), "%s/images", c->state_dir);
-	if (rc == OTA_OK)
-		rc = images_open(path, &d->images, err);
 	patches.images = d->images;
 	if (rc == OTA_OK)
 		rc = patches_new(&d->loop, &patches, &events, &d->patches, err);
@@ -248,17 +263,66 @@ static enum ota_code start_http(struct daemon *d, struct ota_error *err)
 	char line[HTTP_ADDRESS_CAP + 1];
 	enum ota_code rc;
 
-	d->api = (struct api){ d->core, d->ledger, d->images, d->patches, d->publisher,
-		d->link, d->config->broker.url };
+	d->api.standby = d->standby;
 	rc = http_new(&d->loop, &config, &d->http, address, err);
 	if (rc != OTA_OK)
 		return rc;
+	(void)snprintf(d->self.address, sizeof(d->self.address), "%s", address);
 	(void)snprintf(path, sizeof(path), "%s/http.addr", d->config->state_dir);
 	(void)snprintf(line, sizeof(line), "%s\n", address);
 	rc = ota_file_replace(path, ota_bytes_of(line), 0644, err);
 	if (rc == OTA_OK)
 		ota_log(OTA_LOG_NOTICE, "api.listening", "address=%s", address);
 	return rc;
+}
+
+static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
+{
+	enum ota_code rc = open_parts(d, err);
+
+	if (rc == OTA_OK)
+		rc = start_core(d, err);
+	if (rc == OTA_OK)
+		rc = start_link(d, err);
+	if (rc != OTA_OK)
+		return rc;
+	d->api = (struct api){ d->core, d->ledger, d->images, d->patches, d->publisher,
+		d->link, d->config->broker.url, NULL };
+	(void)uv_timer_start(&d->tick, tick, TICK_MS, TICK_MS);
+	ota_log(OTA_LOG_NOTICE, "sluiced.leading", "fleet=%s self=%s", d->config->fleet,
+		d->self.owner);
+	return OTA_OK;
+}
+
+/* Tell people who ask here where to ask instead. */
+static void stand_by(struct daemon *d, const struct ledger_leader *leader)
+{
+	char line[sizeof(d->standby)], quoted[sizeof(d->standby)];
+
+	(void)snprintf(line, sizeof(line),
+		"this sluiced stands by; %s leads, its API is at %s", leader->owner,
+		leader->address);
+	if (strcmp(line, d->standby) == 0)
+		return;
+	(void)snprintf(d->standby, sizeof(d->standby), "%s", line);
+	ota_log(OTA_LOG_NOTICE, "sluiced.standby", "leader=%s address=%s",
+		ota_log_quote(leader->owner, quoted), leader->address);
+}
+
+static enum ota_code ask_to_lead(struct daemon *d, struct ota_error *err)
+{
+	struct ledger_leader leader = { 0 };
+	bool leads = false;
+	enum ota_code rc = ledger_lead(d->ledger, &d->self, &leads, &leader, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	if (!leads) {
+		stand_by(d, &leader);
+		return OTA_OK;
+	}
+	(void)uv_timer_stop(&d->ask);
+	return start_leading(d, err);
 }
 
 /* ---- stopping: each step begins when the one before holds nothing any more; read from
@@ -272,6 +336,7 @@ static void patches_gone(void *ctx)
 	uv_close((uv_handle_t *)&d->on_term, NULL);
 	uv_close((uv_handle_t *)&d->on_int, NULL);
 	uv_close((uv_handle_t *)&d->tick, NULL);
+	uv_close((uv_handle_t *)&d->ask, NULL);
 }
 
 static void in_gone(void *ctx)
@@ -317,6 +382,7 @@ static void stop(struct daemon *d)
 		return;
 	d->stopping = true;
 	(void)uv_timer_stop(&d->tick);
+	(void)uv_timer_stop(&d->ask);
 	http_close(d->http, http_gone, d);
 }
 
@@ -336,27 +402,45 @@ static void init(struct daemon *d, const struct sluiced_config *config)
 	(void)uv_signal_init(&d->loop, &d->on_term);
 	(void)uv_signal_init(&d->loop, &d->on_int);
 	(void)uv_timer_init(&d->loop, &d->tick);
-	d->on_term.data = d->on_int.data = d->tick.data = d;
+	(void)uv_timer_init(&d->loop, &d->ask);
+	d->on_term.data = d->on_int.data = d->tick.data = d->ask.data = d;
 	(void)uv_signal_start(&d->on_term, signalled, SIGTERM);
 	(void)uv_signal_start(&d->on_int, signalled, SIGINT);
+}
+
+static void ask(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	d->failure.code = ask_to_lead(d, &d->failure);
+	if (d->failure.code != OTA_OK)
+		stop(d);
+}
+
+static void name_self(struct daemon *d)
+{
+	char host[64] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)snprintf(
+		d->self.owner, sizeof(d->self.owner), "%s:%d", host, (int)getpid());
 }
 
 static enum ota_code start(struct daemon *d, struct ota_error *err)
 {
 	enum ota_code rc = take_lock(d, err);
 
+	name_self(d);
 	if (rc == OTA_OK)
 		rc = read_secrets(d, err);
 	if (rc == OTA_OK)
-		rc = open_parts(d, err);
-	if (rc == OTA_OK)
-		rc = start_core(d, err);
-	if (rc == OTA_OK)
-		rc = start_link(d, err);
+		rc = ledger_open(d->config->database, &d->ledger, err);
 	if (rc == OTA_OK)
 		rc = start_http(d, err);
-	if (rc == OTA_OK)
-		(void)uv_timer_start(&d->tick, tick, TICK_MS, TICK_MS);
+	if (rc == OTA_OK) {
+		(void)uv_timer_start(&d->ask, ask, ASK_MS, ASK_MS);
+		rc = ask_to_lead(d, err);
+	}
 	return rc;
 }
 
@@ -388,16 +472,20 @@ enum ota_code daemon_run(const struct sluiced_config *config, struct ota_error *
 	else
 		stop(&d);
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
-	return rc;
+	if (rc != OTA_OK || d.failure.code == OTA_OK)
+		return rc;
+	return ota_fail(err, d.failure.code, "%s", d.failure.text);
 }
 
 /* ---- checking */
 
-static enum ota_code check_ledger(const char *path, struct ota_error *err)
+/* A file that is not there yet will be made by the first start. */
+static enum ota_code check_ledger(const char *database, struct ota_error *err)
 {
 	struct stat st;
+	bool is_file = !strstr(database, "://");
 
-	return stat(path, &st) == 0 ? ledger_check(path, err) : OTA_OK;
+	return is_file && stat(database, &st) != 0 ? OTA_OK : ledger_check(database, err);
 }
 
 enum ota_code daemon_check(const struct sluiced_config *config, struct ota_error *err)

@@ -153,7 +153,8 @@ static void check_key(
 
 static bool is_health(struct exchange *x)
 {
-	static const char alive[] = "{\"ok\":true}";
+	const char *alive = x->ground->api->standby ? "{\"ok\":true,\"standby\":true}"
+						    : "{\"ok\":true}";
 	const char *path = x->path;
 
 	if (strncmp(path, prefix, sizeof(prefix) - 1) == 0)
@@ -180,6 +181,9 @@ static void find_route(struct exchange *x, enum api_scope scope)
 		settle(x, OTA_E_NOTFOUND, text);
 	} else if (!api_scope_allows(scope, api_route_scope(route))) {
 		settle(x, OTA_E_DENIED, "the scope of this API key does not allow that");
+	} else if (x->ground->api->standby) {
+		api_standby(&x->reply, x->ground->api->standby);
+		x->settled = true;
 	} else {
 		x->route = route;
 	}

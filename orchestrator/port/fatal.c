@@ -12,3 +12,8 @@ _Noreturn void fatal_exit(const char *event, const struct ota_error *err)
 		ota_log_quote(err->text, why));
 	_exit(1);
 }
+
+_Noreturn void fatal_ledger(const struct ota_error *err)
+{
+	fatal_exit(err->code == OTA_E_STATE ? "lease.lost" : "ledger.failed", err);
+}

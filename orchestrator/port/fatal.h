@@ -7,4 +7,8 @@
  *  The next start goes on from what is stored. */
 _Noreturn void fatal_exit(const char *event, const struct ota_error *err);
 
+/** The same for a failure of the ledger: event lease.lost if another process leads since,
+ *  ledger.failed otherwise. What was in doubt is read again by the next start. */
+_Noreturn void fatal_ledger(const struct ota_error *err);
+
 #endif

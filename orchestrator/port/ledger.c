@@ -1,7 +1,9 @@
 #include "orchestrator/port/ledger_backend.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "orchestrator/port/pg_ledger.h"
 #include "orchestrator/port/sqlite_ledger.h"
 
 const char *ledger_table_text(enum core_table table)
@@ -14,15 +16,34 @@ const char *ledger_table_text(enum core_table table)
 
 /* ---- life */
 
+static bool is_url(const char *database)
+{
+	return strncmp(database, "postgresql://", 13) == 0 ||
+	       strncmp(database, "postgres://", 11) == 0;
+}
+
 enum ota_code ledger_open(
 	const char *database, struct ledger **out, struct ota_error *err)
 {
-	return sqlite_ledger_open(database, out, err);
+	return is_url(database) ? pg_ledger_open(database, out, err)
+				: sqlite_ledger_open(database, out, err);
 }
 
 enum ota_code ledger_check(const char *database, struct ota_error *err)
 {
-	return sqlite_ledger_check(database, err);
+	return is_url(database) ? pg_ledger_check(database, err)
+				: sqlite_ledger_check(database, err);
+}
+
+enum ota_code ledger_lead(struct ledger *ledger, const struct ledger_leader *self,
+	bool *leads, struct ledger_leader *other, struct ota_error *err)
+{
+	return ledger->backend->lead(ledger, self, leads, other, err);
+}
+
+enum ota_code ledger_hold(struct ledger *ledger, struct ota_error *err)
+{
+	return ledger->backend->hold(ledger, err);
 }
 
 bool ledger_was_unclean(const struct ledger *ledger)
@@ -52,6 +73,12 @@ enum ota_code ledger_put(struct ledger *ledger, enum core_table table, const cha
 	struct ota_bytes value, struct ota_error *err)
 {
 	return ledger->backend->put(ledger, table, key, value, err);
+}
+
+enum ota_code ledger_put_many(struct ledger *ledger, enum core_table table,
+	const struct ledger_row *rows, size_t count, struct ota_error *err)
+{
+	return ledger->backend->put_many(ledger, table, rows, count, err);
 }
 
 enum ota_code ledger_drop(struct ledger *ledger, enum core_table table, const char *key,

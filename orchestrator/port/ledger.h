@@ -4,7 +4,8 @@
 /* The ledger: the core's rows, the audit log and what shall be retained by the broker
  * (the outbox), in one database. What is committed survives a power cut. Behind it stands
  * a back end (ledger_backend.h): an SQLite file, of which the daemon's lock on the state
- * directory keeps other processes away.
+ * directory keeps other processes away, or PostgreSQL, where one of several processes
+ * leads.
  *
  * Every function may return OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM with the database's
  * text. */
@@ -14,8 +15,9 @@
 
 struct ledger;
 
-/** Open or create a database (the path of an SQLite file); one that an older version left
- *  is brought to our schema, in one transaction. After an unclean stop the file and the
+/** Open or create a database: the path of an SQLite file, or the URL of PostgreSQL, which
+ *  begins with postgresql:// or postgres://. One that an older version left is brought to
+ *  our schema, in one transaction (by the leader). After an unclean stop the file and the
  *  audit chain are checked first: OTA_E_IO if SQLite finds damage, OTA_E_CONFLICT for a
  *  broken chain, the schema of a newer version or another program's file. *out is closed
  *  with ledger_close(). */
@@ -26,6 +28,26 @@ OTA_CHECKED enum ota_code ledger_open(
  *  ledger_open() does after an unclean stop. An older schema is brought to
  *  ours, and that is taken back. */
 OTA_CHECKED enum ota_code ledger_check(const char *database, struct ota_error *err);
+
+enum { LEDGER_OWNER_CAP = 128 };
+
+/** A process that leads. */
+struct ledger_leader {
+	char owner[LEDGER_OWNER_CAP];   /* for people: host and process */
+	char address[LEDGER_OWNER_CAP]; /* of its API, "127.0.0.1:8470" */
+};
+
+/** Ask to be the one process that writes the ledger and publishes what it says. Until
+ *  *leads is true nothing else may be called but this and ledger_close(). An SQLite file
+ * is led by who opens it. If it is false, other (may hold "") is who leads; ask again. */
+OTA_CHECKED enum ota_code ledger_lead(struct ledger *ledger,
+	const struct ledger_leader *self, bool *leads, struct ledger_leader *other,
+	struct ota_error *err);
+
+/** Before each act upon the world, and about every second: does this process still lead?
+ *  Mostly costs nothing; asks the database every two seconds. OTA_E_STATE: another one
+ *  does, and this process must end at once. ledger_begin() looks for itself. */
+OTA_CHECKED enum ota_code ledger_hold(struct ledger *ledger, struct ota_error *err);
 
 /** True if the process before this one did not get to ledger_close(). */
 bool ledger_was_unclean(const struct ledger *ledger);
@@ -44,6 +66,16 @@ OTA_CHECKED enum ota_code ledger_commit(struct ledger *ledger, struct ota_error 
 /** Store a row, replacing one of the same key. */
 OTA_CHECKED enum ota_code ledger_put(struct ledger *ledger, enum core_table table,
 	const char *key, struct ota_bytes value, struct ota_error *err);
+
+/** A row to be stored; both borrowed. */
+struct ledger_row {
+	const char *key;
+	struct ota_bytes value;
+};
+
+/** As many calls of ledger_put(), for less. No two rows have the same key. */
+OTA_CHECKED enum ota_code ledger_put_many(struct ledger *ledger, enum core_table table,
+	const struct ledger_row *rows, size_t count, struct ota_error *err);
 
 /** Remove a row if it is there. */
 OTA_CHECKED enum ota_code ledger_drop(struct ledger *ledger, enum core_table table,

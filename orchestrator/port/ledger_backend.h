@@ -45,11 +45,16 @@ struct ledger_outbox {
 
 /** A back end. Each function does what that of ledger.h with its name says. */
 struct ledger_backend {
+	enum ota_code (*lead)(struct ledger *ledger, const struct ledger_leader *self,
+		bool *leads, struct ledger_leader *other, struct ota_error *err);
+	enum ota_code (*hold)(struct ledger *ledger, struct ota_error *err);
 	void (*close)(struct ledger *ledger); /* and release it */
 	enum ota_code (*begin)(struct ledger *ledger, struct ota_error *err);
 	enum ota_code (*commit)(struct ledger *ledger, struct ota_error *err);
 	enum ota_code (*put)(struct ledger *ledger, enum core_table table,
 		const char *key, struct ota_bytes value, struct ota_error *err);
+	enum ota_code (*put_many)(struct ledger *ledger, enum core_table table,
+		const struct ledger_row *rows, size_t count, struct ota_error *err);
 	enum ota_code (*drop)(struct ledger *ledger, enum core_table table,
 		const char *key, struct ota_error *err);
 	/** All rows of one table, by key. */

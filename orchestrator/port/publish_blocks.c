@@ -18,7 +18,7 @@ static void retain(struct publisher *p, const char *topic, enum ledger_kind kind
 	if (rc == OTA_OK)
 		rc = ledger_commit(p->ledger, &err);
 	if (rc != OTA_OK)
-		fatal_exit("ledger.failed", &err);
+		fatal_ledger(&err);
 	publisher_kick(p);
 }
 
@@ -46,7 +46,7 @@ static bool is_named(const struct publisher *p, const struct ota_digest *table)
 		struct ota_error err = { 0 };
 
 		if (ledger_retained_next(p->ledger, cursor, &row, &more, &err) != OTA_OK)
-			fatal_exit("ledger.failed", &err);
+			fatal_ledger(&err);
 		found = more && names_table(p, &row, table);
 		cursor = row.seq;
 	}

@@ -36,7 +36,7 @@ static void note_patch(struct publisher *p)
 	if (rc == OTA_OK)
 		rc = ledger_commit(p->ledger, &err);
 	if (rc != OTA_OK)
-		fatal_exit("ledger.failed", &err);
+		fatal_ledger(&err);
 }
 
 static void end_patch(struct publisher *p)

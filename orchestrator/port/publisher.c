@@ -39,7 +39,7 @@ static void write_acks(struct publisher *p)
 	if (rc == OTA_OK)
 		rc = ledger_commit(p->ledger, &err);
 	if (rc != OTA_OK)
-		fatal_exit("ledger.failed", &err);
+		fatal_ledger(&err);
 	p->ack_count = 0;
 	p->again_bytes = 0;
 }
@@ -58,6 +58,16 @@ static void note_ack(struct publisher *p, uint64_t seq)
 
 static void landed(void *ctx, enum ota_code code);
 
+/* A process that was stopped for a while may have been replaced: nothing goes out of it
+ * any more. */
+static void must_lead(struct publisher *p)
+{
+	struct ota_error err = { 0 };
+
+	if (ledger_hold(p->ledger, &err) != OTA_OK)
+		fatal_ledger(&err);
+}
+
 bool publish_send(struct publisher *p, const struct flight *flight, const char *topic,
 	struct ota_bytes payload)
 {
@@ -66,6 +76,7 @@ bool publish_send(struct publisher *p, const struct flight *flight, const char *
 
 	if (!f)
 		return false;
+	must_lead(p);
 	*f = *flight;
 	f->owner = p;
 	f->session = p->session;
@@ -123,7 +134,7 @@ static void pump_rows(struct publisher *p)
 
 		if (ledger_retained_next(p->ledger, p->cursor, &row, &more, &err) !=
 			OTA_OK)
-			fatal_exit("ledger.failed", &err);
+			fatal_ledger(&err);
 		more = more && take_row(p, &row);
 		if (more)
 			p->cursor = row.seq;

@@ -216,6 +216,16 @@ static enum ota_code put(struct ledger *ledger, enum core_table table, const cha
 	return sql_run(sql, stmt, err);
 }
 
+static enum ota_code put_many(struct ledger *ledger, enum core_table table,
+	const struct ledger_row *rows, size_t count, struct ota_error *err)
+{
+	enum ota_code rc = OTA_OK;
+
+	for (size_t i = 0; i < count && rc == OTA_OK; i++)
+		rc = put(ledger, table, rows[i].key, rows[i].value, err);
+	return rc;
+}
+
 static enum ota_code drop(struct ledger *ledger, enum core_table table, const char *key,
 	struct ota_error *err)
 {
@@ -292,6 +302,25 @@ static enum ota_code each_audit(struct ledger *ledger,
 
 /* ---- life */
 
+/* The file was locked before it was opened. */
+static enum ota_code lead(struct ledger *ledger, const struct ledger_leader *self,
+	bool *leads, struct ledger_leader *other, struct ota_error *err)
+{
+	(void)ledger;
+	(void)self;
+	(void)other;
+	(void)err;
+	*leads = true;
+	return OTA_OK;
+}
+
+static enum ota_code hold(struct ledger *ledger, struct ota_error *err)
+{
+	(void)ledger;
+	(void)err;
+	return OTA_OK;
+}
+
 static void close_ledger(struct ledger *ledger)
 {
 	struct sqlite_ledger *sqlite = of(ledger);
@@ -301,10 +330,13 @@ static void close_ledger(struct ledger *ledger)
 }
 
 static const struct ledger_backend backend = {
+	.lead = lead,
+	.hold = hold,
 	.close = close_ledger,
 	.begin = begin,
 	.commit = commit,
 	.put = put,
+	.put_many = put_many,
 	.drop = drop,
 	.each_row = each_row,
 	.audit = audit,

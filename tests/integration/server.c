@@ -126,6 +126,18 @@ void server_init(struct server *server)
 	write_config(server);
 }
 
+void server_init_beside(struct server *server, const struct server *first)
+{
+	*server = (struct server){
+		.dir = "/tmp/sluiced-test.XXXXXX", .broker = first->broker, .guest = true
+	};
+	if (!mkdtemp(server->dir))
+		give_up("mkdtemp");
+	write_root(server);
+	write_keys(server);
+	write_config(server);
+}
+
 /* ---- the process */
 
 static pid_t spawn(const struct server *server, const char *verb)
@@ -214,6 +226,24 @@ int server_stop(struct server *server)
 	return wait_for(pid);
 }
 
+int server_await(struct server *server)
+{
+	pid_t pid = server->pid;
+
+	server->pid = 0;
+	return wait_for(pid);
+}
+
+bool server_logged(const struct server *server, const char *text)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf log = { 0 };
+	char path[BROKER_PATH_CAP];
+
+	return ota_file_read(server_path(server, "sluiced.log", path), 1 << 24, &log,
+		       NULL) == OTA_OK &&
+	       strstr(ota_buf_text(&log), text);
+}
+
 static int remove_entry(
 	const char *path, const struct stat *st, int kind, struct FTW *where)
 {
@@ -226,7 +256,8 @@ static int remove_entry(
 void server_fini(struct server *server)
 {
 	server_kill(server);
-	broker_fini(&server->broker);
+	if (!server->guest)
+		broker_fini(&server->broker);
 	(void)nftw(server->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -370,6 +401,8 @@ static void on_message(
 	o->seen[o->count].len = payload.len;
 	o->seen[o->count].retained = retained;
 	o->count++;
+	if (o->look)
+		o->look(topic, payload);
 }
 
 void observer_open(struct observer *o, const struct server *server)

@@ -13,14 +13,25 @@ struct server {
 	struct broker broker;
 	char dir[BROKER_PATH_CAP]; /* configuration, keys and state; removed at the end */
 	char address[SERVER_ADDRESS_CAP];
-	pid_t pid; /* 0: not running */
+	pid_t pid;  /* 0: not running */
+	bool guest; /* the broker is another's */
 };
 
 /** Start a broker, and write everything sluiced wants; does not start it. */
 void server_init(struct server *server);
 
+/** As server_init(), for another sluiced of the same fleet at the same broker. Release it
+ *  before the first. */
+void server_init_beside(struct server *server, const struct server *first);
+
 /** Start sluiced and wait until its API answers. */
 void server_start(struct server *server);
+
+/** Wait until it ends by itself; its exit status. */
+int server_await(struct server *server);
+
+/** True if its log holds text. */
+bool server_logged(const struct server *server, const char *text);
 
 /** kill -9. */
 void server_kill(struct server *server);
@@ -86,6 +97,9 @@ struct seen {
 };
 
 struct observer {
+	/* Sees each message, with what it holds; may be NULL. Set after observer_open().
+	 */
+	void (*look)(const char *topic, struct ota_bytes payload);
 	struct ota_mqtt *link;
 	unsigned ups, closed;
 	size_t count;

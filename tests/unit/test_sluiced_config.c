@@ -60,6 +60,7 @@ Test(sluiced_config, what_is_not_said_has_a_default)
 	cr_expect_str_eq(c.fleet, "demo");
 	expect_in_dir(c.state_dir, "state");
 	expect_in_dir(c.database, "state/sluiced.db");
+	expect_in_dir(c.images, "state/images");
 	expect_in_dir(c.patches.dir, "state/patches");
 	cr_expect_str_eq(c.api_keys, "/etc/keys");
 	cr_expect_str_eq(c.broker.client_id, "sluiced");
@@ -119,7 +120,7 @@ Test(sluiced_config, every_mistake_is_told)
 		{ 1, "fleet: d\npatches: {workers: 0}", "workers" },
 		{ 1, "fleet: d\npatches: {level: 20}", "level" },
 		{ 1, "fleet: d\nlog: loud", "log" },
-		{ 1, "fleet: d\ndatabase: postgresql://h/d", "not in this version" },
+		{ 1, "fleet: d\ndatabase: postgresql:h/d", "not 'postgresql...'" },
 		{ 1, "fleet: d\ndatabase: mysql:x", "must be sqlite:PATH" },
 	};
 
@@ -135,13 +136,26 @@ Test(sluiced_config, every_mistake_is_told)
 	}
 }
 
-Test(sluiced_config, postgresql_in_the_environment_is_refused)
+Test(sluiced_config, postgresql_is_named_by_its_url)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(1, "fleet: demo\ndatabase: postgres://u@h/d?sslmode=verify-full");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK);
+	cr_expect_str_eq(c.database, "postgres://u@h/d?sslmode=verify-full");
+	cr_assert_eq(sluiced_config_load(path, "postgresql:///d", &c, &messages), OTA_OK);
+	cr_expect_str_eq(c.database, "postgresql:///d");
+}
+
+Test(sluiced_config, a_password_in_a_wrong_url_is_not_shown)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
 	struct sluiced_config c;
 
 	write_with(0, NULL);
-	cr_assert_eq(sluiced_config_load(path, "postgresql://h/d", &c, &messages),
+	cr_assert_eq(sluiced_config_load(path, "postgre://u:secret@h/d", &c, &messages),
 		OTA_E_CONFIG);
-	cr_assert_not_null(strstr(ota_buf_text(&messages), "DATABASE_URL names"));
+	cr_expect_not_null(strstr(ota_buf_text(&messages), "DATABASE_URL must be"));
+	cr_expect_null(strstr(ota_buf_text(&messages), "secret"));
 }
