@@ -40,7 +40,9 @@ enum core_table { CORE_TABLES(CORE_TABLE_ENUM) N_CORE_TABLES };
  *  durable ends the process, which starts again from what is stored. */
 struct core_port {
 	void *ctx;
-	/** Begin and commit a transaction; commit returns once it is durable. */
+	/** Begin and commit a transaction; commit returns once it is durable. One that
+	 * holds rows of "status" alone may become durable later, with or before the next.
+	 */
 	void (*begin)(void *ctx);
 	void (*commit)(void *ctx);
 	/** Store a row, replacing one of the same key; value is a JSON object's text.

@@ -11,25 +11,54 @@ static void must(enum ota_code rc, const struct ota_error *err)
 		fatal_ledger(err);
 }
 
+/* The ledger's transaction begins with the first thing that is more than what a device
+ * said. */
+static void open_transaction(struct core_ports *ports)
+{
+	struct ota_error err = { 0 };
+
+	if (!ports->open)
+		must(ledger_begin(ports->ledger, &err), &err);
+	ports->open = true;
+}
+
 static void begin(void *ctx)
 {
 	struct core_ports *ports = ctx;
-	struct ota_error err = { 0 };
 
-	must(ledger_begin(ports->ledger, &err), &err);
+	if (!ports->batch)
+		open_transaction(ports);
 }
 
 static void commit(void *ctx)
 {
 	struct core_ports *ports = ctx;
 	struct ota_error err = { 0 };
-	uint64_t began_ms = ota_clock_mono_ms(), took_ms;
+	uint64_t began_ms, took_ms;
 
+	if (!ports->open) {
+		status_batch_settle(ports->batch);
+		return;
+	}
+	if (ports->batch)
+		status_batch_join(ports->batch);
+	began_ms = ota_clock_mono_ms();
 	must(ledger_commit(ports->ledger, &err), &err);
 	took_ms = ota_clock_mono_ms() - began_ms;
 	if (took_ms > ports->slowest_ms)
 		ports->slowest_ms = took_ms;
+	ports->open = false;
 	publisher_kick(ports->publisher);
+}
+
+/* More than a batch takes belongs to one call: its transaction has room. */
+static void put_status(struct core_ports *ports, const char *key, struct ota_bytes value)
+{
+	if (status_batch_put(ports->batch, key, value))
+		return;
+	open_transaction(ports);
+	status_batch_join(ports->batch);
+	(void)status_batch_put(ports->batch, key, value);
 }
 
 static void put(void *ctx, enum core_table table, const char *key, struct ota_bytes value)
@@ -37,6 +66,11 @@ static void put(void *ctx, enum core_table table, const char *key, struct ota_by
 	struct core_ports *ports = ctx;
 	struct ota_error err = { 0 };
 
+	if (table == CORE_STATUS && ports->batch) {
+		put_status(ports, key, value);
+		return;
+	}
+	open_transaction(ports);
 	must(ledger_put(ports->ledger, table, key, value, &err), &err);
 }
 
@@ -45,6 +79,7 @@ static void drop(void *ctx, enum core_table table, const char *key)
 	struct core_ports *ports = ctx;
 	struct ota_error err = { 0 };
 
+	open_transaction(ports);
 	must(ledger_drop(ports->ledger, table, key, &err), &err);
 }
 
@@ -57,6 +92,7 @@ static void audit(void *ctx, const char *who, const char *action, struct ota_byt
 	};
 	struct ota_error err = { .code = OTA_E_NOMEM };
 
+	open_transaction(ports);
 	must(ota_buf_add(&text, detail), &err);
 	entry.detail = ota_buf_text(&text);
 	must(entry.detail ? OTA_OK : OTA_E_NOMEM, &err);
@@ -69,6 +105,7 @@ static void retain(void *ctx, const char *topic, struct ota_bytes payload)
 	struct ota_error err = { 0 };
 	enum ledger_kind kind = payload.len ? LEDGER_MESSAGE : LEDGER_CLEAR;
 
+	open_transaction(ports);
 	must(ledger_retain(ports->ledger, topic, kind, payload, &err), &err);
 }
 
@@ -81,6 +118,7 @@ static void set_patch(
 	char text[OTA_TOPIC_CAP];
 
 	ota_topic_print(ports->fleet, &topic, text);
+	open_transaction(ports);
 	must(ledger_retain(ports->ledger, text, kind, name, &err), &err);
 }
 

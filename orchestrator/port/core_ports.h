@@ -9,6 +9,7 @@
 #include "orchestrator/port/patches.h"
 #include "orchestrator/port/publisher.h"
 #include "orchestrator/port/signer.h"
+#include "orchestrator/port/status_batch.h"
 
 struct core_ports {
 	struct ledger *ledger; /* borrowed, as all below */
@@ -16,7 +17,9 @@ struct core_ports {
 	struct publisher *publisher; /* kicked after each commit */
 	const struct signer *signer;
 	const char *fleet;
-	uint64_t slowest_ms; /* commit since somebody set this to 0 */
+	uint64_t slowest_ms;        /* commit since somebody set this to 0 */
+	struct status_batch *batch; /* NULL: each report has a commit of its own */
+	bool open;                  /* a transaction of the ledger; begin with false */
 };
 
 /** The port for core_new(). ports is borrowed for the core's life. */

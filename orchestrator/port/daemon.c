@@ -51,6 +51,7 @@ struct daemon {
 	struct http *http;
 	struct core *core;
 	struct core_ports ports;
+	struct status_batch *batch;
 	struct api api;
 	bool linked; /* a session with the broker stands */
 	bool stopping;
@@ -206,8 +207,15 @@ static enum ota_code start_core(struct daemon *d, struct ota_error *err)
 	struct core_port port;
 	enum ota_code rc;
 
-	d->ports = (struct core_ports){ d->ledger, d->patches, d->publisher, &d->signer,
-		d->config->fleet, 0 };
+	rc = status_batch_new(&d->loop, d->ledger, &d->ports.slowest_ms, &d->batch, err);
+	if (rc != OTA_OK)
+		return rc;
+	d->ports = (struct core_ports){ .ledger = d->ledger,
+		.patches = d->patches,
+		.publisher = d->publisher,
+		.signer = &d->signer,
+		.fleet = d->config->fleet,
+		.batch = d->batch };
 	port = core_ports_of(&d->ports);
 	d->core = core_new(&port, d->config->fleet);
 	if (!d->core)
@@ -328,15 +336,23 @@ static enum ota_code ask_to_lead(struct daemon *d, struct ota_error *err)
 /* ---- stopping: each step begins when the one before holds nothing any more; read from
  * the last to the first */
 
+static void batch_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->batch = d->ports.batch = NULL;
+	uv_close((uv_handle_t *)&d->on_term, NULL);
+	uv_close((uv_handle_t *)&d->on_int, NULL);
+	uv_close((uv_handle_t *)&d->tick, NULL);
+	uv_close((uv_handle_t *)&d->ask, NULL);
+}
+
 static void patches_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
 	d->patches = NULL;
-	uv_close((uv_handle_t *)&d->on_term, NULL);
-	uv_close((uv_handle_t *)&d->on_int, NULL);
-	uv_close((uv_handle_t *)&d->tick, NULL);
-	uv_close((uv_handle_t *)&d->ask, NULL);
+	status_batch_close(d->batch, batch_gone, d);
 }
 
 static void in_gone(void *ctx)

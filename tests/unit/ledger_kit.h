@@ -109,4 +109,15 @@ static inline enum ota_code count_row(void *ctx, enum core_table table, const ch
 	return OTA_OK;
 }
 
+static inline enum ota_code add_row(void *ctx, enum core_table table, const char *key,
+	struct ota_bytes value, struct ota_error *err)
+{
+	(void)table;
+	(void)key;
+	(void)value;
+	(void)err;
+	++*(unsigned *)ctx;
+	return OTA_OK;
+}
+
 #endif

@@ -43,17 +43,6 @@ static void use(size_t backend)
 	}                                                                       \
 	ParameterizedTest(size_t *backend, ledger, name)
 
-static enum ota_code add_row(void *ctx, enum core_table table, const char *key,
-	struct ota_bytes value, struct ota_error *err)
-{
-	(void)table;
-	(void)key;
-	(void)value;
-	(void)err;
-	++*(unsigned *)ctx;
-	return OTA_OK;
-}
-
 static bool add_entry(void *ctx, const struct audit_entry *entry)
 {
 	(void)entry;
@@ -183,6 +172,21 @@ ledger_test(any_number_of_rows_and_entries_is_walked)
 	cr_expect_eq(rows, MANY);
 	cr_assert_eq(ledger_audit_verify(ledger, &walk, NULL), OTA_OK);
 	cr_expect(walk.entries == MANY && walk.broken_at == 0);
+}
+
+ledger_test(rows_that_are_stored_together_replace_others_too)
+{
+	const struct ledger_row rows[] = { { "b", ota_bytes_of("{2}") },
+		{ "a", ota_bytes_of("{1}") }, { "c", { 0 } } };
+	char text[200] = "";
+
+	use(*backend);
+	reopen();
+	cr_assert_eq(ledger_put(ledger, CORE_STATUS, "a", ota_bytes_of("{0}"), NULL), 0);
+	cr_assert_eq(ledger_put_many(ledger, CORE_STATUS, rows, 3, NULL), OTA_OK);
+	reopen();
+	cr_assert_eq(ledger_each_row(ledger, count_row, text, NULL), OTA_OK);
+	cr_expect_str_eq(text, "4:a={1} 4:b={2} 4:c= ");
 }
 
 ledger_test(a_walk_of_entries_ends_at_its_limit)
