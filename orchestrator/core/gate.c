@@ -6,6 +6,7 @@
 
 #define MICRO_PER_NAT 1e6
 #define PPM           1e6
+#define TAIL_END      1e-9 /* share of a sum that further terms would not change */
 
 static int64_t micro(double nats)
 {
@@ -66,14 +67,36 @@ static bool is_hard(const struct gate_case *c)
 	return c->rollout_hard >= max;
 }
 
-/* Even if everybody else succeeds. */
+/* The chance that at least bad of all devices fail under a release that fails at p0: the
+ * upper tail of the binomial distribution, summed from its largest term on. */
+static double chance_of(double p0, double bad, double all)
+{
+	double ways = lgamma(all + 1) - lgamma(bad + 1) - lgamma(all - bad + 1);
+	double term = exp(ways + bad * log(p0) + (all - bad) * log1p(-p0)), sum = 0;
+
+	if (bad <= all * p0)
+		return 1;
+	for (; bad <= all && term > sum * TAIL_END; bad++) {
+		sum += term;
+		term *= (all - bad) / (bad + 1) * p0 / (1 - p0);
+	}
+	return sum;
+}
+
+/* The share cannot be reached even if everybody else succeeds. One failure in a stage of
+ * five is below any share, and yet nothing that a good release does not do now and then:
+ * so either half of the stage has failed, or more of it than chance allows. */
 static bool is_lost(const struct gate_case *c)
 {
 	uint64_t all = reached(&c->counts) + c->counts.offline;
 	uint64_t bad = failed(&c->counts);
 
-	return bad > 0 &&
-	       (all - bad) * OTA_PERMILLE_ALL < c->gates->success_permille * all;
+	if (bad == 0 ||
+		(all - bad) * OTA_PERMILLE_ALL >= c->gates->success_permille * all)
+		return false;
+	return 2 * bad >= all ||
+	       chance_of((double)c->gates->p0_ppm / PPM, (double)bad, (double)all) <=
+		       (double)c->gates->alpha_ppm / PPM;
 }
 
 bool gate_must_halt(const struct gate_case *c, struct gate_verdict *v)

@@ -92,9 +92,23 @@ static const struct row rows[] = {
 	  "0 have not begun, 0 out of reach" },
 	{ "one failed of twenty", { .confirmed = 19, .soft = 1 }, 0, 2302585, GATE_PASS,
 	  OTA_OK, "19 of 20 devices confirmed" },
-	{ "one failed of nineteen", { .confirmed = 10, .working = 8, .soft = 1 }, 0, 2302585,
-	  GATE_HALT, OTA_E_SUCCESS, "stage canary: 1 of 19 devices failed, so 95.0 % success "
+	{ "one failed of nineteen, by chance", { .confirmed = 18, .soft = 1 }, 0, 2302585,
+	  GATE_PASS, OTA_OK, "18 of 19 devices confirmed" },
+	{ "one failed of five, by chance", { .confirmed = 4, .soft = 1 }, 0, 2302585,
+	  GATE_PASS, OTA_OK, "4 of 5 devices confirmed" },
+	{ "two failed of five", { .confirmed = 1, .working = 2, .soft = 2 }, 0, 4605170,
+	  GATE_HALT, OTA_E_SUCCESS, "stage canary: 2 of 5 devices failed, so 95.0 % success "
 	  "cannot be reached any more" },
+	{ "two failed of twenty-five, by chance", { .confirmed = 23, .soft = 2 }, 0, 4605170,
+	  GATE_PASS, OTA_OK, "23 of 25 devices confirmed" },
+	{ "three failed of twenty-five", { .confirmed = 22, .soft = 3 }, 0, 5889573,
+	  GATE_HALT, OTA_E_SUCCESS, "stage canary: 3 of 25 devices failed, so 95.0 % success "
+	  "cannot be reached any more" },
+	{ "the only one failed", { .soft = 1 }, 0, 2302585, GATE_HALT, OTA_E_SUCCESS,
+	  "stage canary: 1 of 1 devices failed, so 95.0 % success cannot be reached any more" },
+	{ "a tenth of a million failed", { .confirmed = 900000, .soft = 100000 }, 0, 0,
+	  GATE_HALT, OTA_E_SUCCESS, "stage canary: 100000 of 1000000 devices failed, so 95.0 % "
+	  "success cannot be reached any more" },
 	{ "one failed of twenty, some away", { .confirmed = 1, .offline = 18, .soft = 1 }, 0,
 	  2302585, GATE_PASS, OTA_OK, "1 of 20 devices confirmed" },
 	{ "three failed early", { .pending = 97, .soft = 3 }, 0, 6907755, GATE_HALT,
