@@ -9,7 +9,7 @@
 #include "orchestrator/sim/twin.h"
 
 enum {
-	TWIN_STEP_S = 30, /* events happen on multiples of it, a whole batch at once */
+	TWIN_STEP_S = 60, /* events happen on multiples of it, a whole batch at once */
 	TWIN_UTC_S = 1800000000, /* when every twin begins: a Friday, 08:00 UTC */
 	TWIN_LIFE_S = 365 * 86400,
 };

@@ -1,6 +1,7 @@
 /* How our gates fare beside other rules for halting: false halts, misses, devices harmed.
- * Ours are the real core's. The others watch the same ramp over the same devices, under a
- * core that is told that all is well, and pause it as soon as they are of that mind. */
+ * Ours are the real core's. The others watch the same ramp over the same devices and
+ * would pause it as soon as they are of that mind; where ours halts first, under a core
+ * that is told that all is well. */
 #include <getopt.h>
 #include <math.h>
 #include <sodium.h>
@@ -61,17 +62,19 @@ static bool says_halt(enum rule rule, const struct tally *t)
 	return false;
 }
 
-/* ---- one run: ours, then the others */
+/* ---- one run. Every rule watches ours. Where that comes to its end nobody has
+ * interfered, and the others have seen what they would have seen alone. Where ours halts
+ * it, they get a run of the same seed for themselves. */
 
 struct result {
 	bool halted[N_RULES];
 	uint32_t harmed[N_RULES];
-	uint64_t elapsed_s, reports;
 };
 
 struct watcher {
 	struct tally tally;
 	struct result *result;
+	bool alone; /* without our gates: it ends when all have halted */
 };
 
 static bool look(void *ctx, const struct twin_sight *sight)
@@ -88,36 +91,61 @@ static bool look(void *ctx, const struct twin_sight *sight)
 		}
 		all = all && w->result->halted[rule];
 	}
-	return all;
+	return w->alone && all;
 }
 
 struct cell {
 	struct twin *twin;
 	struct twin_odds odds;
 	uint64_t seed;
+	uint32_t *again; /* owned; runs that the others get for themselves */
+	bool alone;
 };
 
-/* Even runs are ours, odd ones the others': the twin is played once per process. */
 static enum ota_code play(void *ctx, uint32_t index, void *out, struct ota_error *err)
 {
 	const struct cell *cell = ctx;
 	struct result *result = out;
-	struct watcher watcher = { .result = result };
-	const struct twin_watch watch = { &watcher, look, true };
+	struct watcher watcher = { .result = result, .alone = cell->alone };
+	const struct twin_watch watch = { &watcher, look, cell->alone };
+	uint64_t run = cell->alone ? cell->again[index] : index;
 	struct twin_outcome o;
-	enum ota_code rc = twin_play(cell->twin, &cell->odds, cell->seed + index / 2,
-		index % 2 == 0 ? NULL : &watch, &o, err);
+	enum ota_code rc =
+		twin_play(cell->twin, &cell->odds, cell->seed + run, &watch, &o, err);
 
-	result->elapsed_s = o.elapsed_s;
-	result->reports = o.reports;
-	if (index % 2 == 0) {
-		result->halted[RULE_OURS] = o.state == ROLLOUT_HALTED;
-		result->harmed[RULE_OURS] = (uint32_t)o.harmed;
-		return rc;
-	}
-	for (enum rule rule = RULE_OURS + 1; rule < N_RULES; rule++)
-		if (!result->halted[rule])
+	result->halted[RULE_OURS] = o.state == ROLLOUT_HALTED;
+	for (enum rule rule = RULE_OURS; rule < N_RULES; rule++)
+		if (rule == RULE_OURS || !result->halted[rule])
 			result->harmed[rule] = (uint32_t)o.harmed;
+	return rc;
+}
+
+static enum ota_code play_all(
+	struct cell *cell, uint32_t runs, struct result *results, struct ota_error *err)
+{
+	const struct forks forks = {
+		.ctx = cell, .run = play, .out_len = sizeof(struct result)
+	};
+	struct result *alone = calloc(runs, sizeof *alone);
+	uint32_t count = 0;
+	enum ota_code rc;
+
+	cell->alone = false;
+	rc = forks_play(&forks, runs, results, err);
+	for (uint32_t i = 0; i < runs; i++)
+		if (results[i].halted[RULE_OURS])
+			cell->again[count++] = i;
+	cell->alone = true;
+	if (rc == OTA_OK)
+		rc = forks_play(&forks, count, alone, err);
+	for (uint32_t i = 0; i < count; i++) {
+		struct result *to = &results[cell->again[i]];
+
+		alone[i].halted[RULE_OURS] = to->halted[RULE_OURS];
+		alone[i].harmed[RULE_OURS] = to->harmed[RULE_OURS];
+		*to = alone[i];
+	}
+	free(alone);
 	return rc;
 }
 
@@ -137,7 +165,7 @@ static void print_rule(
 	uint32_t halts = 0;
 
 	for (uint32_t i = 0; i < runs; i++) {
-		const struct result *r = &results[2 * i + (rule != RULE_OURS)];
+		const struct result *r = &results[i];
 
 		halts += r->halted[rule];
 		harmed[i] = r->harmed[rule];
@@ -159,15 +187,13 @@ static double seconds(void)
 
 static int bench(struct cell *cell, uint32_t runs, const char *what)
 {
-	struct forks forks = {
-		.ctx = cell, .run = play, .out_len = sizeof(struct result)
-	};
-	struct result *results = calloc(2 * (size_t)runs, sizeof *results);
+	struct result *results = calloc(runs, sizeof *results);
 	uint32_t *harmed = calloc(runs, sizeof *harmed);
 	struct ota_error err = { 0 };
 	double began = seconds();
 
-	if (forks_play(&forks, 2 * runs, results, &err) != OTA_OK) {
+	cell->again = calloc(runs, sizeof *cell->again);
+	if (play_all(cell, runs, results, &err) != OTA_OK) {
 		fprintf(stderr, "bench_campaign: %s\n", err.text);
 		return 1;
 	}
@@ -177,6 +203,7 @@ static int bench(struct cell *cell, uint32_t runs, const char *what)
 		print_rule(results, runs, rule, harmed);
 	printf("\n");
 	(void)fflush(stdout);
+	free(cell->again);
 	free(harmed);
 	free(results);
 	return 0;
