@@ -42,6 +42,60 @@ static void look_at_gate(struct laws_world *w, uint32_t stage)
 			(unsigned long long)soaked, (unsigned long long)w->soak_s[stage]);
 }
 
+/* Who is within reach, may begin by an order, and has not come to an end. */
+static uint64_t under_way(const struct laws_world *w, uint32_t cohort, uint64_t permille)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < w->device_count; i++) {
+		const struct lw_device *d = &w->devices[i];
+
+		count += d->cohort == cohort && d->bucket < permille && d->heard.online &&
+			 !is_terminal(&d->heard);
+	}
+	return count;
+}
+
+/* Devices of one bucket begin together, whatever the limit; few worlds have such. */
+static bool shares_bucket(const struct laws_world *w)
+{
+	for (uint32_t i = 0; i < w->device_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (w->devices[i].bucket == w->devices[j].bucket)
+				return true;
+	return false;
+}
+
+/* A stage that is opened further leaves no more devices under way than the file allows.
+ * Who is away is not counted, and begins when it is back. */
+static void look_at_pace(struct laws_world *w, const char *row)
+{
+	uint64_t *most = w->draft.opened_most;
+	const char *at = strstr(row, "\"runs\":");
+
+	for (uint32_t s = 0; s < LW_STAGES && at != NULL; s++) {
+		uint32_t cohort = s == 0 ? 0 : 1;
+		char text[LW_ROLLOUT_STATE_CAP];
+		uint64_t opened, count;
+
+		at = strstr(at + 1, "\"started_s\":");
+		if (at == NULL)
+			break;
+		lw_member(at, "opened", text, sizeof text);
+		opened = strtoull(text, NULL, 10);
+		if (opened <= most[cohort])
+			continue;
+		most[cohort] = opened;
+		count = under_way(w, cohort, opened);
+		if (count > w->in_flight && !shares_bucket(w))
+			lw_wrong(w,
+				"caps: %llu devices under way at %llu permille, the "
+				"limit is %llu",
+				(unsigned long long)count, (unsigned long long)opened,
+				(unsigned long long)w->in_flight);
+	}
+}
+
 struct shown {
 	uint32_t stage;
 	enum rollout_state state;
@@ -63,6 +117,7 @@ static void look_at_rollout(struct laws_world *w, const char *row)
 {
 	struct shown shown = shown_in(row);
 
+	look_at_pace(w, row);
 	if (shown.stage > w->draft.stage)
 		look_at_gate(w, w->draft.stage);
 	if (shown.stage > w->draft.stage + 1)
@@ -274,7 +329,8 @@ static void check_silence(struct laws_world *w)
 	for (uint32_t i = 0; i < w->device_count; i++)
 		gone = gone || (w->devices[i].dead &&
 				       w->devices[i].heard.state >= OTA_UPDATE_OFFERED);
-	if (gone && !w->people && w->ledger.state != ROLLOUT_HALTED)
+	if (gone && !w->people && w->ledger.state != ROLLOUT_HALTED &&
+		w->ledger.state != ROLLOUT_PAUSED) /* by the core, after a clock step */
 		lw_wrong(w, "silence: a device is gone and the rollout is %s",
 			rollout_state_text(w->ledger.state));
 }

@@ -208,6 +208,7 @@ static void apply(struct laws_world *w)
 	ota_digest_hex(&w->release, hex);
 	for (int i = 0; i < LW_STAGES; i++)
 		w->soak_s[i] = dice_below(&w->dice, 3) * 60;
+	w->in_flight = 1 + dice_below(&w->dice, 4);
 	(void)snprintf(text, sizeof text,
 		"{\"rollout\":\"r\",\"release\":\"%s\",\"stages\":["
 		"{\"name\":\"lab\",\"cohort\":\"lab\",\"permille\":1000,\"soak_s\":%d},"
@@ -215,9 +216,10 @@ static void apply(struct laws_world *w)
 		"{\"name\":\"all\",\"cohort\":\"fleet\",\"permille\":1000,\"soak_s\":%d}]"
 		","
 		"\"gates\":{\"silence_s\":600},\"deadlines\":{\"fetch_s\":4000,"
-		"\"install_s\":4000,\"prove_s\":2000},\"on_halt\":\"%s\"}",
+		"\"install_s\":4000,\"prove_s\":2000},"
+		"\"limits\":{\"in_flight\":%d},\"on_halt\":\"%s\"}",
 		hex, (int)w->soak_s[0], (int)w->soak_s[1], (int)w->soak_s[2],
-		dice_below(&w->dice, 2) == 0 ? "pause" : "revert");
+		(int)w->in_flight, dice_below(&w->dice, 2) == 0 ? "pause" : "revert");
 	lw_must(ota_json_parse(ota_bytes_of(text), false, &tree, NULL) == OTA_OK, "json");
 	for (int i = 0; w->ledger.state == ROLLOUT_DRAFT; i++) { /* until it is durable */
 		lw_must(i < PERCENT, "a rollout that is never there");

@@ -83,6 +83,7 @@ struct lw_ledger {
 	uint64_t permille[LW_STAGES];
 	uint64_t seq[2], opened[2]; /* of the cohorts' orders */
 	enum ota_order_state order[2];
+	uint64_t opened_most[2]; /* by the rollout's row */
 };
 
 struct laws_world {
