@@ -82,12 +82,14 @@ static enum ota_code play_events(struct twin *twin, struct ota_error *err)
 	return rc;
 }
 
+/* When the core wants to look again, it waits for the full minute, as all events do: what
+ * it looks at every few seconds would cost a visit of the fleet each time. */
 static uint64_t next_s(const struct twin *twin, uint64_t core_ms)
 {
-	uint64_t core_s =
-		twin->now.utc_s + (core_ms - twin->now.mono_ms + MS_PER_S - 1) / MS_PER_S;
+	uint64_t core_s = twin->now.utc_s + (core_ms - twin->now.mono_ms) / MS_PER_S;
 	uint64_t event_s = queue_due_s(&twin->queue);
 
+	core_s += TWIN_STEP_S - core_s % TWIN_STEP_S;
 	return event_s < core_s ? event_s : core_s;
 }
 
