@@ -233,7 +233,10 @@ static void meddle(struct laws_world *w)
 {
 	static const char *const verbs[] = { "pause", "resume", "resume", "abort",
 		"revert" };
-	const struct core_steer steer = { "r", verbs[dice_below(&w->dice, 5)], "why" };
+	const struct core_steer steer = { .rollout = "r",
+		.verb = verbs[dice_below(&w->dice, 5)],
+		.reason = "why",
+		.at_once = dice_below(&w->dice, 2) == 0 };
 
 	if (core_command(w->core, w->now, "people", &steer, NULL) == OTA_OK)
 		lw_after(w);
