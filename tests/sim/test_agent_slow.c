@@ -56,13 +56,14 @@ static void run_to_fetching(void)
 
 static void chunk_arrives(void)
 {
-	const struct ipc_message m = { .type = IPC_CHUNKS,
+	struct ipc_message m = { .type = IPC_CHUNKS,
 		.code = IPC_PATCH,
 		.digest = w.agent.patch,
-		.a = ++chunks,
-		.b = CHUNKS,
-		.c = (uint64_t)chunks * CHUNK };
+		.b = CHUNKS };
 
+	chunks++;
+	m.a = chunks;
+	m.c = (uint64_t)chunks * CHUNK;
 	world_say(&w, &m);
 }
 
