@@ -43,7 +43,7 @@ static void set_up(void)
 	loader = boot_custom_loader(&custom);
 }
 
-TestSuite(boot_custom, .init = set_up, .fini = temporary_remove, .timeout = 20);
+TestSuite(boot_custom, .init = set_up, .fini = temporary_remove, .timeout = 60);
 
 Test(boot_custom, the_verbs_are_spoken)
 {
@@ -109,7 +109,7 @@ Test(boot_custom, an_answer_is_one_word)
 	cr_expect_str_eq(err.text, "answered 'ab', not a or b");
 }
 
-Test(boot_custom, any_call_may_fail, .timeout = 60)
+Test(boot_custom, any_call_may_fail)
 {
 	struct faults walk = { 0 };
 	unsigned refused = 0, slot;

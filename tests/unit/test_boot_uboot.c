@@ -48,7 +48,7 @@ static void set_up(void)
 	loader = boot_counter_loader(&counter);
 }
 
-TestSuite(boot_uboot, .init = set_up, .fini = temporary_remove, .timeout = 60);
+TestSuite(boot_uboot, .init = set_up, .fini = temporary_remove, .timeout = 110);
 
 static void print_env(struct ota_buf *said)
 {
@@ -238,7 +238,7 @@ static enum ota_code update_to_b(void)
 	return rc;
 }
 
-Test(boot_uboot, any_call_may_fail, .timeout = 110)
+Test(boot_uboot, any_call_may_fail)
 {
 	struct faults walk = { 0 };
 	unsigned refused = 0;

@@ -114,7 +114,7 @@ static void tear_down(void)
 	temporary_remove();
 }
 
-TestSuite(install_source, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(install_source, .init = set_up, .fini = tear_down, .timeout = 110);
 
 /* Change what slot a holds, in that many bytes from there on. */
 static void spoil(uint64_t offset, size_t len)
@@ -326,7 +326,7 @@ static enum ota_code scan_and_verify(struct ota_error *err)
 	return rc == OTA_OK ? install_work_verify(&kit.work, err) : rc;
 }
 
-Test(install_source, any_call_may_fail, .timeout = 110)
+Test(install_source, any_call_may_fail)
 {
 	struct faults walk = { 0 };
 	unsigned refused = 0;

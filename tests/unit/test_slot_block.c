@@ -52,7 +52,7 @@ static void tear_down(void)
 	temporary_remove();
 }
 
-TestSuite(slot_block, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(slot_block, .init = set_up, .fini = tear_down, .timeout = 110);
 
 static bool use_loops(void)
 {
@@ -276,7 +276,7 @@ Test(slot_block, without_a_boot_loader_the_table_plays_one)
 
 /* ---- each call that fails ---- */
 
-Test(slot_block, any_call_may_fail, .timeout = 110)
+Test(slot_block, any_call_may_fail)
 {
 	struct faults walk = { 0 };
 	unsigned refused = 0;

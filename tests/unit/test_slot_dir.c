@@ -43,7 +43,7 @@ static void tear_down(void)
 	temporary_remove();
 }
 
-TestSuite(slot_dir, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(slot_dir, .init = set_up, .fini = tear_down, .timeout = 110);
 
 static struct slots open_slots(uint8_t boot)
 {
@@ -191,7 +191,7 @@ static void begin_in_memory(void)
 	set_up();
 }
 
-Test(slot_dir, any_call_may_fail, .timeout = 110)
+Test(slot_dir, any_call_may_fail)
 {
 	struct faults walk = { 0 };
 	unsigned refused = 0;
@@ -227,7 +227,7 @@ static enum ota_code provision(struct ota_error *err)
 	return rc;
 }
 
-Test(slot_dir, any_call_of_the_first_start_may_fail, .timeout = 110)
+Test(slot_dir, any_call_of_the_first_start_may_fail)
 {
 	struct faults walk = { 0 };
 	struct ota_error err;
