@@ -139,18 +139,18 @@ void hold_watch(struct agent *a)
  */
 static bool is_too_slow(struct agent *a, struct ota_error *why)
 {
-	uint64_t before = a->slow_bytes, bytes = a->journal.bytes;
+	uint64_t bytes = a->journal.bytes - a->slow_bytes; /* they only grow */
 	uint64_t wanted = a->policy.rate_min * SLOW_MINUTES * 60;
 
 	if (!a->up || a->now.mono_ms < a->asked_ms || ++a->slow_minutes < SLOW_MINUTES)
 		return false;
 	begin_minutes(a);
-	if (bytes < before || bytes - before >= wanted)
-		return false; /* fetched anew, or fast enough */
+	if (bytes >= wanted)
+		return false;
 	(void)ota_fail(why, OTA_E_SLOWLINK,
 		"%" PRIu64 " bytes in %d minutes, wanted are %" PRIu64
 		"; tries again in %d minutes",
-		bytes - before, SLOW_MINUTES, wanted, SLOW_RETRY_MS / RECHECK_MS);
+		bytes, SLOW_MINUTES, wanted, SLOW_RETRY_MS / RECHECK_MS);
 	return true;
 }
 

@@ -178,6 +178,53 @@ Test(agent_orders, a_revert_takes_back_those_in_its_share_and_at_last_all)
 	cr_expect(world_runs(&w, 1));
 }
 
+/* Confirmed, under an order to go back that is open to nobody's bucket. */
+static void order_back_nobody(void)
+{
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+	w.order.permille = ota_bucket(w.grant.salt, w.report.device);
+	order(OTA_ORDER_REVERT);
+	world_pass(&w, 60 * 1000);
+	cr_assert(world_runs(&w, 2));
+}
+
+/* A newer one, without its grant. */
+static void order_back_without_grant(void)
+{
+	world_next(&w);
+	world_sign(&w);
+	world_deliver(&w, OTA_TOPIC_FRESH);
+	world_deliver(&w, OTA_TOPIC_ORDER);
+	world_pass(&w, 60 * 1000);
+}
+
+Test(agent_orders, a_revert_takes_back_who_is_named)
+{
+	order_back_nobody();
+	w.order.canary_count = 1;
+	(void)snprintf(w.order.canaries[0], sizeof w.order.canaries[0], "gw-1");
+	order(OTA_ORDER_REVERT);
+	world_pass(&w, 60 * 1000);
+	cr_expect(world_runs(&w, 1));
+}
+
+Test(agent_orders, a_revert_for_a_share_needs_the_grant_of_its_release)
+{
+	order_back_nobody();
+	w.order.permille++;
+	w.agent.papers.grant.release.at[0] ^= 1;
+	order_back_without_grant();
+	cr_expect(world_runs(&w, 2), "it is the grant of another release");
+	w.agent.papers.has[OTA_TOPIC_GRANT] = false;
+	order_back_without_grant();
+	cr_expect(world_runs(&w, 2), "there is none");
+	order(OTA_ORDER_REVERT);
+	world_pass(&w, 60 * 1000);
+	cr_expect(world_runs(&w, 1));
+}
+
 Test(agent_orders, a_revert_that_fails_comes_back_and_says_so)
 {
 	struct ota_digest new_image = world_image(2);
@@ -298,6 +345,42 @@ Test(agent_orders, a_patch_that_failed_is_tried_again_once_the_order_has_another
 	widen();
 	cr_expect_eq(w.report.state, OTA_UPDATE_FAILED, "it is the same patch");
 	w.manifest.decoder_ram++;
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+}
+
+Test(agent_orders, an_image_that_is_at_fault_is_so_by_whatever_patch)
+{
+	static const enum ota_code of_image[] = { OTA_E_HEALTH, OTA_E_FELLBACK,
+		OTA_E_ROLLBACK, OTA_E_REVERTED, OTA_E_RESCUE };
+
+	w.hooks[2].answer = OTA_E_HOOK;
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_FAILED);
+	w.hooks[2].answer = OTA_OK;
+	for (size_t i = 0; i < sizeof of_image / sizeof of_image[0]; i++) {
+		w.agent.journal.error = of_image[i];
+		w.manifest.decoder_ram++;
+		widen();
+		cr_expect_eq(w.report.state, OTA_UPDATE_FAILED, "%s",
+			ota_code_name(of_image[i]));
+	}
+	w.agent.journal.error = OTA_E_DECODER;
+	w.manifest.decoder_ram++;
+	widen();
+	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
+}
+
+/* The agent before this one took each newer order for another try. */
+Test(agent_orders, a_failure_under_an_older_agent_is_tried_again_under_a_newer_order)
+{
+	w.hooks[2].answer = OTA_E_HOOK;
+	world_publish(&w);
+	world_pass(&w, 60 * 1000);
+	cr_assert_eq(w.report.state, OTA_UPDATE_FAILED);
+	w.hooks[2].answer = OTA_OK;
+	w.agent.journal.blocked_assign = 0;
 	widen();
 	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
 }
