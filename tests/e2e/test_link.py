@@ -13,6 +13,7 @@ INSIDE = bad_link.enter()
 from common import FleetTest, wait_for  # noqa: E402  (not before we are inside)
 
 KEEPALIVE_S = 5
+RETRY_S = 90  # the longest that an agent whose link keeps failing waits before it tries again
 NIGHT = 'SLUICE_NIGHTLY' in os.environ
 SEEDS = 5 if NIGHT else 1
 # By day a lesser storm: with every third packet lost TCP alone takes minutes.
@@ -45,7 +46,8 @@ class Link(FleetTest):
     def setUp(self):
         self.network.set()
         self.network.names({NAME: bad_link.NEAR})
-        wait_for('the device to be online', lambda: self.lab.device('gw-far')['online'], 90)
+        wait_for('the device to be online', lambda: self.lab.device('gw-far')['online'],
+                 RETRY_S + 30)
 
     def log(self):
         return self.agent.log.read_text(errors='replace')
@@ -57,7 +59,7 @@ class Link(FleetTest):
         """A release for the device on its way."""
         type(self).fresh_kib = fresh_kib
         self.release = self.publish()
-        words = {'silence': '10m', **words}
+        words = {'silence': '10m', 'prove': '3m', **words}
         self.begin(name, self.release, self.stages, **words)
 
     def device(self):
@@ -133,7 +135,7 @@ class Link(FleetTest):
         while self.lab.rollout('resets')['state'] != 'completed' and resets < 60:
             before = self.network.set(kbit=160, cut=bad_link.RESET)['resets']
             wait_for('a segment to reset', lambda: self.network.set(
-                kbit=160, cut=bad_link.RESET)['resets'] > before, 30)
+                kbit=160, cut=bad_link.RESET)['resets'] > before, RETRY_S + 30)
             self.network.set(kbit=160)
             resets += 1
             end = time.monotonic() + 5
@@ -142,7 +144,7 @@ class Link(FleetTest):
             self.assertGreaterEqual(now, held)
             held = now
         self.assertGreater(resets, 1)
-        self.assert_arrives('resets')
+        self.assert_arrives('resets', RETRY_S + 60)
 
     def test_a_broker_that_restarts_twenty_times(self):
         self.network.set(kbit=200)
