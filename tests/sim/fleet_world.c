@@ -267,8 +267,9 @@ static cJSON *parsed(const char *json)
 	return tree;
 }
 
-void fw_init(struct fw_world *w)
+struct fw_world *fw_open(void)
 {
+	struct fw_world *w = calloc(1, sizeof *w);
 	OTA_AUTO(ota_json_fini)
 	cJSON *fleet = parsed("{\"fleet\":\"demo\",\"cohorts\":["
 			      "{\"name\":\"lab\",\"labels\":{\"ring\":[\"lab\"]}},"
@@ -276,15 +277,17 @@ void fw_init(struct fw_world *w)
 			      "{\"name\":\"fleet\",\"facts\":{\"hardware\":[\"gw-100\","
 			      "\"gw-200\"]}}]}");
 
-	*w = (struct fw_world){ .now = { .mono_ms = 1000, .utc_s = FW_UTC_S } };
+	must(w != NULL, "memory");
+	w->now = (struct core_now){ .mono_ms = 1000, .utc_s = FW_UTC_S };
 	make_keys(w);
 	make_root(w, 1);
 	start(w);
 	must(after(w, core_set_fleet(w->core, w->now, "admin", fleet, NULL)) == OTA_OK,
 		"fleet");
+	return w;
 }
 
-void fw_fini(struct fw_world *w)
+void fw_close(struct fw_world *w)
 {
 	core_free(w->core);
 	for (size_t i = 0; i < w->row_count; i++) {
@@ -296,6 +299,7 @@ void fw_fini(struct fw_world *w)
 	free(w->rows);
 	free(w->topics);
 	ota_buf_fini(&w->root);
+	free(w);
 }
 
 /* ---- people */

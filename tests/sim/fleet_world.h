@@ -87,11 +87,12 @@ struct fw_world {
 	unsigned restart_count, order_count, fresh_count;
 };
 
-/** A started core of a fleet with cohorts lab, canary and fleet, by label ring. */
-void fw_init(struct fw_world *w);
+/** A started core of a fleet with cohorts lab, canary and fleet, by label ring. Release
+ *  with fw_close(). */
+struct fw_world *fw_open(void);
 
-/** Release everything. */
-void fw_fini(struct fw_world *w);
+/** Release everything, the world too. */
+void fw_close(struct fw_world *w);
 
 /** Throw the core away and load it from the store. */
 void fw_restart(struct fw_world *w);

@@ -1,6 +1,5 @@
 #include <criterion/criterion.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -14,8 +13,7 @@ static void open_world(void)
 {
 	struct ota_digest release;
 
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 	(void)fw_release(world, "1.0", 1);
 	fw_add_devices(world, "fleet", 8, FW_GOOD);
 	release = fw_release(world, "2.0", 2);
@@ -34,8 +32,7 @@ static void open_world(void)
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(deadman, .init = open_world, .fini = close_world);

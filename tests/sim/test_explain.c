@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -16,8 +15,7 @@ static struct ota_digest release;
 /* A fleet of one device in cohort lab and five in cohort fleet. */
 static void open_world(void)
 {
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 	(void)fw_release(world, "1.0", 1);
 	fw_add_devices(world, "lab", 1, FW_GOOD);
 	fw_add_devices(world, "fleet", 5, FW_GOOD);
@@ -27,8 +25,7 @@ static void open_world(void)
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(explain, .init = open_world, .fini = close_world);

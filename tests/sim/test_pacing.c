@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -14,15 +13,13 @@ static struct ota_digest release;
 
 static void open_world(void)
 {
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 	(void)fw_release(world, "1.0", 1);
 }
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(pacing, .init = open_world, .fini = close_world);

@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -13,8 +12,7 @@ static struct fw_world *world;
 
 static void open_world(void)
 {
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 	(void)fw_release(world, "1.0", 1);
 	fw_add_devices(world, "lab", 2, FW_GOOD);
 	fw_add_devices(world, "fleet", 12, FW_GOOD);
@@ -22,8 +20,7 @@ static void open_world(void)
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(revert, .init = open_world, .fini = close_world);

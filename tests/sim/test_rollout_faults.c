@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -14,14 +13,12 @@ static struct fw_world *world;
 
 static void open_world(void)
 {
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 }
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(rollout_faults, .init = open_world, .fini = close_world);
@@ -52,8 +49,8 @@ static void tell(bool restarts, enum fw_script lab, struct outcome *out)
 	struct ota_digest release;
 	struct ota_order order = { 0 };
 
-	fw_fini(world);
-	fw_init(world);
+	fw_close(world);
+	world = fw_open();
 	world->restarts = restarts;
 	(void)fw_release(world, "1.0", 1);
 	fw_add_devices(world, "lab", 2, lab);
@@ -479,8 +476,8 @@ Test(rollout_faults, no_stage_before_its_gate_and_never_beyond_the_grant)
 		struct dice dice = { seed };
 		struct ota_digest release;
 
-		fw_fini(world);
-		fw_init(world);
+		fw_close(world);
+		world = fw_open();
 		(void)fw_release(world, "1.0", 1);
 		fw_add_devices(world, "lab", 2, FW_GOOD);
 		fw_add_devices(world, "fleet", 8, FW_GOOD);

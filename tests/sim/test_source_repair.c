@@ -2,7 +2,6 @@
  */
 #include <criterion/criterion.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/own.h"
@@ -12,14 +11,12 @@ static struct fw_world *world;
 
 static void open_world(void)
 {
-	world = calloc(1, sizeof *world);
-	fw_init(world);
+	world = fw_open();
 }
 
 static void close_world(void)
 {
-	fw_fini(world);
-	free(world);
+	fw_close(world);
 }
 
 TestSuite(source_repair, .init = open_world, .fini = close_world);
