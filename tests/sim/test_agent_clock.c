@@ -54,16 +54,6 @@ static const struct {
 
 enum { N_JUMPS = sizeof jumps / sizeof jumps[0] };
 
-static void run_to(enum ota_update_state state)
-{
-	unsigned steps = 0;
-
-	world_publish(&w);
-	while (w.agent.journal.state != state)
-		cr_assert(world_step(&w) && ++steps < 1000, "%s is reached",
-			ota_update_state_text(state));
-}
-
 Test(agent_clock, what_was_begun_ends_confirmed_whatever_the_clock_does)
 {
 	static const enum ota_update_state states[] = { OTA_UPDATE_FETCHING,
@@ -74,7 +64,7 @@ Test(agent_clock, what_was_begun_ends_confirmed_whatever_the_clock_does)
 		for (size_t j = 0; j < N_JUMPS; j++) {
 			tear_down();
 			set_up();
-			run_to(states[s]);
+			world_run_to(&w, states[s]);
 			w.now.utc_s = jumps[j].jump(w.now.utc_s);
 			world_run(&w);
 			cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED, "%s in %s: %s",
@@ -98,7 +88,7 @@ Test(agent_clock, what_was_not_begun_waits_until_the_clock_is_right)
 
 			tear_down();
 			set_up();
-			run_to(states[s]);
+			world_run_to(&w, states[s]);
 			w.now.utc_s = jumps[j].jump(w.now.utc_s);
 			world_pass(&w, 3600 * 1000);
 			cr_expect_eq(w.slot_writes, !jumps[j].ahead, "%s in %s",

@@ -25,16 +25,6 @@ static void tear_down(void)
 
 TestSuite(agent_corners, .init = set_up, .fini = tear_down);
 
-static void run_to(enum ota_update_state state)
-{
-	unsigned steps = 0;
-
-	world_publish(&w);
-	while (w.agent.journal.state != state)
-		cr_assert(world_step(&w) && ++steps < 1000, "%s is reached",
-			ota_update_state_text(state));
-}
-
 static void update(void)
 {
 	world_publish(&w);
@@ -76,7 +66,7 @@ Test(agent_corners, what_is_armed_goes_on_without_documents)
 	w.policy.asks_lock = true;
 	w.hooks[LOCK].answer = OTA_E_HOOK;
 	world_restart(&w);
-	run_to(OTA_UPDATE_ARMED);
+	world_run_to(&w, OTA_UPDATE_ARMED);
 	forget_documents();
 	w.hooks[LOCK].answer = OTA_OK;
 	world_boot(&w);
@@ -87,7 +77,7 @@ Test(agent_corners, what_is_armed_goes_on_without_documents)
 
 Test(agent_corners, what_is_fetched_waits_for_documents_and_net)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	forget_documents();
 	world_boot(&w);
 	world_run(&w);
@@ -100,7 +90,7 @@ Test(agent_corners, what_is_fetched_waits_for_documents_and_net)
 /* The cut came after the order was kept, before anything followed from it. */
 Test(agent_corners, a_pause_of_another_rollout_pauses_nothing_but_withdraws)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	w.net_is_mute = true;
 	world_next(&w);
 	memcpy(w.order.rollout, "other", 6);
@@ -140,7 +130,7 @@ Test(agent_corners, a_revert_at_work_drops_what_is_not_switched)
 	for (size_t i = 0; i < 4; i++) {
 		tear_down();
 		set_up();
-		run_to(states[i]);
+		world_run_to(&w, states[i]);
 		order(OTA_ORDER_REVERT);
 		cr_expect_eq(w.report.state, OTA_UPDATE_IDLE, "state %zu", i);
 		cr_expect(world_runs(&w, 1));
@@ -149,7 +139,7 @@ Test(agent_corners, a_revert_at_work_drops_what_is_not_switched)
 
 Test(agent_corners, a_release_revoked_at_work_is_not_installed)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	world_next(&w);
 	w.catalog.revoked_count = 1;
 	world_publish(&w);
@@ -162,7 +152,7 @@ Test(agent_corners, a_release_revoked_at_work_is_not_installed)
 /* Neither documents that expire nor patches that are gone stop what has its chunks. */
 Test(agent_corners, what_is_at_work_needs_no_new_patch_and_no_fresh)
 {
-	run_to(OTA_UPDATE_INSTALLING);
+	world_run_to(&w, OTA_UPDATE_INSTALLING);
 	world_next(&w);
 	w.order.patches[0].from = world_image(9);
 	world_publish(&w);
@@ -246,7 +236,7 @@ Test(agent_corners, a_manifest_that_is_not_the_one_ordered_is_refused)
 
 Test(agent_corners, an_install_that_hangs_ends_at_its_deadline)
 {
-	run_to(OTA_UPDATE_INSTALLING);
+	world_run_to(&w, OTA_UPDATE_INSTALLING);
 	w.has_job = false; /* no answer will come */
 	world_pass(&w, 599 * 1000);
 	cr_expect_eq(w.report.state, OTA_UPDATE_INSTALLING);
@@ -271,7 +261,7 @@ Test(agent_corners, a_spool_that_cannot_be_read_is_not_fetched_again)
 Test(agent_corners, what_was_given_up_is_booted_again_if_it_is_all_there_is)
 {
 	w.hooks[HEALTH].answer = OTA_E_HOOK;
-	run_to(OTA_UPDATE_ROLLING_BACK);
+	world_run_to(&w, OTA_UPDATE_ROLLING_BACK);
 	cr_assert_eq(w.slots[1].info.state, SLOT_BAD);
 	w.slots[0].info = (struct slot_info){ 0 };
 	w.primary = 1;
@@ -287,7 +277,7 @@ Test(agent_corners, what_was_given_up_is_booted_again_if_it_is_all_there_is)
 static void aborted(void)
 {
 	w.hooks[BEFORE_REBOOT].answer = OTA_E_BUSY;
-	run_to(OTA_UPDATE_REBOOTING);
+	world_run_to(&w, OTA_UPDATE_REBOOTING);
 	world_next(&w);
 	w.order.state = OTA_ORDER_ABORT;
 	world_publish(&w);
@@ -295,7 +285,7 @@ static void aborted(void)
 
 static void withdrawn(void)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	world_next(&w);
 	w.order.state = OTA_ORDER_ABORT;
 	world_publish(&w);
@@ -312,14 +302,14 @@ static void reverted(void)
 static void rescued(void)
 {
 	w.hooks[HEALTH].answer = OTA_E_HOOK;
-	run_to(OTA_UPDATE_PROVING);
+	world_run_to(&w, OTA_UPDATE_PROVING);
 	w.slots[0].info = w.agent.slots[0] = (struct slot_info){ 0 };
 }
 
 static void given_up_and_rescued(void)
 {
 	w.hooks[HEALTH].answer = OTA_E_HOOK;
-	run_to(OTA_UPDATE_ROLLING_BACK);
+	world_run_to(&w, OTA_UPDATE_ROLLING_BACK);
 	w.slots[0].info = (struct slot_info){ 0 };
 	w.primary = 1;
 }

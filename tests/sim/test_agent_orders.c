@@ -22,17 +22,6 @@ static void tear_down(void)
 
 TestSuite(agent_orders, .init = set_up, .fini = tear_down);
 
-/* Publish, and step until the device is in a state. */
-static void run_to(enum ota_update_state state)
-{
-	unsigned steps = 0;
-
-	world_publish(&w);
-	while (w.agent.journal.state != state)
-		cr_assert(world_step(&w) && ++steps < 1000, "%s is reached",
-			ota_update_state_text(state));
-}
-
 /* A new order, and all that follows. */
 static void order(enum ota_order_state state)
 {
@@ -52,7 +41,7 @@ Test(agent_orders, a_pause_holds_each_state_and_go_goes_on)
 	for (unsigned i = 0; i < N_UNSWITCHED; i++) {
 		tear_down();
 		set_up();
-		run_to(unswitched[i]);
+		world_run_to(&w, unswitched[i]);
 		order(OTA_ORDER_PAUSE);
 		world_pass(&w, 3600 * 1000);
 		cr_expect_eq(w.report.state, unswitched[i], "row %u: %s", i,
@@ -67,7 +56,7 @@ Test(agent_orders, a_pause_holds_each_state_and_go_goes_on)
 
 Test(agent_orders, a_pause_survives_a_boot)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	order(OTA_ORDER_PAUSE);
 	world_boot(&w);
 	world_pass(&w, 5000);
@@ -80,7 +69,7 @@ Test(agent_orders, an_abort_drops_what_is_not_switched)
 	for (unsigned i = 0; i < N_UNSWITCHED; i++) {
 		tear_down();
 		set_up();
-		run_to(unswitched[i]);
+		world_run_to(&w, unswitched[i]);
 		order(OTA_ORDER_ABORT);
 		world_pass(&w, 5000);
 		cr_expect_eq(w.report.state, OTA_UPDATE_IDLE, "row %u: %s", i,
@@ -486,7 +475,7 @@ Test(agent_orders, a_newer_release_takes_over_in_the_middle_of_work)
 	for (unsigned i = 0; i < N_UNSWITCHED; i++) {
 		tear_down();
 		set_up();
-		run_to(unswitched[i]);
+		world_run_to(&w, unswitched[i]);
 		world_next(&w);
 		w.release.image = w.order.image = w.manifest.to = world_image(3);
 		w.release.counter = w.order.counter = 3;
@@ -500,7 +489,7 @@ Test(agent_orders, a_newer_release_takes_over_in_the_middle_of_work)
 
 Test(agent_orders, a_window_that_closed_meanwhile_holds_the_reboot)
 {
-	run_to(OTA_UPDATE_FETCHING);
+	world_run_to(&w, OTA_UPDATE_FETCHING);
 	world_next(&w);
 	w.order.window = (struct ota_window){ 1200, 1300 };
 	world_publish(&w);

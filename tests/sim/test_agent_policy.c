@@ -106,22 +106,10 @@ Test(agent_policy, the_window_of_the_order_has_to_be_open_as_well)
 	expect_confirmed();
 }
 
-/* Chunks come in only while the window is open; what came stays. */
-static void run_to_fetching(void)
-{
-	unsigned steps = 0;
-
-	world_boot(&w);
-	world_publish(&w);
-	while (w.fetches == 0)
-		cr_assert(world_step(&w) && ++steps < 1000);
-	w.queued = 0; /* net has not fetched anything yet */
-}
-
 Test(agent_policy, a_download_window_that_closes_stops_what_comes_in)
 {
 	w.policy.download = open_in(0);
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	w.stops = 0;
 	w.net_is_mute = true;
 	world_pass(&w, HOUR_MS + 61 * 1000);
@@ -198,7 +186,7 @@ Test(agent_policy, power_is_asked_for_again_before_the_reboot)
 Test(agent_policy, a_link_that_becomes_metered_stops_what_comes_in)
 {
 	ask_all();
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	w.stops = 0;
 	w.net_is_mute = true;
 	world_pass(&w, 5 * 60 * 1000 + 1000);
@@ -238,7 +226,7 @@ Test(agent_policy, without_its_documents_a_release_is_of_no_class)
 	w.policy.asks_metered = w.policy.metered_security = true;
 	w.release.class = OTA_CLASS_SECURITY;
 	w.hooks[METERED].answer = OTA_E_HOOK;
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	for (unsigned i = 0; i < OTA_N_TOPIC_KINDS; i++)
 		w.kept[i].len = 0;
 	w.net_is_down = true;
@@ -323,7 +311,7 @@ Test(agent_policy, a_patch_over_the_budget_is_refused_with_both_numbers)
 Test(agent_policy, what_was_received_counts_over_patches_and_restarts)
 {
 	w.policy.budget_bytes = 40 * MIB;
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	chunks_came(10 * MIB);
 	world_restart(&w);
 	w.net_is_mute = true;
@@ -345,7 +333,7 @@ Test(agent_policy, what_was_received_counts_over_patches_and_restarts)
 Test(agent_policy, the_same_bytes_are_counted_once_and_a_lost_spool_twice)
 {
 	w.policy.budget_bytes = 40 * MIB;
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	chunks_came(10 * MIB);
 	world_restart(&w);
 	while (w.fetches < 2)
@@ -360,7 +348,7 @@ Test(agent_policy, the_same_bytes_are_counted_once_and_a_lost_spool_twice)
 Test(agent_policy, more_bytes_than_the_budget_end_the_update)
 {
 	w.policy.budget_bytes = w.manifest.patch_len;
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	w.stops = 0;
 	chunks_came(w.manifest.patch_len + 1);
 	world_pass(&w, 5000);

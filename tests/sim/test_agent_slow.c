@@ -43,13 +43,7 @@ TestSuite(agent_slow, .init = set_up, .fini = tear_down);
 
 static void run_to_fetching(void)
 {
-	unsigned steps = 0;
-
-	world_boot(&w);
-	world_publish(&w);
-	while (w.fetches == 0)
-		cr_assert(world_step(&w) && ++steps < 1000);
-	w.queued = 0; /* net has not fetched anything yet */
+	world_run_to_fetching(&w);
 	w.net_is_mute = true;
 	w.stops = 0;
 }

@@ -114,18 +114,6 @@ Test(agent_update, what_waits_for_the_clock_looks_once_a_minute)
 	cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED);
 }
 
-/* In FETCHING, with a net that has answered only so far. */
-static void run_to_fetching(void)
-{
-	unsigned steps = 0;
-
-	world_boot(&w);
-	world_publish(&w);
-	while (w.fetches == 0)
-		cr_assert(world_step(&w) && ++steps < 1000);
-	w.queued = 0; /* net has not fetched anything yet */
-}
-
 static void chunks_came(uint64_t count)
 {
 	world_say(&w, &(struct ipc_message){ .type = IPC_CHUNKS,
@@ -140,7 +128,7 @@ Test(agent_update, a_long_transfer_tells_of_itself_less_and_less)
 {
 	unsigned before;
 
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	before = w.reports;
 	for (unsigned s = 1; s <= 3600; s++) {
 		chunks_came(s);
@@ -156,7 +144,7 @@ Test(agent_update, what_net_says_of_another_patch_is_nothing)
 {
 	struct ipc_message fetched = { .type = IPC_FETCHED, .digest = world_image(9) };
 
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	world_say(&w, &fetched);
 	world_run(&w);
 	cr_expect_eq(w.agent.journal.state, OTA_UPDATE_FETCHING);
@@ -169,7 +157,7 @@ Test(agent_update, what_net_cannot_get_now_is_asked_for_again)
 		.code = OTA_E_LINK,
 		.payload = ota_bytes_of("nobody there") };
 
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	failed.digest = w.agent.patch;
 	world_say(&w, &failed);
 	world_pass(&w, 5000);
@@ -184,7 +172,7 @@ Test(agent_update, what_net_will_never_get_ends_the_update)
 {
 	struct ipc_message failed = { .type = IPC_FAILED, .code = OTA_E_POISON };
 
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	failed.digest = w.agent.patch;
 	world_say(&w, &failed);
 	world_pass(&w, 5000);
@@ -194,7 +182,7 @@ Test(agent_update, what_net_will_never_get_ends_the_update)
 
 Test(agent_update, an_order_with_other_patches_is_fetched_anew)
 {
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	world_next(&w);
 	w.manifest.decoder_ram--;
 	world_publish(&w);
@@ -206,7 +194,7 @@ Test(agent_update, an_order_with_other_patches_is_fetched_anew)
 
 Test(agent_update, a_net_that_started_again_is_told_everything_again)
 {
-	run_to_fetching();
+	world_run_to_fetching(&w);
 	world_say(&w, &(struct ipc_message){ .type = IPC_HELLO });
 	world_run(&w);
 	cr_expect_eq(w.fetches, 2);

@@ -144,6 +144,17 @@ bool world_step(struct world *world);
 /** Let everything happen that can happen without time passing. */
 void world_run(struct world *world);
 
+/** Let net deliver all documents, and things happen one by one until the journal says
+ * that state; the test fails if it never does. */
+void world_run_to(struct world *world, enum ota_update_state state);
+
+/** Power on, and let net deliver all documents and be asked for the first chunks, which
+ * it has not fetched yet. */
+void world_run_to_fetching(struct world *world);
+
+/** Let n things happen one by one. False if fewer did. */
+bool world_run_steps(struct world *world, unsigned n);
+
 /** Let time pass, and everything happen meanwhile. */
 void world_pass(struct world *world, uint64_t ms);
 
