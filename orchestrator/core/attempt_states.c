@@ -1,7 +1,5 @@
 #include "orchestrator/core/attempt_states.h"
 
-#include <string.h>
-
 #define TEXT(name, text) text,
 static const char *const states[] = { ATTEMPT_STATES(TEXT) };
 static const char *const events[] = { ATTEMPT_EVENTS(TEXT) };
@@ -78,10 +76,10 @@ const char *attempt_state_text(enum attempt_state state)
 
 bool attempt_state_of(const char *text, enum attempt_state *out)
 {
-	for (unsigned i = 0; i < N_ATTEMPT_STATES; i++)
-		if (strcmp(states[i], text) == 0) {
-			*out = (enum attempt_state)i;
-			return true;
-		}
-	return false;
+	unsigned state;
+
+	if (!ota_fsm_state_of(&attempt_fsm, text, &state))
+		return false;
+	*out = (enum attempt_state)state;
+	return true;
 }

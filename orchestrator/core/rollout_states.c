@@ -1,7 +1,5 @@
 #include "orchestrator/core/rollout_states.h"
 
-#include <string.h>
-
 #define TEXT(name, text) text,
 static const char *const states[] = { ROLLOUT_STATES(TEXT) };
 static const char *const events[] = { ROLLOUT_EVENTS(TEXT) };
@@ -98,12 +96,12 @@ const char *rollout_state_text(enum rollout_state state)
 
 bool rollout_state_of(const char *text, enum rollout_state *out)
 {
-	for (unsigned i = 0; i < N_ROLLOUT_STATES; i++)
-		if (strcmp(states[i], text) == 0) {
-			*out = (enum rollout_state)i;
-			return true;
-		}
-	return false;
+	unsigned state;
+
+	if (!ota_fsm_state_of(&rollout_fsm, text, &state))
+		return false;
+	*out = (enum rollout_state)state;
+	return true;
 }
 
 bool rollout_state_is_live(enum rollout_state state)

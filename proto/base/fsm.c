@@ -1,7 +1,6 @@
 #include "proto/base/fsm.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { STATE_ID_CAP = 40 };
@@ -21,6 +20,16 @@ enum ota_code ota_fsm_next(const struct ota_fsm_spec *spec, unsigned from, unsig
 	}
 	return ota_fail(err, OTA_E_STATE, "%s: %s in %s", spec->name,
 		event < spec->n_events ? spec->events[event] : "?", spec->states[from]);
+}
+
+bool ota_fsm_state_of(const struct ota_fsm_spec *spec, const char *text, unsigned *out)
+{
+	for (unsigned i = 0; i < spec->n_states; i++)
+		if (strcmp(spec->states[i], text) == 0) {
+			*out = i;
+			return true;
+		}
+	return false;
 }
 
 /* ---- drawing */

@@ -1,6 +1,7 @@
 #ifndef PROTO_BASE_FSM_H
 #define PROTO_BASE_FSM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,11 @@ struct ota_fsm_spec {
  */
 OTA_CHECKED enum ota_code ota_fsm_next(const struct ota_fsm_spec *spec, unsigned from,
 	unsigned event, unsigned *to, struct ota_error *err);
+
+/** The state of that name, as it is stored and shown. False if there is none: *out keeps
+ *  what it was. */
+OTA_CHECKED bool ota_fsm_state_of(
+	const struct ota_fsm_spec *spec, const char *text, unsigned *out);
 
 /**
  * Draw the table as a Mermaid state diagram, from the first state on: one line for all

@@ -102,6 +102,22 @@ Test(machines, every_state_stays_itself_over_a_restart)
 		}
 }
 
+Test(machines, texts_lead_back_to_states_and_others_nowhere)
+{
+	for (size_t m = 0; m < MACHINES; m++) {
+		const struct ota_fsm_spec *spec = machines[m].spec;
+		unsigned found = 99;
+
+		cr_expect(!ota_fsm_state_of(spec, "", &found));
+		cr_expect(!ota_fsm_state_of(spec, "nowhere", &found));
+		cr_expect_eq(found, 99, "%s", spec->name);
+		for (unsigned s = 0; s < spec->n_states; s++) {
+			cr_expect(ota_fsm_state_of(spec, spec->states[s], &found));
+			cr_expect_eq(found, s, "%s", spec->states[s]);
+		}
+	}
+}
+
 Test(machines, the_readme_files_show_what_is_drawn_from_the_tables)
 {
 	for (size_t m = 0; m < MACHINES; m++) {
