@@ -7,7 +7,7 @@
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
-#include "orchestrator/core/retry.h"
+#include "orchestrator/core/retries.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
@@ -108,27 +108,6 @@ static void succeed(struct core *core, struct device *device, struct attempt *at
 	finish(core, device, attempt);
 }
 
-/* The policy has a try left for what the device says it failed with. */
-static bool is_put_off(const struct device *device, const struct attempt *attempt,
-	enum failure_class class)
-{
-	const struct rollout *rollout = attempt->rollout;
-
-	return !rollout->reverted && device->report.state == OTA_UPDATE_FAILED &&
-	       attempt->tries < retry_allowed(&rollout->spec.retry, class);
-}
-
-static void put_off(struct core *core, struct attempt *attempt)
-{
-	const struct rollout_retry *retry = &attempt->rollout->spec.retry;
-
-	attempt->retry_s =
-		core->now.utc_s + retry_backoff_s(retry, attempt->class, attempt->tries);
-	attempt->tries++;
-	if (attempt->retry_s < attempt->rollout->due_s)
-		attempt->rollout->due_s = attempt->retry_s;
-}
-
 static bool has_ended_so(const struct attempt *attempt, enum ota_code code)
 {
 	return attempt->error == code &&
@@ -143,7 +122,7 @@ static enum attempt_event event_of(
 
 	if (code == OTA_E_REVERTED && attempt->state == ATTEMPT_CONFIRMED)
 		return ATTEMPT_EV_RELAPSE;
-	if (is_put_off(device, attempt, class))
+	if (retries_is_left(device, attempt, class))
 		return ATTEMPT_EV_PUT_OFF;
 	return class == FAILURE_EXCUSED ? ATTEMPT_EV_EXCUSE : ATTEMPT_EV_FAIL;
 }
@@ -158,7 +137,7 @@ static void fail(struct core *core, struct device *device, struct attempt *attem
 	attempt->error = code;
 	(void)snprintf(attempt->error_text, sizeof attempt->error_text, "%s", text);
 	if (attempt->state == ATTEMPT_RETRYING)
-		put_off(core, attempt);
+		retries_put_off(core, attempt);
 	finish(core, device, attempt);
 	if (attempt->class == FAILURE_SOFT || attempt->class == FAILURE_HARD)
 		quarantine_failure(core, device);
@@ -439,23 +418,6 @@ static void overdue(struct core *core, struct device *device, struct attempt *at
 		text);
 }
 
-/* A newer assign is the word by which a device tries again what it failed with. */
-static void ask(struct core *core, struct device *device, struct attempt *attempt)
-{
-	cJSON *detail = tree_object();
-
-	attempt->retry_s = 0;
-	attempt->step = OTA_UPDATE_IDLE;
-	attempt->step_s = core->now.utc_s;
-	attempt->waiting = false;
-	store_attempt(core, device, attempt);
-	tree_text(detail, "device", device->id);
-	tree_text(detail, "rollout", attempt->rollout->spec.rollout);
-	tree_u64(detail, "tries", attempt->tries);
-	store_audit(core, "core", "device.retry", detail);
-	publish_assign(core, device);
-}
-
 /* It was asked to try again, and nothing was heard of it: what it failed with stands. */
 static void give_up(struct core *core, struct device *device, struct attempt *attempt)
 {
@@ -485,7 +447,7 @@ static uint64_t sweep(struct core *core, struct device *device, struct attempt *
 	else if (attempt->retry_s == 0 || !is_under(core, device, attempt->rollout))
 		give_up(core, device, attempt);
 	else
-		ask(core, device, attempt);
+		retries_ask(core, device, attempt);
 	return attempt->state == ATTEMPT_RETRYING ? attempt_deadline_s(attempt)
 						  : UINT64_MAX;
 }
@@ -523,7 +485,7 @@ static void acknowledge(struct core *core, struct device *device, struct attempt
 	attempt->acknowledged = true;
 	attempt->counted_bad = false;
 	if (moved(attempt, ATTEMPT_EV_ASK))
-		ask(core, device, attempt);
+		retries_ask(core, device, attempt);
 }
 
 void attempts_acknowledge(struct core *core, struct rollout *rollout)
