@@ -65,6 +65,28 @@ static bool moved(struct core *core, struct rollout *rollout, enum rollout_event
 	return advance_move(core, rollout, event, &by_itself, NULL) == OTA_OK;
 }
 
+/* The one place that changes a stage's state. False: the table has no such move. */
+static bool stage_moved(struct rollout *rollout, enum stage_event event)
+{
+	struct stage_run *run = &rollout->runs[rollout->stage];
+	unsigned to;
+
+	if (ota_fsm_next(&stage_fsm, run->state, event, &to, NULL) != OTA_OK)
+		return false;
+	run->state = (enum stage_state)to;
+	return true;
+}
+
+enum ota_code advance_resume(struct core *core, struct rollout *rollout,
+	const struct cause *cause, struct ota_error *err)
+{
+	enum ota_code rc = advance_move(core, rollout, ROLLOUT_EV_RESUME, cause, err);
+
+	if (rc == OTA_OK && stage_moved(rollout, STAGE_EV_RESUME))
+		store_rollout(core, rollout);
+	return rc;
+}
+
 static bool has_started(const struct rollout *rollout)
 {
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
@@ -91,7 +113,7 @@ static bool halted(
 {
 	struct cause cause = { .who = "core", .code = code, .text = text };
 
-	rollout->runs[rollout->stage].halted = true;
+	(void)stage_moved(rollout, STAGE_EV_HALT);
 	rollout->runs[rollout->stage].llr_micro = rollout->llr_micro;
 	if (advance_move(core, rollout, ROLLOUT_EV_HALT, &cause, NULL) != OTA_OK)
 		return false;
@@ -218,7 +240,8 @@ static bool await_grant(struct core *core, struct rollout *rollout)
 		return wait_for(core, rollout, rc, why.text);
 	if (!started)
 		start_stage(core, rollout, permille);
-	return moved(core, rollout, ROLLOUT_EV_GRANTED);
+	return stage_moved(rollout, STAGE_EV_GRANT) &&
+	       moved(core, rollout, ROLLOUT_EV_GRANTED);
 }
 
 static bool run(struct core *core, struct rollout *rollout)
@@ -236,7 +259,8 @@ static bool run(struct core *core, struct rollout *rollout)
 	if (verdict.move != GATE_PASS || !opening_is_whole(rollout))
 		return false;
 	rollout->runs[rollout->stage].soak_from_s = core->now.utc_s;
-	return moved(core, rollout, ROLLOUT_EV_FINISHED);
+	return stage_moved(rollout, STAGE_EV_FINISH) &&
+	       moved(core, rollout, ROLLOUT_EV_FINISHED);
 }
 
 static uint64_t soak_end_s(const struct rollout *rollout)
@@ -255,7 +279,8 @@ static bool soak(struct core *core, struct rollout *rollout)
 	verdict = advance_judge(core, rollout);
 	if (verdict.move == GATE_HALT)
 		return halted(core, rollout, verdict.code, verdict.text);
-	if (core->now.utc_s < soak_end_s(rollout) || verdict.move != GATE_PASS)
+	if (core->now.utc_s < soak_end_s(rollout) || verdict.move != GATE_PASS ||
+		!stage_moved(rollout, STAGE_EV_PASS))
 		return false;
 	stage->ended_s = core->now.utc_s;
 	stage->llr_micro = rollout->llr_micro;

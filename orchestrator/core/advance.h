@@ -18,6 +18,10 @@ struct cause {
 OTA_CHECKED enum ota_code advance_move(struct core *core, struct rollout *rollout,
 	enum rollout_event event, const struct cause *cause, struct ota_error *err);
 
+/** A person says go on: the rollout and its stage. OTA_OK or OTA_E_STATE. */
+OTA_CHECKED enum ota_code advance_resume(struct core *core, struct rollout *rollout,
+	const struct cause *cause, struct ota_error *err);
+
 /** Order the devices back, stage by stage or all at once. OTA_OK or OTA_E_STATE. */
 OTA_CHECKED enum ota_code advance_revert(struct core *core, struct rollout *rollout,
 	bool at_once, const struct cause *cause, struct ota_error *err);

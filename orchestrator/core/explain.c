@@ -310,7 +310,7 @@ static const char *passed_stage(
 	const struct stage_shares shares = stage_shares(core, rollout);
 	uint32_t stage = stage_of_device(&shares, rollout, device);
 
-	if (stage == STAGE_NONE || rollout->runs[stage].ended_s == 0)
+	if (stage == STAGE_NONE || rollout->runs[stage].state != STAGE_PASSED)
 		return NULL;
 	return rollout->spec.stages[stage].name;
 }

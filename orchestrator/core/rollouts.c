@@ -247,10 +247,9 @@ static enum ota_code resume(struct core *core, struct rollout *rollout,
 	if (rollout->reverted)
 		return ota_fail(err, OTA_E_CONFLICT,
 			"%s was reverted; begin another rollout", rollout->spec.rollout);
-	rc = advance_move(core, rollout, ROLLOUT_EV_RESUME, &none, err);
+	rc = advance_resume(core, rollout, &none, err);
 	if (rc != OTA_OK)
 		return rc;
-	rollout->runs[rollout->stage].halted = false;
 	attempts_acknowledge(core, rollout);
 	patches_retry(core, rollout);
 	store_rollout(core, rollout);

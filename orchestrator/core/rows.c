@@ -243,8 +243,30 @@ static enum ota_code load_cohort(
 
 /* ---- rollouts and attempts */
 
-static void read_run(
-	struct ota_json_reader *outer, const cJSON *tree, struct stage_run *run)
+/* Rows of before stages had states tell theirs by what they hold. */
+static enum stage_state state_of_old(
+	const struct rollout *rollout, const struct stage_run *run, bool halted)
+{
+	if (run->ended_s != 0)
+		return STAGE_PASSED;
+	if (halted)
+		return STAGE_HALTED;
+	if (run->started_s == 0)
+		return STAGE_WAITING;
+	return rollout->state == ROLLOUT_SOAKING ? STAGE_SOAKING : STAGE_RUNNING;
+}
+
+static void read_stage_state(
+	struct ota_json_reader *r, const struct rollout *rollout, struct stage_run *run)
+{
+	if (!ota_json_has(r, "state"))
+		run->state = state_of_old(rollout, run, ota_json_bool(r, "halted"));
+	else if (!stage_state_of(ota_json_text(r, "state"), &run->state))
+		ota_json_fail(r, OTA_E_FORMAT, "no such state of a stage");
+}
+
+static void read_run(struct ota_json_reader *outer, const cJSON *tree,
+	const struct rollout *rollout, struct stage_run *run)
 {
 	struct ota_json_reader r = ota_json_read(tree, outer->err);
 
@@ -257,7 +279,7 @@ static void read_run(
 		run->opened = ota_json_u64(&r, "opened");
 	if (ota_json_has(&r, "opened_s"))
 		run->opened_s = ota_json_u64(&r, "opened_s");
-	run->halted = ota_json_bool(&r, "halted");
+	read_stage_state(&r, rollout, run);
 	run->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
 	if (ota_json_finish(&r) != OTA_OK && outer->rc == OTA_OK)
 		outer->rc = r.rc;
@@ -269,7 +291,7 @@ static void read_runs(struct ota_json_reader *r, struct rollout *rollout)
 	const cJSON *run;
 	uint32_t i = 0;
 
-	cJSON_ArrayForEach(run, runs) read_run(r, run, &rollout->runs[i++]);
+	cJSON_ArrayForEach(run, runs) read_run(r, run, rollout, &rollout->runs[i++]);
 }
 
 /* An older one reverted everybody at once. */

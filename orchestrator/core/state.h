@@ -9,6 +9,7 @@
 #include "orchestrator/core/gate.h"
 #include "orchestrator/core/rollout_states.h"
 #include "orchestrator/core/spec.h"
+#include "orchestrator/core/stage_states.h"
 #include "proto/wire/trust.h"
 
 enum { CORE_TEXT_CAP = 256, IMAGE_ADVICE_CAP = 512 };
@@ -118,11 +119,11 @@ struct device {
 };
 
 struct stage_run {
+	enum stage_state state;
 	uint64_t started_s, soak_from_s, ended_s; /* 0: not yet */
 	uint64_t permille;                        /* as decided when it started */
 	uint64_t opened;   /* permille open so far, of the cohort */
 	uint64_t opened_s; /* when it was opened further last; 0: not yet */
-	bool halted;
 	int64_t llr_micro; /* when it ended */
 };
 

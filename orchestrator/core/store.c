@@ -221,8 +221,8 @@ static cJSON *run_tree(const struct stage_run *run)
 	tree_u64(tree, "permille", run->permille);
 	tree_u64(tree, "opened", run->opened);
 	tree_u64(tree, "opened_s", run->opened_s);
-	tree_bool(tree, "halted", run->halted);
 	tree_signed(tree, "llr_micro", run->llr_micro);
+	tree_text(tree, "state", stage_state_text(run->state));
 	return tree;
 }
 

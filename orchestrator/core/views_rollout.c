@@ -14,20 +14,6 @@ enum { MICRO_PER_MILLI = 1000 };
 
 /* ---- stages */
 
-static const char *stage_state(const struct rollout *rollout, uint32_t index)
-{
-	const struct stage_run *run = &rollout->runs[index];
-
-	if (run->ended_s != 0)
-		return "passed";
-	if (run->halted)
-		return "halted";
-	if (run->started_s == 0)
-		return "waiting";
-	return run->soak_from_s != 0 && rollout->state == ROLLOUT_SOAKING ? "soaking"
-									  : "running";
-}
-
 static uint64_t soak_left_s(
 	const struct core *core, const struct rollout *rollout, uint32_t index)
 {
@@ -94,13 +80,13 @@ static cJSON *stage_view(const struct core *core, const struct rollout *rollout,
 {
 	const struct rollout_stage *stage = &rollout->spec.stages[index];
 	const struct stage_run *run = &rollout->runs[index];
-	bool current = index == rollout->stage && run->ended_s == 0;
+	bool current = index == rollout->stage && run->state != STAGE_PASSED;
 	int64_t llr_micro = current ? rollout->llr_micro : run->llr_micro;
 	cJSON *tree = tree_object();
 
 	tree_text(tree, "name", stage->name);
 	tree_text(tree, "cohort", stage->cohort);
-	tree_text(tree, "state", stage_state(rollout, index));
+	tree_text(tree, "state", stage_state_text(run->state));
 	tree_u64(tree, "started_s", run->started_s);
 	tree_u64(tree, "ended_s", run->ended_s);
 	tree_u64(tree, "permille", run->permille);

@@ -279,7 +279,7 @@ Test(pacing, a_stored_stage_that_was_open_stays_open)
 			ota_buf_add(value, (struct ota_bytes){ (const uint8_t *)"", 1 }),
 			OTA_OK);
 		from = strstr((char *)value->at, "\"opened\"");
-		to = from != NULL ? strstr(from, "\"halted\"") : NULL;
+		to = from != NULL ? strstr(from, "\"llr_micro\"") : NULL;
 		cr_assert_not_null(to);
 		memmove(from, to, strlen(to) + 1);
 		value->len = strlen((char *)value->at);

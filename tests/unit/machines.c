@@ -7,11 +7,12 @@
 #include "agent/core/update.h"
 #include "orchestrator/core/attempt_states.h"
 #include "orchestrator/core/rollout_states.h"
+#include "orchestrator/core/stage_states.h"
 #include "proto/base/own.h"
 
 int main(int argc, char **argv)
 {
-	const struct ota_fsm_spec *machines[] = { &rollout_fsm, &attempt_fsm,
+	const struct ota_fsm_spec *machines[] = { &rollout_fsm, &stage_fsm, &attempt_fsm,
 		&update_fsm };
 
 	for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {

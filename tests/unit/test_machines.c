@@ -6,6 +6,7 @@
 #include "agent/core/update.h"
 #include "orchestrator/core/attempt_states.h"
 #include "orchestrator/core/rollout_states.h"
+#include "orchestrator/core/stage_states.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
@@ -17,6 +18,7 @@ static const struct {
 	unsigned last; /* event that no state may lack: waking up from what is stored */
 } machines[] = {
 	{ &rollout_fsm, "orchestrator/README.md", ROLLOUT_EV_RESTART },
+	{ &stage_fsm, "orchestrator/README.md", STAGE_EV_RESTART },
 	{ &attempt_fsm, "orchestrator/README.md", ATTEMPT_EV_RESTART },
 	{ &update_fsm, "agent/README.md", UPDATE_ON_RESTART },
 };
