@@ -10,7 +10,7 @@
  * Numbers are part of the protocol (reports, API, `sluice explain`): append, never reuse.
  * 1..15 local, 16..31 documents and content, 32..47 the decision to install,
  * 48..63 the device, 64..79 why a device waits, 80..95 the rollout,
- * 96..111 a device within its rollout. */
+ * 96..111 a device within its rollout, 112..127 who a device is. */
 /* clang-format off */
 #define OTA_ERRORS(X)                                                                     \
 	X(NOMEM,      1, OTA_RETRY,   "out of memory")                                    \
@@ -91,11 +91,14 @@
 	X(SLOW,      91, OTA_REJECT,  "what is decided takes too long to store")          \
 	X(CLOCK,     92, OTA_REJECT,  "the clock of the orchestrator jumped")             \
 	X(SLOWLINK,  93, OTA_RETRY,   "the patch comes in too slowly")                         \
+	X(APPROVAL,  94, OTA_NOTHING, "the grant needs the signature of another operator")     \
 	X(TRYAGAIN,  96, OTA_RETRY,   "it failed, and tries again later")                 \
 	X(QUARANTINE,97, OTA_NOTHING, "set aside until an operator releases it")          \
 	X(SUPERSEDED,98, OTA_NOTHING, "another rollout took over")                        \
 	X(WORSE,     99, OTA_REJECT,  "updated devices fare worse than the others")       \
-	X(LATE,     100, OTA_RETRY,   "its stage has passed; it catches up")
+	X(LATE,     100, OTA_RETRY,   "its stage has passed; it catches up")                 \
+	X(PENDING,  112, OTA_NOTHING, "its key waits to be accepted")                     \
+	X(SECONDKEY,113, OTA_REJECT,  "another key was presented for this device")
 /* clang-format on */
 
 /** Who moves next after a failure. */

@@ -14,6 +14,14 @@ static const struct ota_doc_member keys_rows[] = {
 };
 static const struct ota_doc_table keys_table = OTA_TABLE_OF(keys_rows);
 
+static const struct ota_doc_member operators_rows[] = {
+	OTA_ROW_HEXES(ota_role_keys, set.keys, set.count, "keys", 1),
+	OTA_ROW_NUMBER(ota_role_keys, set.threshold, "threshold", 1, OTA_KEYS_MAX),
+	OTA_ROW_NUMBER(ota_role_keys, epoch, "epoch", 1, NUMBER_MAX),
+	OTA_ROW_NUMBER_IF_ANY(ota_role_keys, wide, "wide", OTA_KEYS_MAX),
+};
+static const struct ota_doc_table operators_table = OTA_TABLE_OF(operators_rows);
+
 struct roles {
 	struct ota_role_keys at[OTA_N_ROLES];
 };
@@ -21,7 +29,7 @@ struct roles {
 static const struct ota_doc_member roles_rows[] = {
 	OTA_ROW_OBJECT(roles, at[OTA_ROLE_ROOT], "root", &keys_table),
 	OTA_ROW_OBJECT(roles, at[OTA_ROLE_RELEASE], "release", &keys_table),
-	OTA_ROW_OBJECT(roles, at[OTA_ROLE_OPERATOR], "operator", &keys_table),
+	OTA_ROW_OBJECT(roles, at[OTA_ROLE_OPERATOR], "operator", &operators_table),
 	OTA_ROW_OBJECT(roles, at[OTA_ROLE_ONLINE], "online", &keys_table),
 };
 static const struct ota_doc_table roles_table = OTA_TABLE_OF(roles_rows);
@@ -101,10 +109,16 @@ static enum ota_code root_check(const void *doc, struct ota_error *err)
 		const struct ota_keyset *set = &root->roles[i].set;
 		uint32_t distinct = distinct_keys(set);
 
+		uint32_t wide = root->roles[i].wide;
+
 		if (set->threshold > distinct)
 			return ota_fail(err, OTA_E_LIMIT,
 				"roles: %s: threshold %u of %u distinct keys",
 				ota_role_text(i), set->threshold, distinct);
+		if (wide != 0 && (wide < set->threshold || wide > distinct))
+			return ota_fail(err, OTA_E_LIMIT,
+				"roles: %s: wide %u is not in threshold %u .. %u keys",
+				ota_role_text(i), wide, set->threshold, distinct);
 	}
 	return ota_doc_check_times(root->issued_utc_s, root->expires_utc_s, err);
 }

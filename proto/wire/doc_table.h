@@ -31,7 +31,7 @@ struct ota_doc_member {
 	size_t list_max;                    /* entries; 0: not a list */
 	size_t list_min;                    /* entries */
 	size_t count_offset;                /* of the list's uint32_t count */
-	bool optional; /* of hex: absent means zero, and zero is never written */
+	bool optional; /* of hex and number: absent means zero, never written */
 };
 
 struct ota_doc_table {
@@ -58,6 +58,9 @@ struct ota_doc_spec {
 
 #define OTA_ROW_NUMBER(s, f, text, low, high) \
 	{ .key = text, .kind = OTA_DOC_NUMBER, OTA_ROW_AT(s, f), .min = low, .max = high }
+#define OTA_ROW_NUMBER_IF_ANY(s, f, text, high) \
+	{ .key = text, .kind = OTA_DOC_NUMBER, OTA_ROW_AT(s, f), .min = 1, .max = high, \
+	  .optional = true }
 #define OTA_ROW_BOOL(s, f, text) { .key = text, .kind = OTA_DOC_BOOL, OTA_ROW_AT(s, f) }
 #define OTA_ROW_NAME(s, f, text) \
 	{ .key = text, .kind = OTA_DOC_NAME, OTA_ROW_AT(s, f), .min = 1 }

@@ -31,13 +31,16 @@ enum {
 	OTA_VERSION_CAP = 65,     /* bytes with the NUL: a name */
 	OTA_ERROR_TEXT_CAP = 200, /* bytes with the NUL, of a report's error */
 	OTA_PERMILLE_ALL = 1000,
-	OTA_NONCE_LEN = 16, /* bytes */
-	OTA_SALT_LEN = 16,  /* bytes */
+	OTA_PERMILLE_NARROW = 10, /* a grant of more is wide */
+	OTA_NONCE_LEN = 16,       /* bytes */
+	OTA_SALT_LEN = 16,        /* bytes */
 };
 
 struct ota_role_keys {
 	struct ota_keyset set; /* "keys": [hex], "threshold" */
 	uint64_t epoch;        /* sequences of this role's documents count within it */
+	uint32_t wide; /* of operators: the threshold of wide grants, at least that of
+			* all; 0, and left out: the same */
 };
 
 /** root N: who may sign what. */

@@ -351,6 +351,65 @@ enum ota_code ota_envelope_sign(struct ota_bytes in, const struct ota_secret_key
 	return rc == OTA_OK ? rc : ota_fail(err, rc, "signed envelope");
 }
 
+void ota_public_key_hash(
+	const struct ota_public_key *key, uint8_t out[static OTA_PK_HASH_LEN])
+{
+	struct ota_digest hash = hash_of(key);
+
+	memcpy(out, hash.at, OTA_PK_HASH_LEN);
+}
+
+uint32_t ota_envelope_signed_by(const struct ota_envelope *envelope,
+	const struct ota_keyset *keys, bool by[static OTA_KEYS_MAX])
+{
+	struct signers signers = { 0 };
+
+	for (uint32_t i = 0; i < keys->count; i++) {
+		struct ota_digest hash = hash_of(&keys->keys[i]);
+
+		by[i] = seat_of(envelope, &hash) < envelope->nsig;
+		if (by[i])
+			count_signer(&signers, &keys->keys[i]);
+	}
+	return signers.count;
+}
+
+/* Add the signatures by keys of the set that are not in out yet. */
+static void add_signers(struct ota_envelope *out, const struct ota_envelope *from,
+	const struct ota_keyset *keys)
+{
+	for (uint32_t i = 0; i < keys->count; i++) {
+		struct ota_digest hash = hash_of(&keys->keys[i]);
+		uint32_t seat = seat_of(from, &hash);
+
+		if (seat < from->nsig && seat_of(out, &hash) == out->nsig)
+			out->sigs[out->nsig++] = from->sigs[seat];
+	}
+}
+
+enum ota_code ota_envelope_join(struct ota_bytes a, struct ota_bytes b,
+	const struct ota_keyset *keys, struct ota_buf *out, struct ota_error *err)
+{
+	struct ota_envelope one = { 0 }, other = { 0 }, joined;
+	struct ota_digest digest_of_one, digest_of_other;
+	enum ota_code rc = ota_envelope_parse(a, &one, err);
+
+	if (rc == OTA_OK)
+		rc = ota_envelope_parse(b, &other, err);
+	if (rc != OTA_OK)
+		return rc;
+	digest_of_one = ota_envelope_digest(&one);
+	digest_of_other = ota_envelope_digest(&other);
+	if (!ota_digest_equal(&digest_of_one, &digest_of_other))
+		return ota_fail(err, OTA_E_CONFLICT, "signatures of two documents");
+	joined = one;
+	joined.nsig = 0;
+	add_signers(&joined, &one, keys);
+	add_signers(&joined, &other, keys);
+	rc = add_envelope(&joined, out);
+	return rc == OTA_OK ? rc : ota_fail(err, rc, "joined envelope");
+}
+
 struct ota_public_key ota_secret_key_public(const struct ota_secret_key *key)
 {
 	struct ota_public_key out;

@@ -157,6 +157,29 @@ OTA_CHECKED enum ota_code ota_envelope_seal(enum ota_doc_type type,
 OTA_CHECKED enum ota_code ota_envelope_sign(struct ota_bytes in,
 	const struct ota_secret_key *key, struct ota_buf *out, struct ota_error *err);
 
+/** Which keys of a set signed, by their hints alone: of an envelope that was verified
+ *  already. by: true for each key that did, in the order of the set. Returns how many
+ *  distinct keys that is. */
+uint32_t ota_envelope_signed_by(const struct ota_envelope *envelope,
+	const struct ota_keyset *keys, bool by[static OTA_KEYS_MAX]);
+
+/**
+ * Put together the signatures of two envelopes of the same document. Both were verified
+ * against keys; signatures by others are left out, and of a key that signed both the one
+ * of a is taken.
+ *
+ * out   the new envelope's bytes are appended
+ *
+ * Returns OTA_OK, what ota_envelope_parse() returns, OTA_E_CONFLICT if they are not the
+ * same document, or OTA_E_NOMEM.
+ */
+OTA_CHECKED enum ota_code ota_envelope_join(struct ota_bytes a, struct ota_bytes b,
+	const struct ota_keyset *keys, struct ota_buf *out, struct ota_error *err);
+
+/** The hint of a public key: what names it to people, as its fingerprint. */
+void ota_public_key_hash(
+	const struct ota_public_key *key, uint8_t out[static OTA_PK_HASH_LEN]);
+
 /** The public half of a secret key. */
 struct ota_public_key ota_secret_key_public(const struct ota_secret_key *key);
 

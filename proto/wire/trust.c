@@ -242,6 +242,32 @@ enum ota_code ota_trust_release(const struct ota_trust *trust, struct ota_bytes 
 	return rc;
 }
 
+uint32_t ota_grant_threshold(const struct ota_root *root, uint64_t max_permille)
+{
+	const struct ota_role_keys *operators = &root->roles[OTA_ROLE_OPERATOR];
+	bool wide = max_permille > OTA_PERMILLE_NARROW;
+
+	return wide && operators->wide != 0 ? operators->wide : operators->set.threshold;
+}
+
+/* By as many operators as its share needs; that some signed is known. */
+static OTA_CHECKED enum ota_code check_operators(const struct ota_trust *trust,
+	const struct ota_envelope *envelope, const struct ota_grant *grant,
+	struct ota_error *err)
+{
+	struct ota_keyset keys = trust->root.roles[OTA_ROLE_OPERATOR].set;
+	enum ota_code rc;
+
+	if (ota_grant_threshold(&trust->root, grant->max_permille) == keys.threshold)
+		return OTA_OK;
+	keys.threshold = ota_grant_threshold(&trust->root, grant->max_permille);
+	rc = ota_envelope_verify(envelope, trust->root.fleet_id, &keys, err);
+	if (rc != OTA_OK)
+		return ota_wrap(err, rc, "%llu permille",
+			(unsigned long long)grant->max_permille);
+	return OTA_OK;
+}
+
 enum ota_code ota_trust_grant(const struct ota_trust *trust, struct ota_bytes envelope,
 	struct ota_grant *out, struct ota_error *err)
 {
@@ -251,6 +277,8 @@ enum ota_code ota_trust_grant(const struct ota_trust *trust, struct ota_bytes en
 
 	if (rc == OTA_OK)
 		rc = ota_grant_parse(parsed.payload, &grant, err);
+	if (rc == OTA_OK)
+		rc = check_operators(trust, &parsed, &grant, err);
 	if (rc == OTA_OK)
 		rc = check_in_force(trust, "grant", grant.expires_utc_s, err);
 	if (rc != OTA_OK)

@@ -82,7 +82,11 @@ OTA_CHECKED enum ota_code ota_trust_release(const struct ota_trust *trust,
 	struct ota_bytes envelope, struct ota_release *out, struct ota_digest *digest,
 	struct ota_error *err);
 
-/** Verify and parse a grant; OTA_E_EXPIRED past its expiry, OTA_E_NOGRANT before its
+/** How many distinct operator keys must sign a grant of that share. */
+uint32_t ota_grant_threshold(const struct ota_root *root, uint64_t max_permille);
+
+/** Verify and parse a grant; OTA_E_THRESHOLD if it is wide and signed by too few keys for
+ *  that (ota_grant_threshold()), OTA_E_EXPIRED past its expiry, OTA_E_NOGRANT before its
  *  not-before, both by trusted time. */
 OTA_CHECKED enum ota_code ota_trust_grant(const struct ota_trust *trust,
 	struct ota_bytes envelope, struct ota_grant *out, struct ota_error *err);

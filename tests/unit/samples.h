@@ -17,8 +17,9 @@ enum {
 	SAMPLE_OPERATOR_KEY = 0x03,
 	SAMPLE_ONLINE_KEY = 0x04,
 	SAMPLE_DEVICE_KEY = 0x05,
-	SAMPLE_ROOT_KEY_2 = 0x11,   /* a second key of the root role */
-	SAMPLE_STRANGER_KEY = 0x77, /* of no role */
+	SAMPLE_ROOT_KEY_2 = 0x11,     /* a second key of the root role */
+	SAMPLE_OPERATOR_KEY_2 = 0x13, /* ... of the operator role */
+	SAMPLE_STRANGER_KEY = 0x77,   /* of no role */
 };
 
 #define SAMPLE_FLEET   "example"

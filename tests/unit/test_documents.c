@@ -117,6 +117,8 @@ static const struct change {
 	  "root: roles: root: threshold: 0 is not in 1 .. 16" },
 	{ OTA_DOC_ROOT, "\"threshold\":1", "\"threshold\":2", OTA_E_LIMIT,
 	  "root: roles: root: threshold 2 of 1 distinct keys" },
+	{ OTA_DOC_ROOT, "\"epoch\":1", "\"epoch\":1,\"wide\":1", OTA_E_FORMAT,
+	  "root: roles: root: unknown member 'wide'" },
 	{ OTA_DOC_ROOT, "\"threshold\":1", "\"threshold\":17", OTA_E_LIMIT,
 	  "root: roles: root: threshold: 17 is not in 1 .. 16" },
 	{ OTA_DOC_ROOT, "\"epoch\":1", "\"epoch\":0", OTA_E_LIMIT,
@@ -198,6 +200,47 @@ Test(documents, each_wrong_value_is_refused_by_name)
 			row->code, "row %zu", i);
 		cr_expect_str_eq(err.text, row->text, "row %zu: %s", i, err.text);
 	}
+}
+
+/* One operator more, and so many for wide grants. */
+static enum ota_code encode_wide(uint32_t wide, struct ota_root *back)
+{
+	struct ota_root root = sample_root();
+	struct ota_role_keys *operators = &root.roles[OTA_ROLE_OPERATOR];
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	enum ota_code rc;
+
+	operators->set.keys[1] = sample_public(SAMPLE_OPERATOR_KEY_2);
+	operators->set.count = 2;
+	operators->wide = wide;
+	rc = ota_root_encode(&root, &out, NULL);
+	return rc == OTA_OK ? ota_root_parse(ota_buf_bytes(&out), back, NULL) : rc;
+}
+
+Test(documents, a_root_says_how_many_sign_a_wide_grant)
+{
+	struct ota_root back = { 0 };
+
+	for (uint32_t wide = 0; wide <= 2; wide++) {
+		cr_expect_eq(encode_wide(wide, &back), OTA_OK);
+		cr_expect_eq(back.roles[OTA_ROLE_OPERATOR].wide, wide);
+	}
+	cr_expect_eq(encode_wide(3, &back), OTA_E_LIMIT);
+}
+
+Test(documents, a_wide_grant_never_needs_fewer_than_others)
+{
+	struct ota_root root = sample_root();
+	struct ota_role_keys *operators = &root.roles[OTA_ROLE_OPERATOR];
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	struct ota_error err = { 0 };
+
+	operators->set.keys[1] = sample_public(SAMPLE_OPERATOR_KEY_2);
+	operators->set.count = operators->set.threshold = 2;
+	operators->wide = 1;
+	cr_expect_eq(ota_root_encode(&root, &out, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "encode: root: roles: operator: wide 1 is not in "
+				   "threshold 2 .. 2 keys");
 }
 
 Test(documents, a_key_listed_twice_does_not_meet_a_threshold_of_two)

@@ -242,6 +242,78 @@ Test(envelope, sixteen_keys_may_sign_and_no_more)
 	cr_expect_eq(out.len, 0);
 }
 
+/* joining */
+
+static const struct ota_keyset *two_operators(void)
+{
+	static struct ota_keyset keys;
+
+	keys = (struct ota_keyset){
+		.keys = { sample_public(SAMPLE_OPERATOR_KEY),
+			sample_public(SAMPLE_OPERATOR_KEY_2) },
+		.count = 2,
+		.threshold = 2,
+	};
+	return &keys;
+}
+
+static struct ota_buf grant_by(const char *keys)
+{
+	struct ota_grant grant = sample_grant();
+
+	return sample_sign(OTA_DOC_GRANT, &grant, keys);
+}
+
+Test(envelope, what_two_signed_apart_is_joined)
+{
+	const char first[] = { SAMPLE_OPERATOR_KEY, SAMPLE_STRANGER_KEY, '\0' };
+	const char second[] = { SAMPLE_OPERATOR_KEY_2, '\0' };
+	OTA_AUTO(ota_buf_fini) struct ota_buf a = grant_by(first);
+	OTA_AUTO(ota_buf_fini) struct ota_buf b = grant_by(second);
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	struct ota_root root = sample_root();
+	struct ota_envelope envelope;
+	bool by[OTA_KEYS_MAX];
+
+	cr_assert_eq(ota_envelope_join(ota_buf_bytes(&a), ota_buf_bytes(&b),
+			     two_operators(), &out, NULL),
+		OTA_OK);
+	cr_assert_eq(ota_envelope_parse(ota_buf_bytes(&out), &envelope, NULL), OTA_OK);
+	cr_expect_eq(envelope.nsig, 2, "the stranger's is left out");
+	cr_expect_eq(ota_envelope_verify(&envelope, root.fleet_id, two_operators(), NULL),
+		OTA_OK);
+	cr_expect_eq(ota_envelope_signed_by(&envelope, two_operators(), by), 2);
+}
+
+Test(envelope, one_key_in_both_is_joined_to_one_signature)
+{
+	const char first[] = { SAMPLE_OPERATOR_KEY_2, '\0' };
+	OTA_AUTO(ota_buf_fini) struct ota_buf a = grant_by(first);
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	struct ota_envelope envelope;
+	bool by[OTA_KEYS_MAX];
+
+	cr_assert_eq(ota_envelope_join(ota_buf_bytes(&a), ota_buf_bytes(&a),
+			     two_operators(), &out, NULL),
+		OTA_OK);
+	cr_assert_eq(ota_envelope_parse(ota_buf_bytes(&out), &envelope, NULL), OTA_OK);
+	cr_expect_eq(ota_envelope_signed_by(&envelope, two_operators(), by), 1);
+	cr_expect_not(by[0]);
+	cr_expect(by[1]);
+}
+
+Test(envelope, two_documents_are_not_joined)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf a = sample_envelope(OTA_DOC_GRANT);
+	OTA_AUTO(ota_buf_fini) struct ota_buf b = sample_envelope(OTA_DOC_RELEASE);
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+
+	cr_expect_eq(ota_envelope_join(ota_buf_bytes(&a), ota_buf_bytes(&b),
+			     two_operators(), &out, NULL),
+		OTA_E_CONFLICT);
+	cr_expect_eq(out.len, 0);
+}
+
 Test(envelope, a_payload_of_the_wrong_size_is_not_sealed)
 {
 	static uint8_t big[OTA_PAYLOAD_LEN_MAX + 1];
