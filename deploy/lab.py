@@ -137,7 +137,7 @@ class Lab:
     """One fleet in one directory."""
 
     def __init__(self, directory, build=TOP / 'build', fleet='demo', server_more='', users=(),
-                 host='localhost'):
+                 host='localhost', operators=1):
         self.dir = pathlib.Path(directory).resolve()
         self.fleet = fleet
         self.programs = binaries(build)
@@ -146,6 +146,7 @@ class Lab:
         self.host = host  # of the broker; another than localhost makes it listen everywhere
         self.url = f'ssl://{host}:{self.port}'
         self.server_more = server_more  # lines for sluiced.yaml
+        self.operators = operators  # keys; from 2 on, two of them sign wide grants
         self.users = users  # of the broker, that may read and write everything
         self.broker = self.sluiced = None
         self.processes = []
@@ -156,7 +157,7 @@ class Lab:
         """Keys, root, certificates and configuration; starts nothing."""
         self.dir.mkdir(parents=True, exist_ok=True)
         run(self.programs['sluice'], 'init', self.dir, '--fleet', self.fleet, '--listen',
-            '127.0.0.1:0', '--broker', self.url)
+            '127.0.0.1:0', '--broker', self.url, '--operators', self.operators)
         with open(self.dir / 'sluiced.yaml', 'a', encoding='ascii') as config:
             config.write(self.server_more)
         broker = self.dir / 'broker'
@@ -271,7 +272,9 @@ class Lab:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:
-                return json.loads(answer.read() or b'{}')
+                found = answer.read()
+                octets = answer.headers.get_content_type() == 'application/octet-stream'
+                return found if octets else json.loads(found or b'{}')
         except (urllib.error.URLError, OSError) as e:
             if missing:
                 return None

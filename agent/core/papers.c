@@ -57,13 +57,6 @@ static bool note(struct papers *p, enum ota_topic_kind kind,
 	return changed;
 }
 
-static bool is_same_role(const struct ota_role_keys *a, const struct ota_role_keys *b)
-{
-	return a->epoch == b->epoch && a->wide == b->wide &&
-	       a->set.threshold == b->set.threshold && a->set.count == b->set.count &&
-	       memcmp(a->set.keys, b->set.keys, a->set.count * sizeof *a->set.keys) == 0;
-}
-
 /* What operators of before signed counts no more once other keys, or more of them, have
  * to: the grant has to come again, which the orchestrator sees to. */
 static OTA_CHECKED enum ota_code take_root(
@@ -76,7 +69,7 @@ static OTA_CHECKED enum ota_code take_root(
 	if (rc != OTA_OK)
 		return rc;
 	*changed = p->trust.root.version != before;
-	if (!is_same_role(&operators, &p->trust.root.roles[OTA_ROLE_OPERATOR]))
+	if (!ota_role_keys_equal(&operators, &p->trust.root.roles[OTA_ROLE_OPERATOR]))
 		p->has[OTA_TOPIC_GRANT] = false;
 	return OTA_OK;
 }

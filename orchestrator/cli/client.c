@@ -181,8 +181,8 @@ enum ota_code client_put_json(const struct context *context,
 	return rc;
 }
 
-enum ota_code client_post_document(
-	const struct context *context, struct ota_bytes envelope, struct ota_error *err)
+enum ota_code client_post_document(const struct context *context,
+	struct ota_bytes envelope, cJSON **out, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
 	struct client_request request = {
@@ -191,8 +191,11 @@ enum ota_code client_post_document(
 		.body = envelope,
 		.content_type = "application/octet-stream",
 	};
+	enum ota_code rc = client_send(context, &request, &answer, err);
 
-	return client_send(context, &request, &answer, err);
+	if (rc == OTA_OK && out != NULL)
+		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
+	return rc;
 }
 
 static void close_file(FILE **file)

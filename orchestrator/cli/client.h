@@ -39,9 +39,9 @@ OTA_CHECKED enum ota_code client_put_json(const struct context *context,
 	const struct client_request *request, const cJSON *body, cJSON **out,
 	struct ota_error *err);
 
-/** POST a signed document. */
-OTA_CHECKED enum ota_code client_post_document(
-	const struct context *context, struct ota_bytes envelope, struct ota_error *err);
+/** POST a signed document and take the answer (may be NULL). */
+OTA_CHECKED enum ota_code client_post_document(const struct context *context,
+	struct ota_bytes envelope, cJSON **out, struct ota_error *err);
 
 /** PUT a file's content as an image unless the server has it. *sent tells. */
 OTA_CHECKED enum ota_code client_put_image(const struct context *context,

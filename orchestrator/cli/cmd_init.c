@@ -20,6 +20,8 @@ const struct cli_option init_options[] = {
 		"the fleet's name, part of every topic (default: default)" },
 	{ "listen", 'l', "ADDR", "where the API shall listen (default 127.0.0.1:8470)" },
 	{ "broker", 'b', "URL", "the MQTT broker (default ssl://localhost:8883)" },
+	{ "operators", 0, "N",
+		"operator keys (default 1); from 2 on, two of them sign wide grants" },
 	{ 0 },
 };
 
@@ -28,6 +30,8 @@ struct fleet_setup {
 	char fleet[OTA_NAME_CAP];
 	const char *listen, *broker;
 	struct ota_secret_key keys[OTA_N_ROLES];
+	unsigned long long operators;             /* keys, 1 .. OTA_KEYS_MAX */
+	struct ota_public_key more[OTA_KEYS_MAX]; /* of the operators after the first */
 };
 
 static void setup_fini(struct fleet_setup *setup)
@@ -66,6 +70,34 @@ static OTA_CHECKED enum ota_code make_keys(
 	return rc;
 }
 
+/* keys/operator-2.key and so on. */
+static OTA_CHECKED enum ota_code make_operators(
+	struct fleet_setup *setup, struct ota_error *err)
+{
+	enum ota_code rc = OTA_OK;
+
+	for (unsigned i = 1; rc == OTA_OK && i < setup->operators; i++) {
+		OTA_AUTO(ota_secret_key_fini) struct ota_secret_key key = { 0 };
+		char path[CONTEXT_PATH_CAP], name[64];
+
+		(void)snprintf(name, sizeof name, "keys/operator-%u.key", i + 1);
+		rc = ota_path_join(setup->dir, name, path, sizeof path, err);
+		if (rc == OTA_OK)
+			rc = key_file_make(path, &key, err);
+		if (rc == OTA_OK)
+			setup->more[i] = ota_secret_key_public(&key);
+	}
+	return rc;
+}
+
+static void add_operators(const struct fleet_setup *setup, struct ota_role_keys *role)
+{
+	for (unsigned i = 1; i < setup->operators; i++)
+		role->set.keys[role->set.count++] = setup->more[i];
+	if (setup->operators > 1)
+		role->wide = 2;
+}
+
 static OTA_CHECKED enum ota_code make_root(
 	const struct fleet_setup *setup, struct ota_error *err)
 {
@@ -83,6 +115,7 @@ static OTA_CHECKED enum ota_code make_root(
 		root.roles[role].set = (struct ota_keyset){ .count = 1, .threshold = 1 };
 		root.roles[role].set.keys[0] = ota_secret_key_public(&setup->keys[role]);
 	}
+	add_operators(setup, &root.roles[OTA_ROLE_OPERATOR]);
 	rc = ota_root_encode(&root, &payload, err);
 	if (rc == OTA_OK)
 		rc = document_sign(OTA_DOC_ROOT, root.fleet_id, ota_buf_bytes(&payload),
@@ -167,6 +200,8 @@ static OTA_CHECKED enum ota_code write_all(
 	if (rc == OTA_OK)
 		rc = make_keys(setup, err);
 	if (rc == OTA_OK)
+		rc = make_operators(setup, err);
+	if (rc == OTA_OK)
 		rc = make_root(setup, err);
 	if (rc == OTA_OK)
 		rc = api_key_make(setup->dir, "admin", "admin", err);
@@ -216,6 +251,10 @@ enum ota_code cmd_init(const struct cli_call *call, int *exit_code, struct ota_e
 	(void)exit_code;
 	rc = ota_name_copy(
 		cli_value(call, "fleet", "default"), "fleet", setup.fleet, err);
+	if (rc == OTA_OK)
+		rc = cli_number(call, "operators", 1, &setup.operators, err);
+	if (rc == OTA_OK && (setup.operators < 1 || setup.operators > OTA_KEYS_MAX))
+		rc = ota_fail(err, OTA_E_USAGE, "--operators is 1 to %d", OTA_KEYS_MAX);
 	if (rc == OTA_OK)
 		rc = ota_path_join(
 			setup.dir, "sluice.yaml", context, sizeof context, err);

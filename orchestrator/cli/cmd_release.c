@@ -242,7 +242,7 @@ static OTA_CHECKED enum ota_code list_release(const struct context *context,
 		rc = document_sign(OTA_DOC_CATALOG, trust->root.fleet_id,
 			ota_buf_bytes(&payload), key, &envelope, err);
 	if (rc == OTA_OK)
-		rc = client_post_document(context, ota_buf_bytes(&envelope), err);
+		rc = client_post_document(context, ota_buf_bytes(&envelope), NULL, err);
 	return rc;
 }
 
@@ -269,7 +269,8 @@ static OTA_CHECKED enum ota_code publish(
 {
 	enum ota_code rc;
 
-	rc = client_post_document(&work->context, ota_buf_bytes(&work->envelope), err);
+	rc = client_post_document(
+		&work->context, ota_buf_bytes(&work->envelope), NULL, err);
 	if (rc == OTA_OK)
 		rc = client_put_image(&work->context, image_path, &work->release.image,
 			&work->sent, err);

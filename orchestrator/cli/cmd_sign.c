@@ -154,6 +154,23 @@ static OTA_CHECKED enum ota_code check_payload(
 	return ota_fail(err, OTA_E_DOCTYPE, "type %d", (int)envelope->type);
 }
 
+/* A grant needs as many operators as its share asks for. */
+static OTA_CHECKED enum ota_code check_operators(const struct ota_trust *trust,
+	const struct ota_envelope *envelope, struct ota_error *err)
+{
+	struct ota_keyset keys = trust->root.roles[OTA_ROLE_OPERATOR].set;
+	struct ota_grant grant;
+	enum ota_code rc;
+
+	if (envelope->type != OTA_DOC_GRANT)
+		return OTA_OK;
+	rc = ota_grant_parse(envelope->payload, &grant, err);
+	if (rc != OTA_OK)
+		return rc;
+	keys.threshold = ota_grant_threshold(&trust->root, grant.max_permille);
+	return ota_envelope_verify(envelope, trust->root.fleet_id, &keys, err);
+}
+
 static OTA_CHECKED enum ota_code load_root(
 	const struct cli_call *call, struct ota_trust *trust, struct ota_error *err)
 {
@@ -193,6 +210,8 @@ enum ota_code cmd_verify(
 			trust, envelope.type, ota_buf_bytes(&bytes), &envelope, err);
 	if (rc == OTA_OK)
 		rc = check_payload(&envelope, err);
+	if (rc == OTA_OK)
+		rc = check_operators(trust, &envelope, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "%s", call->operands[0]);
 	if (call->json) {

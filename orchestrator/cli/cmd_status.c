@@ -106,6 +106,17 @@ static void print_bytes(const cJSON *rollout)
 		100 * (double)published / (double)full);
 }
 
+/* A grant that lacks signatures, if there is one. */
+static void print_approval(const cJSON *approval)
+{
+	if (approval != NULL)
+		printf("A grant of %.1f %% waits for the signature of %llu more "
+		       "operator%s.\n",
+			(double)tree_number(approval, "permille") / 10,
+			(unsigned long long)tree_number(approval, "missing"),
+			tree_number(approval, "missing") == 1 ? "" : "s");
+}
+
 static void print_rollout(const cJSON *rollout)
 {
 	static const char *const headings[] = { "STAGE", "COHORT", "STATE", "DEVICES",
@@ -117,6 +128,7 @@ static void print_rollout(const cJSON *rollout)
 		tree_text(rollout, "state"));
 	if (tree_text(rollout, "reason")[0] != '\0')
 		printf("%s\n", tree_text(rollout, "reason"));
+	print_approval(tree_item(rollout, "approval"));
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_stage(table, stage);
 	table_print(table);
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_hold(stage);

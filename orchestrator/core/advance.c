@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/attempts.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/opening.h"
@@ -236,8 +237,10 @@ static bool await_grant(struct core *core, struct rollout *rollout)
 		return wait_for(core, rollout, OTA_E_FREEZE, frozen);
 	rc = started ? still_covered(core, rollout, &why)
 		     : stage_cover(core, rollout, rollout->stage, &permille, &why);
-	if (rc != OTA_OK)
+	if (rc != OTA_OK) {
+		rc = approvals_reason(core, &rollout->spec.release, rc, &why);
 		return wait_for(core, rollout, rc, why.text);
+	}
 	if (!started)
 		start_stage(core, rollout, permille);
 	return stage_moved(rollout, STAGE_EV_GRANT) &&

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/deadman.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/explain.h"
@@ -216,7 +217,8 @@ enum ota_code core_document(struct core *core, struct core_now now, const char *
 	leave(core);
 	if (out != NULL)
 		*out = (struct core_accepted){ .type = e.type,
-			.digest = ota_envelope_digest(&e) };
+			.digest = ota_envelope_digest(&e),
+			.missing = approvals_missing(core, &e) };
 	return OTA_OK;
 }
 
@@ -367,5 +369,20 @@ bool core_get_document(const struct core *core, enum ota_doc_type type, const ch
 	if (stored == NULL)
 		return false;
 	*out = ota_buf_bytes(&stored->envelope);
+	return true;
+}
+
+bool core_get_approval(
+	const struct core *core, const char *release, struct ota_bytes *out)
+{
+	const struct approval *approval;
+	struct ota_digest digest;
+
+	if (ota_digest_parse(release, &digest, NULL) != OTA_OK)
+		return false;
+	approval = approval_find(core, &digest);
+	if (approval == NULL)
+		return false;
+	*out = ota_buf_bytes(&approval->envelope);
 	return true;
 }

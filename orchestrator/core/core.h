@@ -29,7 +29,8 @@ struct core_now {
 	X(PATCH, "patch")       \
 	X(ROLLOUT, "rollout")   \
 	X(ATTEMPT, "attempt")   \
-	X(COHORT, "cohort")
+	X(COHORT, "cohort")     \
+	X(APPROVAL, "approval")
 
 #define CORE_TABLE_ENUM(name, text) CORE_##name,
 enum core_table { CORE_TABLES(CORE_TABLE_ENUM) N_CORE_TABLES };
@@ -149,10 +150,12 @@ void core_patch_failed(struct core *core, struct core_now now,
 struct core_accepted {
 	enum ota_doc_type type;
 	struct ota_digest digest;
+	uint32_t missing; /* of a grant: so many operators have yet to sign it */
 };
 
-/** A signed document: root, catalog, release or grant. Idempotent. out is filled on
- *  success; may be NULL. */
+/** A signed document: root, catalog, release or grant. Idempotent. A grant that some
+ *  operators signed, but not yet enough, is kept until the others have: the same document
+ *  comes again with another signature. out is filled on success; may be NULL. */
 OTA_CHECKED enum ota_code core_document(struct core *core, struct core_now now,
 	const char *who, struct ota_bytes envelope, struct core_accepted *out,
 	struct ota_error *err);
@@ -250,5 +253,10 @@ OTA_CHECKED enum ota_code core_plan_fleet_json(
  */
 bool core_get_document(const struct core *core, enum ota_doc_type type, const char *key,
 	struct ota_bytes *out);
+
+/** The envelope of the grant for a release (in hex) that lacks signatures: borrowed as
+ *  above. False: there is none. */
+bool core_get_approval(
+	const struct core *core, const char *release, struct ota_bytes *out);
 
 #endif

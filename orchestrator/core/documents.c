@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
+#include "proto/base/own.h"
 
 /* ---- topics */
 
@@ -88,29 +90,6 @@ static void sign_all_again(struct core *core)
 	core->assigns_due = true;
 }
 
-static enum ota_code accept_root(struct core *core, const char *who,
-	struct ota_bytes bytes, const struct ota_envelope *e, struct ota_error *err)
-{
-	uint64_t epoch = core->trust.root.roles[OTA_ROLE_ONLINE].epoch;
-	bool anchored = core->trust.anchored;
-	char key[OTA_DIGEST_HEX_CAP];
-	enum ota_code rc;
-
-	for (size_t i = 0; i < core->document_count; i++)
-		if (is_kept(core, core->documents[i]->key, e))
-			return OTA_OK;
-	rc = anchored ? ota_trust_root(&core->trust, bytes, err)
-		      : ota_trust_anchor(&core->trust, bytes, err);
-	if (rc != OTA_OK)
-		return rc;
-	root_key(core->trust.root.version, key);
-	keep(core, who, key, e, bytes);
-	core->fresh_due = true;
-	if (anchored && core->trust.root.roles[OTA_ROLE_ONLINE].epoch != epoch)
-		sign_all_again(core);
-	return OTA_OK;
-}
-
 static enum ota_code accept_catalog(struct core *core, const char *who,
 	struct ota_bytes bytes, const struct ota_envelope *e, struct ota_error *err)
 {
@@ -143,30 +122,133 @@ static enum ota_code accept_release(struct core *core, const char *who,
 	return OTA_OK;
 }
 
-static enum ota_code accept_grant(struct core *core, const char *who,
-	struct ota_bytes bytes, const struct ota_envelope *e, struct ota_error *err)
+/* One that was put together with the signatures it has. */
+static enum ota_code put_in_force(struct core *core, const char *who,
+	struct ota_bytes bytes, const struct ota_grant *doc, struct ota_error *err)
 {
+	const struct grant *held = grant_find(core, &doc->release);
 	char key[OTA_DIGEST_HEX_CAP];
-	struct ota_grant doc;
-	const struct grant *held;
+	struct ota_envelope e;
 	struct grant *grant;
-	enum ota_code rc = ota_trust_grant(&core->trust, bytes, &doc, err);
+	enum ota_code rc = ota_envelope_parse(bytes, &e, err);
 
+	ota_digest_hex(&doc->release, key);
+	if (rc != OTA_OK || is_kept(core, key, &e))
+		return rc;
+	if (held != NULL && held->doc.seq >= doc->seq)
+		return ota_fail(err, OTA_E_SEQUENCE,
+			"grant %" PRIu64 ": %" PRIu64 " is in force", doc->seq,
+			held->doc.seq);
+	grant = grant_of(core, &doc->release);
+	grant->doc = *doc;
+	grant->digest = ota_envelope_digest(&e);
+	keep(core, who, key, &e, bytes);
+	approvals_drop(core, &doc->release, doc->seq);
+	core->orders_due = true;
+	return OTA_OK;
+}
+
+static enum ota_code accept_grant(
+	struct core *core, const char *who, struct ota_bytes bytes, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf joined = { 0 };
+	struct ota_grant doc;
+	enum ota_code rc = approvals_join(core, bytes, &joined, err);
+
+	if (rc == OTA_OK)
+		rc = ota_trust_grant(&core->trust, ota_buf_bytes(&joined), &doc, err);
+	if (rc == OTA_E_THRESHOLD)
+		return approvals_keep(core, who, ota_buf_bytes(&joined), err);
 	if (rc != OTA_OK)
 		return rc;
-	ota_digest_hex(&doc.release, key);
-	if (is_kept(core, key, e))
-		return OTA_OK;
-	held = grant_find(core, &doc.release);
-	if (held != NULL && held->doc.seq >= doc.seq)
-		return ota_fail(err, OTA_E_SEQUENCE,
-			"grant %" PRIu64 ": %" PRIu64 " is in force", doc.seq,
-			held->doc.seq);
-	grant = grant_of(core, &doc.release);
-	grant->doc = doc;
-	grant->digest = ota_envelope_digest(e);
-	keep(core, who, key, e, bytes);
+	return put_in_force(core, who, ota_buf_bytes(&joined), &doc, err);
+}
+
+/* ---- a root that changes the operators */
+
+static void copy(struct ota_buf *out, const struct ota_buf *in)
+{
+	if (ota_buf_add(out, ota_buf_bytes(in)) != OTA_OK)
+		core_out_of_memory();
+}
+
+static void lapse(struct core *core, const struct stored *stored, const char *why)
+{
+	struct ota_topic topic = { .kind = OTA_TOPIC_GRANT };
+	cJSON *detail = tree_object();
+
+	tree_text(detail, "release", stored->key);
+	tree_digest(detail, "digest", &stored->digest);
+	tree_text(detail, "text", why);
+	store_audit(core, "core", "grant.lapse", detail);
+	store_drop_document(core, stored);
+	if (ota_digest_parse(stored->key, &topic.digest, NULL) != OTA_OK)
+		return;
+	store_retain(core, &topic, (struct ota_bytes){ 0 });
+	grant_remove(core, &topic.digest);
+}
+
+/* A grant stands if its signatures do under the new root, and goes out again: devices
+ * have dropped theirs. Else what is left of them waits for others. */
+static void judge_again(struct core *core, const struct stored *stored)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct ota_error why = { 0 };
+	struct ota_grant doc;
+	enum ota_code rc;
+
+	copy(&bytes, &stored->envelope);
+	rc = ota_trust_grant(&core->trust, ota_buf_bytes(&bytes), &doc, &why);
+	if (rc != OTA_E_THRESHOLD && rc != OTA_E_SIGNATURE) {
+		assert_one(core, stored);
+		return;
+	}
+	lapse(core, stored, why.text);
+	(void)accept_grant(core, "core", ota_buf_bytes(&bytes), NULL);
+}
+
+static void judge_grants_again(struct core *core)
+{
+	for (size_t i = core->document_count; i-- > 0;)
+		if (core->documents[i]->type == OTA_DOC_GRANT)
+			judge_again(core, core->documents[i]);
+	for (size_t i = core->approval_count; i-- > 0;) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+		const struct ota_digest release = core->approvals[i]->doc.release;
+		enum ota_code rc;
+
+		copy(&bytes, &core->approvals[i]->envelope);
+		rc = accept_grant(core, "core", ota_buf_bytes(&bytes), NULL);
+		if (rc == OTA_E_SIGNATURE)
+			approvals_drop(core, &release, UINT64_MAX);
+	}
 	core->orders_due = true;
+}
+
+static enum ota_code accept_root(struct core *core, const char *who,
+	struct ota_bytes bytes, const struct ota_envelope *e, struct ota_error *err)
+{
+	const uint64_t epoch = core->trust.root.roles[OTA_ROLE_ONLINE].epoch;
+	const struct ota_role_keys before = core->trust.root.roles[OTA_ROLE_OPERATOR];
+	bool anchored = core->trust.anchored;
+	char key[OTA_DIGEST_HEX_CAP];
+	enum ota_code rc;
+
+	for (size_t i = 0; i < core->document_count; i++)
+		if (is_kept(core, core->documents[i]->key, e))
+			return OTA_OK;
+	rc = anchored ? ota_trust_root(&core->trust, bytes, err)
+		      : ota_trust_anchor(&core->trust, bytes, err);
+	if (rc != OTA_OK)
+		return rc;
+	root_key(core->trust.root.version, key);
+	keep(core, who, key, e, bytes);
+	core->fresh_due = true;
+	if (anchored && core->trust.root.roles[OTA_ROLE_ONLINE].epoch != epoch)
+		sign_all_again(core);
+	if (anchored &&
+		!ota_role_keys_equal(&before, &core->trust.root.roles[OTA_ROLE_OPERATOR]))
+		judge_grants_again(core);
 	return OTA_OK;
 }
 
@@ -189,7 +271,7 @@ enum ota_code documents_accept(struct core *core, const char *who, struct ota_by
 		rc = accept_release(core, who, bytes, &e, err);
 		break;
 	case OTA_DOC_GRANT:
-		rc = accept_grant(core, who, bytes, &e, err);
+		rc = accept_grant(core, who, bytes, err);
 		break;
 	case OTA_DOC_FRESH:
 	case OTA_DOC_ORDER:

@@ -31,6 +31,7 @@ static const struct {
 	{ OTA_E_PREPARING, "nothing to do; the rollout goes on when the patches are made" },
 	{ OTA_E_STAGE,     "nothing to do; the earlier stages have to pass their gates" },
 	{ OTA_E_NOGRANT,   "operators sign a grant: sluice approve" },
+	{ OTA_E_APPROVAL,  "another operator signs the same grant: sluice approve ROLLOUT --add" },
 	{ OTA_E_SHARE,     "operators sign a wider grant: sluice approve" },
 	{ OTA_E_BUCKET,    "a later stage with a larger share, or one that names it" },
 	{ OTA_E_WINDOW,    "nothing to do; it goes on when the window opens, in its local time" },
@@ -271,7 +272,8 @@ static bool awaits_stage(const struct core *core, const struct rollout *rollout,
 		return true;
 	}
 	if (rollout->state == ROLLOUT_WAITING_FOR_GRANT &&
-		(stage == rollout->stage || stage == STAGE_NONE)) {
+		(stage == rollout->stage || stage == STAGE_NONE ||
+			shares.grant == NULL)) {
 		say(out, rollout->reason, "%s", rollout->reason_text);
 		return true;
 	}

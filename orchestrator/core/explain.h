@@ -26,7 +26,7 @@ struct explanation {
  *   ...         what the update failed with, or what it lacks
  *   HARDWARE, PRODUCT, FLOOR, PRECURSOR   it cannot take the release
  *   HALTED, PAUSED, ABORTED, SUPERSEDED, PREPARING    the rollout stands there
- *   NOGRANT, SHARE, EXPIRED               its stage waits for operators
+ *   NOGRANT, SHARE, APPROVAL, EXPIRED               its stage waits for operators
  *   PACE, SITE, GROUP, FREEZE             its stage is not open to it yet
  *   STAGE, BUCKET                         its stage has not begun; no stage takes it
  *   ...         what it says it waits for (WINDOW), what it refuses

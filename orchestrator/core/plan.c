@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/plan_spread.h"
 #include "orchestrator/core/registry.h"
@@ -206,6 +207,28 @@ static void add_patches(cJSON *tree, const struct plan *plan)
 
 /* ---- grant and warnings */
 
+/* Of a grant that has yet to be made, or that lacks signatures. */
+static void warn_of_signatures(struct plan *plan, cJSON *grant, uint64_t needed)
+{
+	const struct core *core = plan->core;
+	const struct approval *approval =
+		approval_find(core, &plan->rollout->spec.release);
+	uint64_t granted = plan->grant != NULL ? plan->grant->doc.max_permille : 0;
+	uint32_t operators = ota_grant_threshold(&core->trust.root, needed);
+	char text[CORE_TEXT_CAP];
+
+	if (approval != NULL) {
+		(void)tree_add(grant, "approval", approval_view(core, approval));
+		approval_text(core, approval, text);
+		warn(plan, "%s", text);
+	} else if (granted < needed && operators > 1) {
+		warn(plan,
+			"a grant of %" PRIu64
+			" permille has to be signed by %u operators",
+			needed, operators);
+	}
+}
+
 static void add_grant(cJSON *tree, struct plan *plan)
 {
 	const struct rollout_spec *spec = &plan->rollout->spec;
@@ -222,7 +245,10 @@ static void add_grant(cJSON *tree, struct plan *plan)
 	}
 	tree_u64(grant, "permille_needed", needed);
 	tree_u64(grant, "permille_granted", granted);
+	tree_u64(grant, "signatures",
+		ota_grant_threshold(&plan->core->trust.root, needed));
 	(void)tree_add(grant, "canaries", canaries);
+	warn_of_signatures(plan, grant, needed);
 	if (plan->grant == NULL)
 		warn(plan, "no grant yet: shares are estimates, the rollout waits for "
 			   "operators");

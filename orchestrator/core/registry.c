@@ -262,6 +262,36 @@ struct stored *stored_set(struct core *core, enum ota_doc_type type, const char 
 	return stored;
 }
 
+static void stored_remove(struct core *core, enum ota_doc_type type, const char *key)
+{
+	struct stored *stored = stored_find(core, type, key);
+	size_t at = 0;
+
+	if (stored == NULL)
+		return;
+	while (core->documents[at] != stored)
+		at++;
+	core->documents[at] = core->documents[--core->document_count];
+	ota_buf_fini(&stored->envelope);
+	free(stored);
+}
+
+void grant_remove(struct core *core, const struct ota_digest *release)
+{
+	struct grant *grant = grant_find(core, release);
+	char key[OTA_DIGEST_HEX_CAP];
+	size_t at = 0;
+
+	ota_digest_hex(release, key);
+	stored_remove(core, OTA_DOC_GRANT, key);
+	if (grant == NULL)
+		return;
+	while (core->grants[at] != grant)
+		at++;
+	core->grants[at] = core->grants[--core->grant_count];
+	free(grant);
+}
+
 /* ---- the end */
 
 static void device_free(struct device *device)
@@ -302,8 +332,11 @@ void registry_fini(struct core *core)
 	free(core->devices);
 	for (size_t i = 0; i < core->document_count; i++)
 		ota_buf_fini(&core->documents[i]->envelope);
+	for (size_t i = 0; i < core->approval_count; i++)
+		ota_buf_fini(&core->approvals[i]->envelope);
 	for (size_t i = 0; i < core->cohort_count; i++)
 		ota_buf_fini(&core->cohorts[i]->envelope);
+	free_all(core->approvals, core->approval_count);
 	free_all(core->documents, core->document_count);
 	free_all(core->cohorts, core->cohort_count);
 	free_all(core->releases, core->release_count);

@@ -33,6 +33,9 @@ struct grant *grant_find(const struct core *core, const struct ota_digest *relea
 /** ... made if there is none. */
 struct grant *grant_of(struct core *core, const struct ota_digest *release);
 
+/** Forget the grant for a release, and its document. */
+void grant_remove(struct core *core, const struct ota_digest *release);
+
 /** The image of that digest. */
 struct image *image_find(const struct core *core, const struct ota_digest *digest);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/tree.h"
@@ -65,6 +66,18 @@ static enum ota_code load_document(
 	if (rc == OTA_OK)
 		(void)stored_set(core, type, key, ota_buf_bytes(&envelope));
 	return rc;
+}
+
+static enum ota_code load_approval(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf envelope = { 0 };
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	enum ota_code rc;
+
+	read_hex(&r, "envelope", &envelope);
+	rc = ota_json_finish(&r);
+	return rc == OTA_OK ? approvals_restore(core, ota_buf_bytes(&envelope), err) : rc;
 }
 
 static enum ota_code load_image(
@@ -423,6 +436,7 @@ static enum ota_code (*const loaders[N_CORE_TABLES])(
 	[CORE_ROLLOUT] = load_rollout,
 	[CORE_ATTEMPT] = load_attempt,
 	[CORE_COHORT] = load_cohort,
+	[CORE_APPROVAL] = load_approval,
 };
 
 #define TABLE_TEXT(name, text) text,

@@ -32,6 +32,13 @@ struct grant {
 	struct ota_grant doc;
 };
 
+/** A grant that lacks signatures. */
+struct approval {
+	struct ota_digest digest; /* of the document */
+	struct ota_grant doc;
+	struct ota_buf envelope; /* owned; verified, signed by operators alone */
+};
+
 struct image {
 	struct ota_digest digest;
 	uint64_t len; /* bytes */
@@ -195,13 +202,14 @@ struct core {
 	struct stored **documents; /* owned arrays of owned records from here on */
 	struct release **releases;
 	struct grant **grants;
+	struct approval **approvals;
 	struct image **images;
 	struct device **devices; /* sorted by id */
 	struct patch **patches;
 	struct rollout **rollouts; /* oldest first */
 	struct cohort **cohorts;
-	size_t document_count, release_count, grant_count, image_count, device_count,
-		patch_count, rollout_count, cohort_count;
+	size_t document_count, release_count, grant_count, approval_count, image_count,
+		device_count, patch_count, rollout_count, cohort_count;
 
 	uint64_t fresh_seq;
 	uint64_t fresh_issued_s;

@@ -51,6 +51,12 @@ static void put(struct core *core, enum core_table table, const char *key, cJSON
 	core->port.put(core->port.ctx, table, key, ota_buf_bytes(&text));
 }
 
+static void drop(struct core *core, enum core_table table, const char *key)
+{
+	store_begin(core);
+	core->port.drop(core->port.ctx, table, key);
+}
+
 void store_audit(struct core *core, const char *who, const char *action, cJSON *detail)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf text = printed(detail);
@@ -95,17 +101,48 @@ void store_fresh(struct core *core)
 	put(core, CORE_META, "fresh", tree);
 }
 
+static void document_key(char out[static KEY_CAP], const struct stored *stored)
+{
+	(void)snprintf(
+		out, KEY_CAP, "%s/%s", ota_doc_type_text(stored->type), stored->key);
+}
+
 void store_document(struct core *core, const struct stored *stored)
 {
 	cJSON *tree = tree_object();
 	char key[KEY_CAP];
 
-	(void)snprintf(
-		key, sizeof key, "%s/%s", ota_doc_type_text(stored->type), stored->key);
+	document_key(key, stored);
 	tree_text(tree, "type", ota_doc_type_text(stored->type));
 	tree_text(tree, "key", stored->key);
 	tree_hex(tree, "envelope", ota_buf_bytes(&stored->envelope));
 	put(core, CORE_DOCUMENT, key, tree);
+}
+
+void store_drop_document(struct core *core, const struct stored *stored)
+{
+	char key[KEY_CAP];
+
+	document_key(key, stored);
+	drop(core, CORE_DOCUMENT, key);
+}
+
+void store_approval(struct core *core, const struct approval *approval)
+{
+	cJSON *tree = tree_object();
+	char key[OTA_DIGEST_HEX_CAP];
+
+	ota_digest_hex(&approval->doc.release, key);
+	tree_hex(tree, "envelope", ota_buf_bytes(&approval->envelope));
+	put(core, CORE_APPROVAL, key, tree);
+}
+
+void store_drop_approval(struct core *core, const struct approval *approval)
+{
+	char key[OTA_DIGEST_HEX_CAP];
+
+	ota_digest_hex(&approval->doc.release, key);
+	drop(core, CORE_APPROVAL, key);
 }
 
 void store_image(struct core *core, const struct image *image)
@@ -293,8 +330,7 @@ void store_drop_attempt(
 	char key[KEY_CAP];
 
 	attempt_key(key, device, attempt);
-	store_begin(core);
-	core->port.drop(core->port.ctx, CORE_ATTEMPT, key);
+	drop(core, CORE_ATTEMPT, key);
 }
 
 void store_cohort(struct core *core, const struct cohort *cohort)

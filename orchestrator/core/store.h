@@ -22,6 +22,15 @@ void store_fresh(struct core *core);
 /** Store a document. */
 void store_document(struct core *core, const struct stored *stored);
 
+/** Forget a document. */
+void store_drop_document(struct core *core, const struct stored *stored);
+
+/** Store a grant that lacks signatures. */
+void store_approval(struct core *core, const struct approval *approval);
+
+/** Forget it. */
+void store_drop_approval(struct core *core, const struct approval *approval);
+
 /** Store an image. */
 void store_image(struct core *core, const struct image *image);
 

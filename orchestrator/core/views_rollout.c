@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "orchestrator/core/advance.h"
+#include "orchestrator/core/approvals.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/revert.h"
@@ -184,6 +185,7 @@ static cJSON *grant_view(const struct core *core, const struct rollout *rollout)
 
 cJSON *views_rollout(const struct core *core, const struct rollout *rollout, bool whole)
 {
+	const struct approval *approval = approval_find(core, &rollout->spec.release);
 	cJSON *tree = tree_object();
 
 	tree_text(tree, "rollout", rollout->spec.rollout);
@@ -194,6 +196,8 @@ cJSON *views_rollout(const struct core *core, const struct rollout *rollout, boo
 	tree_text(tree, "reason_name", ota_code_name(rollout->reason));
 	(void)tree_add(tree, "release", views_release(core, rollout->release));
 	(void)tree_add(tree, "grant", grant_view(core, rollout));
+	if (approval != NULL)
+		(void)tree_add(tree, "approval", approval_view(core, approval));
 	tree_u64(tree, "created_s", rollout->created_s);
 	tree_u64(tree, "changed_s", rollout->changed_s);
 	tree_bool(tree, "reverted", rollout->reverted);

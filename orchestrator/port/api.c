@@ -28,6 +28,7 @@ static const struct api_route routes[] = {
 	{ "POST", "/devices/{}/release",  API_ROLLOUT, false, api_post_release },
 	{ "POST", "/documents",           API_ROLLOUT, false, api_post_document },
 	{ "GET",  "/documents/{}/{}",     API_READ,    false, api_get_document },
+	{ "GET",  "/approvals/{}",        API_READ,    false, api_get_approval },
 	{ "GET",  "/releases",            API_READ,    false, api_get_releases },
 	{ "PUT",  "/images/{}",           API_ROLLOUT, true,  api_put_image },
 	{ "HEAD", "/images/{}",           API_READ,    false, api_head_image },

@@ -18,6 +18,7 @@
 	X(api_post_release)    \
 	X(api_post_document)   \
 	X(api_get_document)    \
+	X(api_get_approval)    \
 	X(api_get_releases)    \
 	X(api_put_image)       \
 	X(api_head_image)      \

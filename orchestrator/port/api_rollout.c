@@ -24,7 +24,9 @@ enum ota_code api_post_document(struct api *api, const struct api_request *reque
 		return rc;
 	if (!tree ||
 		!cJSON_AddStringToObject(tree, "type", ota_doc_type_text(doc.type)) ||
-		!ota_json_add_digest(tree, "digest", &doc.digest))
+		!ota_json_add_digest(tree, "digest", &doc.digest) ||
+		(doc.type == OTA_DOC_GRANT &&
+			!ota_json_add_u64(tree, "missing", doc.missing)))
 		return ota_fail(err, OTA_E_NOMEM, "answer");
 	return api_reply_json(reply, ota_take(&tree), err);
 }
@@ -49,6 +51,27 @@ static bool newest_root(const struct core *core, struct ota_bytes *out)
 	return found;
 }
 
+static enum ota_code reply_octets(
+	struct api_reply *reply, struct ota_bytes octets, struct ota_error *err)
+{
+	if (ota_buf_add(&reply->body, octets) != OTA_OK)
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	reply->status = 200;
+	reply->octets = true;
+	return OTA_OK;
+}
+
+enum ota_code api_get_approval(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	struct ota_bytes envelope = { 0 };
+
+	if (!core_get_approval(api->core, request->segments[0], &envelope))
+		return ota_fail(err, OTA_E_NOTFOUND,
+			"no grant for that release waits for signatures");
+	return reply_octets(reply, envelope, err);
+}
+
 enum ota_code api_get_document(struct api *api, const struct api_request *request,
 	struct api_reply *reply, struct ota_error *err)
 {
@@ -68,11 +91,7 @@ enum ota_code api_get_document(struct api *api, const struct api_request *reques
 	if (!found)
 		return ota_fail(
 			err, OTA_E_NOTFOUND, "no such %s", ota_doc_type_text(type));
-	if (ota_buf_add(&reply->body, envelope) != OTA_OK)
-		return ota_fail(err, OTA_E_NOMEM, "answer");
-	reply->status = 200;
-	reply->octets = true;
-	return OTA_OK;
+	return reply_octets(reply, envelope, err);
 }
 
 enum ota_code api_get_releases(struct api *api, const struct api_request *request,

@@ -242,6 +242,13 @@ enum ota_code ota_trust_release(const struct ota_trust *trust, struct ota_bytes 
 	return rc;
 }
 
+bool ota_role_keys_equal(const struct ota_role_keys *a, const struct ota_role_keys *b)
+{
+	return a->epoch == b->epoch && a->wide == b->wide &&
+	       a->set.threshold == b->set.threshold && a->set.count == b->set.count &&
+	       memcmp(a->set.keys, b->set.keys, a->set.count * sizeof *a->set.keys) == 0;
+}
+
 uint32_t ota_grant_threshold(const struct ota_root *root, uint64_t max_permille)
 {
 	const struct ota_role_keys *operators = &root->roles[OTA_ROLE_OPERATOR];

@@ -82,6 +82,9 @@ OTA_CHECKED enum ota_code ota_trust_release(const struct ota_trust *trust,
 	struct ota_bytes envelope, struct ota_release *out, struct ota_digest *digest,
 	struct ota_error *err);
 
+/** True if a role has the same keys, thresholds and epoch in two roots. */
+bool ota_role_keys_equal(const struct ota_role_keys *a, const struct ota_role_keys *b);
+
 /** How many distinct operator keys must sign a grant of that share. */
 uint32_t ota_grant_threshold(const struct ota_root *root, uint64_t max_permille);
 

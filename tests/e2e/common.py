@@ -58,6 +58,7 @@ class FleetTest(unittest.TestCase):
     fresh_kib = 256
     users = ()        # of the broker, beside sluiced and the devices
     host = 'localhost'  # of the broker, as everybody finds it
+    operators = 1     # keys that sign grants
 
     @classmethod
     def prepare(cls):
@@ -68,7 +69,7 @@ class FleetTest(unittest.TestCase):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-e2e-'))
         # A quick zstd: the patches of a test need not be the smallest.
         cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n',
-                      users=cls.users, host=cls.host)
+                      users=cls.users, host=cls.host, operators=cls.operators)
         cls.versions = 0
         try:
             cls.lab.init()

@@ -19,6 +19,7 @@ static const struct {
 	{ "POST", "/rollouts/r1/pause" },
 	{ "POST", "/rollouts/r1/revert" },
 	{ "GET", "/rollouts/r1" },
+	{ "GET", "/approvals/0" },
 };
 
 static void ignore(void *ctx)

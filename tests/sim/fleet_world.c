@@ -236,6 +236,13 @@ static void make_keys(struct fw_world *w)
 	}
 }
 
+static void add_operator(struct ota_role_keys *role, const struct fw_operators *operators)
+{
+	role->set.keys[role->set.count++] = ota_secret_key_public(operators->second);
+	role->set.threshold = operators->threshold;
+	role->wide = operators->wide;
+}
+
 static void make_root(struct fw_world *w, uint64_t version)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
@@ -248,10 +255,14 @@ static void make_root(struct fw_world *w, uint64_t version)
 	for (int role = 0; role < OTA_N_ROLES; role++) {
 		struct ota_keyset *set = &root.roles[role].set;
 
-		root.roles[role].epoch = role == OTA_ROLE_ONLINE ? version : 1;
+		root.roles[role].epoch = 1;
 		set->keys[set->count++] = ota_secret_key_public(&w->keys[role]);
 		set->threshold = 1;
 	}
+	if (w->operators.second != NULL)
+		add_operator(&root.roles[OTA_ROLE_OPERATOR], &w->operators);
+	else
+		root.roles[OTA_ROLE_ONLINE].epoch = version;
 	must(ota_root_encode(&root, &payload, NULL) == OTA_OK, "root");
 	w->root.len = 0;
 	fw_seal(OTA_DOC_ROOT, ota_buf_bytes(&payload), &w->keys[OTA_ROLE_ROOT], &w->root);
@@ -337,13 +348,11 @@ void fw_withdraw(struct fw_world *w)
 	hand_in_catalog(w);
 }
 
-void fw_rotate(struct fw_world *w)
+static void hand_in_root(struct fw_world *w, uint64_t version)
 {
-	const uint8_t seed[32] = { 0x99 };
 	struct ota_error err = { .text = "?" };
 
-	w->keys[OTA_ROLE_ONLINE] = ota_secret_key_from_seed(seed);
-	make_root(w, 2);
+	make_root(w, version);
 	if (after(w, core_document(w->core, w->now, "admin", ota_buf_bytes(&w->root),
 			     NULL, &err)) != OTA_OK)
 		must(false, err.text);
@@ -351,6 +360,22 @@ void fw_rotate(struct fw_world *w)
 		must(ota_trust_root(&w->devices[i].trust, ota_buf_bytes(&w->root),
 			     NULL) == OTA_OK,
 			"follow the root");
+}
+
+void fw_rotate(struct fw_world *w)
+{
+	const uint8_t seed[32] = { 0x99 };
+
+	w->keys[OTA_ROLE_ONLINE] = ota_secret_key_from_seed(seed);
+	hand_in_root(w, 2);
+}
+
+void fw_operators(struct fw_world *w, const struct ota_secret_key *second,
+	uint32_t threshold, uint32_t wide)
+{
+	w->operators = (struct fw_operators){ second, threshold, wide,
+		w->operators.changes + 1 };
+	hand_in_root(w, 1 + w->operators.changes);
 }
 
 struct ota_digest fw_release(struct fw_world *w, const char *version, uint64_t counter)

@@ -58,10 +58,18 @@ struct fw_topic {
 	struct ota_buf payload; /* owned */
 };
 
+/** What a later root says of operators. */
+struct fw_operators {
+	const struct ota_secret_key *second; /* borrowed; NULL: nothing yet */
+	uint32_t threshold, wide;
+	uint64_t changes;
+};
+
 struct fw_world {
 	struct core *core; /* owned */
 	struct core_now now;
 	struct ota_secret_key keys[OTA_N_ROLES];
+	struct fw_operators operators;
 	struct ota_buf root; /* owned */
 	uint64_t document_seq;
 	struct ota_digest catalog_list[8];
@@ -119,6 +127,11 @@ void fw_withdraw(struct fw_world *w);
 
 /** Hand in root 2, with another online key, and show it to all devices. */
 void fw_rotate(struct fw_world *w);
+
+/** Hand in the next root, with a second operator and these thresholds, and show it to all
+ *  devices. Not beside fw_rotate(). */
+void fw_operators(struct fw_world *w, const struct ota_secret_key *second,
+	uint32_t threshold, uint32_t wide);
 
 /** Begin a rollout from its JSON; %s in it becomes the release. */
 enum ota_code fw_apply(struct fw_world *w, const char *json,
