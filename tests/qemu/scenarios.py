@@ -35,7 +35,12 @@ def tried_line(slot):
 
 
 class Scenarios(Gateway):
-    """Steps and ends that the tests of all boot loaders share."""
+    """Steps and ends that the tests of all boot loaders share. Each begins with a gateway that
+    runs from slot a."""
+
+    def setUp(self):
+        super().setUp()
+        self.power_on()
 
     def slot_up(self, release, slot, seconds=UPDATE_S, since=0):
         """Wait until a release has booted from a slot; gives seconds since power on."""
@@ -109,3 +114,36 @@ class Scenarios(Gateway):
         self.assertEqual(end['state'], 'halted', end)
         self.lab.cli('abort', name)  # somebody has looked at it; the next may come
         return release
+
+
+class GoodRelease:
+    """A mixin for Scenarios: the release that stays."""
+
+    def test_a_good_release_is_confirmed_in_slot_b(self):
+        self.stays(self.good_update(), 'b')
+
+
+class SickReleases:
+    """A mixin for Scenarios: releases that whatever boots them gives up, with nobody's help."""
+
+    def test_one_that_panics_is_tried_three_times(self):
+        self.bad_update('panics', 'FELLBACK', 'boot loader went back')
+        self.assertEqual(self.machine.count('guest: panics on purpose'), TRIES)
+        self.assertEqual(self.machine.count('Kernel panic'), TRIES)
+
+    def test_one_that_hangs_is_ended_by_the_watchdog(self):
+        self.bad_update('hangs', 'FELLBACK', 'boot loader went back')
+        self.assertEqual(self.machine.count('guest: hangs on purpose'), TRIES)
+
+    def test_one_without_a_network_gives_up_at_its_deadline(self):
+        self.bad_update('without a network', 'HEALTH',
+                        'no word from the orchestrator within its time')
+        self.assertEqual(self.machine.count(self.boot.tried), 1)
+
+    def test_one_whose_hook_says_no_goes_back_at_once(self):
+        self.bad_update('sick', 'HEALTH', 'health')
+        self.assertEqual(self.machine.count(self.boot.tried), 1)
+
+    def test_after_a_bad_release_a_good_one_is_taken(self):
+        self.bad_update('sick', 'HEALTH')
+        self.good_update()

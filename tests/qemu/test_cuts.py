@@ -30,7 +30,6 @@ class Cuts(Scenarios):
         super().setUp()
         self.dice = random.Random(SEED)
         self.say(f'SLUICE_SEED={SEED} SLUICE_CUTS={CUTS}')
-        self.power_on()
         self.held = {'a': self.first, 'b': None}
         self.current = 'a'
         self.phases, self.lost = collections.Counter(), 0

@@ -3,14 +3,11 @@
 it, proves it and reports."""
 import unittest
 
-from scenarios import Scenarios
+from scenarios import GoodRelease, Scenarios
 
 
-class UBoot(Scenarios):
-    def test_a_good_release_is_confirmed_in_slot_b(self):
-        self.power_on()
-        release = self.good_update()
-        self.stays(release, 'b')
+class UBoot(GoodRelease, Scenarios):
+    pass
 
 
 if __name__ == '__main__':
