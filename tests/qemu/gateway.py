@@ -44,7 +44,7 @@ broker:
   key: tls/device.key
   keepalive: 5s
 log: info
-'''
+{more}'''
 
 ROLLOUT = '''\
 rollout: {name}
@@ -62,6 +62,7 @@ class Gateway(unittest.TestCase):
 
     loader = 'uboot'
     server_more = 'patches:\n  level: 3\n'
+    agent_more = fleet_more = ''  # lines for agent.yaml, and for the file of the fleet
 
     def setUp(self):
         self.boot = loaders.LOADERS[self.loader]
@@ -84,7 +85,7 @@ class Gateway(unittest.TestCase):
         self.lab.start_broker()
         self.lab.start_sluiced()
         self.lab.cli('apply', self.lab.write(
-            'fleet.yaml', 'fleet: demo\ncohorts:\n  - {name: fleet}\n'))
+            'fleet.yaml', 'fleet: demo\ncohorts:\n  - {name: fleet}\n' + self.fleet_more))
         self.lab.url = f'ssl://broker.test:{self.lab.port}'
         self.agent = self.lab.add_agent(NAME, hardware=HARDWARE)
         self.first = self.publish(newer=False)
@@ -112,7 +113,7 @@ class Gateway(unittest.TestCase):
             shutil.copy(self.agent.dir / source, device / 'tls' / name)
         (device / 'agent.yaml').write_text(AGENT.format(
             name=NAME, hardware=HARDWARE, url=self.lab.url,
-            slots=self.boot.agent(release['version'], counter)))
+            slots=self.boot.agent(release['version'], counter), more=self.agent_more))
         disks.make_data(folder / 'data.img', folder / 'data')
         shutil.rmtree(folder / 'loader', ignore_errors=True)
         self.boot.prepare(self.system, folder / 'loader')
