@@ -24,8 +24,7 @@ FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
 BY_NIGHT = {'FUZZ_SECONDS': '60', 'FUZZ_SECONDS_LONG': '600', NIGHT: '1'}
 QEMU_SECONDS = 7200  # one program of tests/qemu
-QEMU_BY_DAY = ('test_uboot',)  # what of it runs at every change
-NIGHT_SUITES = ()  # run when asked for by name, and by night
+QEMU_BY_DAY = ('test_uboot', 'test_cuts')  # what of it runs at every change
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
 CAP_SYS_ADMIN = 21  # number of a capability, linux/capability.h
 SHIPPED = ('proto', 'agent', 'orchestrator')
@@ -363,15 +362,18 @@ def cross():
     return results
 
 
+def qemu_programs():
+    """The programs of tests/qemu: all of them by night, a few by day."""
+    programs = sorted((ROOT / 'tests/qemu').glob('test_*.py'))
+    return [p for p in programs if os.environ.get(NIGHT) or p.stem in QEMU_BY_DAY]
+
+
 def qemu():
     """Gateways with real boot loaders, in virtual machines, one after the other."""
     status, _ = run([ROOT / 'deploy/setup', '--qemu', '--packages-only'])
     if status:
         return [('deploy/setup --qemu', False)]
-    programs = sorted((ROOT / 'tests/qemu').glob('test_*.py'))
-    if not os.environ.get(NIGHT):
-        programs = [p for p in programs if p.stem in QEMU_BY_DAY]
-    return [result for p in programs
+    return [result for p in qemu_programs()
             for result in unittest_program(p, 'build', f'  {p.stem}: ', QEMU_SECONDS)]
 
 
@@ -435,7 +437,7 @@ def main():
         signal.signal(number, stop)
     if options.nightly:
         os.environ.update({k: os.environ.get(k, v) for k, v in BY_NIGHT.items()})
-    names = options.suite or [n for n in SUITES if options.nightly or n not in NIGHT_SUITES]
+    names = options.suite or list(SUITES)
     if 'coverage' in names:
         names = [n for n in SUITES if n in names or n in COUNTED]
         if not count_lines():

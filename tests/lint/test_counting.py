@@ -90,6 +90,16 @@ class Counting(unittest.TestCase):
         self.assertEqual(suites.closing_line([('a', True), ('b', None)]),
                          '1 passed, 0 failed, 1 for root only')
 
+    def test_by_night_all_virtual_machines_run_and_by_day_a_few(self):
+        everything = sorted((HERE.parent / 'qemu').glob('test_*.py'))
+        for night, programs in (('1', everything),
+                                ('', [p for p in everything if p.stem in suites.QEMU_BY_DAY])):
+            with unittest.mock.patch.dict('os.environ', {suites.NIGHT: night}):
+                self.assertEqual(programs, suites.qemu_programs())
+        self.assertEqual(len(programs), len(suites.QEMU_BY_DAY))
+        self.assertLess(len(programs), len(everything))
+        self.assertIn(suites.NIGHT, suites.BY_NIGHT)
+
     def test_a_report_of_a_sanitizer_fails_the_test(self):
         with tempfile.TemporaryDirectory() as folder:
             for body, status in REPORTS:
