@@ -117,6 +117,29 @@ static void print_approval(const cJSON *approval)
 			tree_number(approval, "missing") == 1 ? "" : "s");
 }
 
+/* Incidents of updated devices against those of the others. */
+static void print_worse(const cJSON *rollout)
+{
+	const cJSON *worse = tree_item(rollout, "worse");
+	uint64_t updated = tree_number(worse, "updated"),
+		 others = tree_number(worse, "others"),
+		 ratio = tree_number(worse, "ratio_milli");
+
+	if (updated + others == 0)
+		return;
+	printf("Incidents: %llu on updated devices (%.1f to be expected), %llu on "
+	       "others",
+		(unsigned long long)updated,
+		(double)tree_number(worse, "expected_milli") / 1000,
+		(unsigned long long)others);
+	if (ratio > 0)
+		printf("; %.1f times as frequent", (double)ratio / 1000);
+	printf("; the test is at %s%.1f and halts at %.1f\n",
+		tree_bool(worse, "llr_negative") ? "-" : "",
+		(double)tree_number(worse, "llr_milli") / 1000,
+		(double)tree_number(worse, "halts_milli") / 1000);
+}
+
 static void print_rollout(const cJSON *rollout)
 {
 	static const char *const headings[] = { "STAGE", "COHORT", "STATE", "DEVICES",
@@ -132,6 +155,7 @@ static void print_rollout(const cJSON *rollout)
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_stage(table, stage);
 	table_print(table);
 	cJSON_ArrayForEach(stage, tree_item(rollout, "stages")) print_hold(stage);
+	print_worse(rollout);
 	cJSON_ArrayForEach(patch, tree_item(rollout, "patches")) print_patch(patch);
 	print_bytes(rollout);
 }

@@ -19,7 +19,7 @@ static const char *const release_keys[] = { "product", "version", "digest", NULL
 static const char *const stage_keys[] = { "name", "cohort", "share", "count", "devices",
 	"soak", NULL };
 static const char *const gate_keys[] = { "success", "terminal", "good_rate", "bad_rate",
-	"alpha", "beta", "silence", NULL };
+	"alpha", "beta", "silence", "worse_ratio", "worse_cap", NULL };
 static const char *const deadline_keys[] = { "fetch", "install", "prove", NULL };
 static const char *const halt_words[] = { "pause", "revert", NULL };
 
@@ -52,9 +52,10 @@ static const char *file_key(const char *key)
 		{ "jitter_s", "jitter" }, { "success_permille", "success" },
 		{ "terminal_permille", "terminal" }, { "p0_ppm", "good_rate" },
 		{ "p1_ppm", "bad_rate" }, { "alpha_ppm", "alpha" },
-		{ "beta_ppm", "beta" }, { "silence_s", "silence" },
-		{ "fetch_s", "fetch" }, { "install_s", "install" },
-		{ "prove_s", "prove" }, { "in_flight_permille", "in_flight" },
+		{ "beta_ppm", "beta" }, { "worse_permille", "worse_ratio" },
+		{ "silence_s", "silence" }, { "fetch_s", "fetch" },
+		{ "install_s", "install" }, { "prove_s", "prove" },
+		{ "in_flight_permille", "in_flight" },
 		{ "per_site_permille", "per_site" }, { "soft_backoff_s", "soft_backoff" },
 		{ "excused_backoff_s", "excused_backoff" } };
 
@@ -286,6 +287,27 @@ static uint64_t read_ppm(struct ota_yaml *doc, const struct ota_yaml_node *map,
 	return (uint64_t)(percent * PPM_MAX / 100 + 0.5);
 }
 
+/* "3", "1.5" or "off" */
+static uint64_t read_ratio(
+	struct ota_yaml *doc, const struct ota_yaml_node *node, uint64_t fallback)
+{
+	double ratio;
+	char end;
+
+	if (node == NULL)
+		return fallback;
+	if (node->kind == OTA_YAML_SCALAR && strcmp(node->text, "off") == 0)
+		return 0;
+	if (node->kind == OTA_YAML_SCALAR &&
+		sscanf(node->text, "%lf%c", &ratio, &end) == 1 &&
+		ratio * OTA_PERMILLE_ALL >= SPEC_WORSE_MIN &&
+		ratio * OTA_PERMILLE_ALL <= SPEC_WORSE_MAX)
+		return (uint64_t)(ratio * OTA_PERMILLE_ALL + 0.5);
+	ota_yaml_error(
+		doc, node, "'worse_ratio' must be a number from 1.2 to 100, or off");
+	return fallback;
+}
+
 static void read_gates(struct ota_yaml *doc, const struct ota_yaml_node *map,
 	struct rollout_gates *gates)
 {
@@ -301,6 +323,10 @@ static void read_gates(struct ota_yaml *doc, const struct ota_yaml_node *map,
 	gates->beta_ppm = read_ppm(doc, map, "beta", gates->beta_ppm);
 	gates->silence_s = ota_yaml_duration_s(doc, ota_yaml_get(map, "silence"),
 		"silence", SPEC_DURATION_MAX_S, gates->silence_s);
+	gates->worse_permille =
+		read_ratio(doc, ota_yaml_get(map, "worse_ratio"), gates->worse_permille);
+	gates->worse_cap = ota_yaml_u64(doc, ota_yaml_get(map, "worse_cap"), "worse_cap",
+		1, SPEC_WORSE_CAP_MAX, gates->worse_cap);
 }
 
 static void read_deadlines(struct ota_yaml *doc, const struct ota_yaml_node *map,

@@ -137,6 +137,7 @@ static struct gate_case case_of(const struct core *core, const struct rollout *r
 		.rollout_hard = sum.hard,
 		.rollout_soft = sum.soft,
 		.llr_micro = rollout->llr_micro,
+		.worse = rollout->worse,
 	};
 }
 

@@ -504,6 +504,7 @@ void attempts_acknowledge(struct core *core, struct rollout *rollout)
 		}
 	}
 	rollout->llr_micro = 0;
+	rollout->worse = (struct worse_test){ 0 };
 }
 
 struct attempts_sum attempts_sum(const struct core *core, const struct rollout *rollout)

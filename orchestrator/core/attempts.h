@@ -18,7 +18,7 @@ uint64_t attempt_deadline_s(const struct attempt *attempt);
  *  Returns when to look again; UINT64_MAX: no need. */
 uint64_t attempts_sweep(struct core *core, struct rollout *rollout);
 
-/** A person has seen the failures: they count no more, the failure test starts again, and
+/** A person has seen the failures: they count no more, the tests start again, and
  *  the devices are asked to try again. Deadlines of devices at work start again too. */
 void attempts_acknowledge(struct core *core, struct rollout *rollout);
 

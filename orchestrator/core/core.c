@@ -10,6 +10,7 @@
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/explain.h"
 #include "orchestrator/core/fleet.h"
+#include "orchestrator/core/health.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/plan.h"
 #include "orchestrator/core/publish.h"
@@ -133,6 +134,7 @@ uint64_t core_tick(struct core *core, struct core_now now)
 
 	enter(core, now);
 	deadman_tick(core);
+	health_tick(core);
 	rollouts_settle(core, core->presence_due);
 	core->presence_due = false;
 	publish_settle(core);

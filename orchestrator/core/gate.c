@@ -99,6 +99,22 @@ static bool is_lost(const struct gate_case *c)
 		       (double)c->gates->alpha_ppm / PPM;
 }
 
+static struct gate_verdict halt_as_worse(const struct gate_case *c)
+{
+	const struct worse_test *w = &c->worse;
+	struct gate_verdict v = { .move = GATE_HALT, .code = OTA_E_WORSE };
+
+	(void)snprintf(v.text, sizeof v.text,
+		"stage %s: of %llu incidents %llu were on updated devices and %.1f to be "
+		"expected there, more than chance allows (test at %.1f, bound %.1f)",
+		c->stage, (unsigned long long)(w->updated + w->others),
+		(unsigned long long)w->updated,
+		(double)w->expected_milli / OTA_PERMILLE_ALL,
+		(double)w->llr_micro / MICRO_PER_NAT,
+		(double)gate_llr_halt(c->gates) / MICRO_PER_NAT);
+	return v;
+}
+
 bool gate_must_halt(const struct gate_case *c, struct gate_verdict *v)
 {
 	uint32_t wave = gate_wave(&c->counts);
@@ -126,6 +142,10 @@ bool gate_must_halt(const struct gate_case *c, struct gate_verdict *v)
 			"stage %s: %u of %u devices failed, so %llu.%llu %% success "
 			"cannot be reached any more",
 			c->stage, failed(&c->counts), wave, want / 10, want % 10);
+		return true;
+	}
+	if (worse_is_met(&c->worse, c->gates)) {
+		*v = halt_as_worse(c);
 		return true;
 	}
 	return false;

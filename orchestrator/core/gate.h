@@ -9,6 +9,7 @@
  * the negative of that, so that a long good past cannot hide a sudden fault. */
 
 #include "orchestrator/core/spec.h"
+#include "orchestrator/core/worse.h"
 
 enum {
 	GATE_SMALL_WAVE = 125, /* devices: in a wave up to this one HARD failure halts */
@@ -50,13 +51,15 @@ struct gate_case {
 	uint32_t rollout_hard; /* HARD failures of the whole rollout, unacknowledged */
 	uint32_t rollout_soft; /* SOFT ones */
 	int64_t llr_micro;
+	struct worse_test worse;
 };
 
 enum gate_move { GATE_WAIT, GATE_PASS, GATE_HALT };
 
 struct gate_verdict {
 	enum gate_move move;
-	enum ota_code code; /* GATE while waiting; HARD, FAILURES, SUCCESS on halt */
+	enum ota_code code;       /* GATE while waiting; HARD, FAILURES, SUCCESS or
+				   * WORSE on halt */
 	char text[GATE_TEXT_CAP]; /* one sentence */
 };
 

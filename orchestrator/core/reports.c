@@ -6,6 +6,7 @@
 
 #include "orchestrator/core/attempts.h"
 #include "orchestrator/core/fleet.h"
+#include "orchestrator/core/health.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/quarantine.h"
@@ -101,7 +102,7 @@ static void catch_up(struct core *core, struct device *device, enum ota_code bef
 
 /* ---- alarms */
 
-static void note_alarm(struct core *core, const struct device *device, bool before)
+static void note_alarm(struct core *core, struct device *device, bool before)
 {
 	cJSON *detail;
 	char who[OTA_NAME_CAP + sizeof "device:"];
@@ -112,6 +113,7 @@ static void note_alarm(struct core *core, const struct device *device, bool befo
 		core->rollouts[i]->dirty = true;
 	if (before)
 		return;
+	health_incident(core, device);
 	(void)snprintf(who, sizeof who, "device:%s", device->id);
 	detail = tree_object();
 	tree_text(
@@ -172,7 +174,8 @@ static void take(struct core *core, struct device *device,
 	const struct ota_report *report, const struct ota_digest *digest)
 {
 	bool alarm = device_has_alarm(device);
-	bool moved = has_moved(device, report);
+	bool other = has_moved(device, report);
+	bool moved = device_is_moved(device);
 	uint64_t before = device->report.boot;
 	bool known = device->reported;
 	enum ota_code refused = refusal_of(&device->report);
@@ -185,10 +188,12 @@ static void take(struct core *core, struct device *device,
 	note_refusal(core, device, refused);
 	store_status(core, device);
 	fleet_place(core, device);
-	if (moved && patches_lack(core, device))
+	if (other && patches_lack(core, device))
 		core->patches_due = true;
 	note_alarm(core, device, alarm);
 	attempts_report(core, device, before);
+	if (known && report->boot > before && !moved)
+		health_incident(core, device);
 	if (known)
 		quarantine_boots(core, device, before);
 	catch_up(core, device, refused);
@@ -246,6 +251,8 @@ enum ota_code reports_presence(struct core *core, const char *id,
 		return OTA_OK; /* the last will of an earlier session */
 	if (online->online == device->online && strcmp(online->nonce, device->nonce) == 0)
 		return OTA_OK;
+	if (device->online)
+		health_incident(core, device);
 	if (online->online != device->online)
 		device->presence_s = core->now.utc_s;
 	device->online = online->online;

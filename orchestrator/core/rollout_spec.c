@@ -26,7 +26,9 @@ void rollout_spec_init(struct rollout_spec *spec)
 			.p1_ppm = 50000,
 			.alpha_ppm = 1000,
 			.beta_ppm = 1000,
-			.silence_s = 600 },
+			.silence_s = 600,
+			.worse_permille = 3000,
+			.worse_cap = 2 },
 		.deadlines = { .fetch_s = 21600, .install_s = 1800, .prove_s = 600 },
 		.limits = spec_limits_default(),
 	};
@@ -73,6 +75,7 @@ static enum ota_code check_numbers(struct spec_check *c, const struct rollout_sp
 		{ "gates", "alpha_ppm", g->alpha_ppm, 1, PPM_MAX - 1 },
 		{ "gates", "beta_ppm", g->beta_ppm, 1, PPM_MAX - 1 },
 		{ "gates", "silence_s", g->silence_s, 1, SPEC_DURATION_MAX_S },
+		{ "gates", "worse_cap", g->worse_cap, 1, SPEC_WORSE_CAP_MAX },
 		{ "deadlines", "fetch_s", d->fetch_s, 1, SPEC_DURATION_MAX_S },
 		{ "deadlines", "install_s", d->install_s, 1, SPEC_DURATION_MAX_S },
 		{ "deadlines", "prove_s", d->prove_s, 1, SPEC_DURATION_MAX_S },
@@ -87,6 +90,10 @@ static enum ota_code check_numbers(struct spec_check *c, const struct rollout_sp
 	c->here.list = "gates";
 	if (rc == OTA_OK && g->p0_ppm >= g->p1_ppm)
 		rc = spec_fail(c, OTA_E_CONFIG, "p1_ppm", "must be greater than p0_ppm");
+	if (rc == OTA_OK && g->worse_permille != 0)
+		rc = check_range(
+			c, &(struct range){ "gates", "worse_permille", g->worse_permille,
+				   SPEC_WORSE_MIN, SPEC_WORSE_MAX });
 	return rc;
 }
 
@@ -297,7 +304,9 @@ static cJSON *gates_to_json(const struct rollout_gates *g)
 		!add_u64(object, "p1_ppm", g->p1_ppm) ||
 		!add_u64(object, "alpha_ppm", g->alpha_ppm) ||
 		!add_u64(object, "beta_ppm", g->beta_ppm) ||
-		!add_u64(object, "silence_s", g->silence_s))
+		!add_u64(object, "silence_s", g->silence_s) ||
+		!add_u64(object, "worse_permille", g->worse_permille) ||
+		!add_u64(object, "worse_cap", g->worse_cap))
 		return NULL;
 	return ota_take(&object);
 }
@@ -433,6 +442,8 @@ static enum ota_code read_gates(
 	maybe_u64(&r, "alpha_ppm", &g->alpha_ppm);
 	maybe_u64(&r, "beta_ppm", &g->beta_ppm);
 	maybe_u64(&r, "silence_s", &g->silence_s);
+	maybe_u64(&r, "worse_permille", &g->worse_permille);
+	maybe_u64(&r, "worse_cap", &g->worse_cap);
 	return ota_json_finish(&r);
 }
 

@@ -165,6 +165,17 @@ static void read_report(struct ota_json_reader *r, struct device *device)
 	device->reported = true;
 }
 
+static void read_incidents(struct ota_json_reader *r, struct health *health)
+{
+	const cJSON *list, *at;
+
+	if (!ota_json_has(r, "incidents"))
+		return;
+	list = ota_json_array(r, "incidents", HEALTH_INCIDENTS_MAX);
+	cJSON_ArrayForEach(at, list) health->incidents[health->count++] =
+		(uint64_t)at->valuedouble;
+}
+
 static enum ota_code load_status(
 	struct core *core, const struct loose_row *row, struct ota_error *err)
 {
@@ -179,6 +190,7 @@ static enum ota_code load_status(
 	device->alarm_acked = ota_code_of_number(ota_json_u64(&r, "alarm_acked"));
 	if (ota_json_has(&r, "report"))
 		read_report(&r, device);
+	read_incidents(&r, &device->health);
 	if (ota_json_has(&r, "refused")) {
 		struct refusal *refused = &device->refused;
 
@@ -307,6 +319,21 @@ static void read_runs(struct ota_json_reader *r, struct rollout *rollout)
 	cJSON_ArrayForEach(run, runs) read_run(r, run, rollout, &rollout->runs[i++]);
 }
 
+static void read_worse(struct ota_json_reader *outer, struct worse_test *worse)
+{
+	struct ota_json_reader r;
+
+	if (!ota_json_has(outer, "worse"))
+		return;
+	r = ota_json_read(ota_json_object(outer, "worse"), outer->err);
+	worse->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
+	worse->updated = ota_json_u64(&r, "updated");
+	worse->others = ota_json_u64(&r, "others");
+	worse->expected_milli = ota_json_u64(&r, "expected_milli");
+	if (ota_json_finish(&r) != OTA_OK && outer->rc == OTA_OK)
+		outer->rc = r.rc;
+}
+
 /* An older one reverted everybody at once. */
 static void read_revert(struct ota_json_reader *r, struct rollout *out)
 {
@@ -343,6 +370,7 @@ static enum ota_code read_rollout(
 	out->stage = (uint32_t)stage;
 	read_runs(&r, out);
 	out->llr_micro = read_signed(&r, "llr_micro", "llr_micro_negative");
+	read_worse(&r, &out->worse);
 	out->reason = ota_code_of_number(ota_json_u64(&r, "reason"));
 	ota_json_text_copy(&r, "reason_text", out->reason_text, sizeof out->reason_text);
 	out->created_s = ota_json_u64(&r, "created_s");

@@ -25,6 +25,9 @@ enum {
 	SPEC_STRIKES_MAX = 16,   /* failures of a device in a quarantine's rule */
 	SPEC_BOOTS_MAX = 1000,   /* ... and its boots in an hour */
 	SPEC_SUPERSEDES_MAX = 8, /* rollouts that one takes over from */
+	SPEC_WORSE_MIN = 1200,   /* permille of a ratio of incidents */
+	SPEC_WORSE_MAX = 100000,
+	SPEC_WORSE_CAP_MAX = 8,
 };
 
 /* ---- the fleet file */
@@ -109,6 +112,10 @@ struct rollout_gates {
 				     */
 	uint64_t alpha_ppm, beta_ppm; /* risks of halting a good, passing a bad one */
 	uint64_t silence_s;           /* without a word past a deadline: a HARD failure */
+	uint64_t worse_permille; /* incidents of updated devices, against the others: so
+				  * many times as frequent (3000: thrice) is WORSE; 0:
+				  * never */
+	uint64_t worse_cap;      /* incidents of one device that count in a stage */
 };
 
 /** How long a device may take. */
@@ -187,7 +194,8 @@ struct spec_place {
 };
 
 /** Fill in what a file may leave out: gates 95 % success, 95 % terminal, SPRT 0.5 % / 5 %
- *  with risks of 0.1 %, silence 10 min; deadlines 6 h, 30 min, 10 min; always open; no
+ *  with risks of 0.1 %, silence 10 min, three times the incidents, of which 2 of a device
+ *  count in a stage; deadlines 6 h, 30 min, 10 min; always open; no
  *  jitter; pause on halt; 2 % of the fleet in flight, 50 starts a minute, 20 % of a site,
  *  labels site and group; 5 more tries after excused failures, 15 min apart, doubling.
  *  Everything else is zeroed. */

@@ -10,6 +10,7 @@
 #include "orchestrator/core/rollout_states.h"
 #include "orchestrator/core/spec.h"
 #include "orchestrator/core/stage_states.h"
+#include "orchestrator/core/worse.h"
 #include "proto/wire/trust.h"
 
 enum { CORE_TEXT_CAP = 256, IMAGE_ADVICE_CAP = 512 };
@@ -93,6 +94,15 @@ struct quarantine {
 	uint64_t boots_from, boots_from_s; /* boots at the beginning of the hour; then */
 };
 
+enum { HEALTH_INCIDENTS_MAX = 2 * SPEC_WORSE_CAP_MAX };
+
+/* What a device suffered outside of updates: health.h. */
+struct health {
+	uint64_t incidents[HEALTH_INCIDENTS_MAX]; /* when, oldest first */
+	uint32_t count;
+	bool pending; /* the last of them is not counted yet; not stored */
+};
+
 struct device {
 	char id[OTA_NAME_CAP];
 	struct ota_public_key key;
@@ -112,6 +122,7 @@ struct device {
 	enum ota_code alarm_acked;       /* this refusal was acknowledged */
 	struct refusal refused;
 	struct quarantine quarantine;
+	struct health health;
 
 	struct attempt *attempts; /* owned, newest first */
 
@@ -142,6 +153,7 @@ struct rollout {
 	uint32_t stage; /* index */
 	struct stage_run runs[SPEC_STAGES_MAX];
 	int64_t llr_micro;
+	struct worse_test worse;
 	enum ota_code reason; /* why it stands where it stands; OTA_OK: nothing to say */
 	char reason_text[CORE_TEXT_CAP];
 	uint64_t created_s, changed_s;
@@ -217,6 +229,7 @@ struct core {
 	struct ota_fresh *fresh; /* owned; as signed; NULL before core_start() */
 	bool orders_due;         /* an order may have changed */
 	bool presence_due;       /* somebody came or went */
+	bool health_due;         /* a device has an incident that is not counted yet */
 	bool patches_due;        /* a source may have come up */
 	bool assigns_due;        /* sign all assigns again */
 };

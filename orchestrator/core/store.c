@@ -198,6 +198,15 @@ static cJSON *report_tree(const struct ota_report *report)
 	return tree;
 }
 
+static cJSON *incidents_tree(const struct health *health)
+{
+	cJSON *list = tree_array();
+
+	for (uint32_t i = 0; i < health->count; i++)
+		(void)tree_push(list, cJSON_CreateNumber((double)health->incidents[i]));
+	return list;
+}
+
 void store_status(struct core *core, const struct device *device)
 {
 	cJSON *tree;
@@ -215,6 +224,7 @@ void store_status(struct core *core, const struct device *device)
 		tree_digest(tree, "report_digest", &device->report_digest);
 		(void)tree_add(tree, "report", report_tree(&device->report));
 	}
+	(void)tree_add(tree, "incidents", incidents_tree(&device->health));
 	if (device->refused.code != OTA_OK) {
 		tree_u64(tree, "refused", device->refused.code);
 		tree_u64(tree, "refused_s", device->refused.at_s);
@@ -263,6 +273,17 @@ static cJSON *run_tree(const struct stage_run *run)
 	return tree;
 }
 
+static cJSON *worse_tree(const struct worse_test *worse)
+{
+	cJSON *tree = tree_object();
+
+	tree_signed(tree, "llr_micro", worse->llr_micro);
+	tree_u64(tree, "updated", worse->updated);
+	tree_u64(tree, "others", worse->others);
+	tree_u64(tree, "expected_milli", worse->expected_milli);
+	return tree;
+}
+
 void store_rollout(struct core *core, const struct rollout *rollout)
 {
 	cJSON *tree, *runs;
@@ -278,6 +299,7 @@ void store_rollout(struct core *core, const struct rollout *rollout)
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
 		(void)tree_push(runs, run_tree(&rollout->runs[i]));
 	tree_signed(tree, "llr_micro", rollout->llr_micro);
+	(void)tree_add(tree, "worse", worse_tree(&rollout->worse));
 	tree_u64(tree, "reason", rollout->reason);
 	tree_text(tree, "reason_text", rollout->reason_text);
 	tree_u64(tree, "created_s", rollout->created_s);

@@ -183,6 +183,25 @@ static cJSON *grant_view(const struct core *core, const struct rollout *rollout)
 	return tree;
 }
 
+/* Incidents of updated devices against those of the others. */
+static cJSON *worse_view(const struct rollout *rollout)
+{
+	const struct worse_test *worse = &rollout->worse;
+	int64_t llr_micro = worse->llr_micro;
+	cJSON *tree = tree_object();
+
+	tree_u64(tree, "updated", worse->updated);
+	tree_u64(tree, "others", worse->others);
+	tree_u64(tree, "expected_milli", worse->expected_milli);
+	tree_u64(tree, "ratio_milli", worse_ratio_milli(worse));
+	tree_u64(tree, "llr_milli",
+		(uint64_t)(llr_micro < 0 ? -llr_micro : llr_micro) / MICRO_PER_MILLI);
+	tree_bool(tree, "llr_negative", llr_micro < 0);
+	tree_u64(tree, "halts_milli",
+		(uint64_t)gate_llr_halt(&rollout->spec.gates) / MICRO_PER_MILLI);
+	return tree;
+}
+
 cJSON *views_rollout(const struct core *core, const struct rollout *rollout, bool whole)
 {
 	const struct approval *approval = approval_find(core, &rollout->spec.release);
@@ -201,6 +220,7 @@ cJSON *views_rollout(const struct core *core, const struct rollout *rollout, boo
 	tree_u64(tree, "created_s", rollout->created_s);
 	tree_u64(tree, "changed_s", rollout->changed_s);
 	tree_bool(tree, "reverted", rollout->reverted);
+	(void)tree_add(tree, "worse", worse_view(rollout));
 	if (revert_is_unfinished(rollout))
 		tree_text(tree, "revert_stage",
 			rollout->spec.stages[rollout->revert_stage].name);

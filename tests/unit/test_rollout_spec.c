@@ -52,6 +52,8 @@ Test(rollout_spec, what_is_left_out_is_the_default)
 		OTA_OK, "%s", err.text);
 	cr_expect_eq(spec->gates.p0_ppm, 5000);
 	cr_expect_eq(spec->gates.success_permille, 950);
+	cr_expect_eq(spec->gates.worse_permille, 3000);
+	cr_expect_eq(spec->gates.worse_cap, 2);
 	cr_expect_eq(spec->deadlines.prove_s, 600);
 	cr_expect_eq(spec->on_halt, ON_HALT_PAUSE);
 	cr_expect_eq(spec->limits.in_flight, 0);
@@ -82,6 +84,8 @@ Test(rollout_spec, json_and_back_is_the_same)
 	spec->window.from_min = 60;
 	spec->jitter_s = 30;
 	spec->limits.in_flight = 7;
+	spec->gates.worse_permille = 0;
+	spec->gates.worse_cap = 5;
 	memcpy(spec->limits.group_label, "pair", 5);
 	spec->freeze_count = 1;
 	cr_assert_eq(freeze_parse("sat 08:00-12:00", &spec->freezes[0], NULL), OTA_OK);
@@ -91,6 +95,8 @@ Test(rollout_spec, json_and_back_is_the_same)
 	cr_expect(cJSON_Compare(one, two, true));
 	cr_expect_eq(back->window.from_min, 60);
 	cr_expect_eq(back->limits.in_flight, 7);
+	cr_expect_eq(back->gates.worse_permille, 0);
+	cr_expect_eq(back->gates.worse_cap, 5);
 	cr_expect_str_eq(back->limits.group_label, "pair");
 	cr_expect_eq(back->freezes[0].week.len_min, 240);
 	cr_expect_eq(back->on_halt, ON_HALT_REVERT);
@@ -188,6 +194,32 @@ Test(rollout_spec, rates_must_differ_the_right_way)
 			     spec, &err),
 		OTA_E_CONFIG);
 	cr_expect_str_eq(err.text, "gates.p1_ppm: must be greater than p0_ppm");
+}
+
+Test(rollout_spec, a_ratio_of_incidents_is_off_or_in_its_range)
+{
+	static const struct {
+		const char *gates, *says;
+	} wrong[] = {
+		{ "\"worse_permille\":1000",
+			"gates.worse_permille: 1000 is not in 1200 .. 100000" },
+		{ "\"worse_permille\":100001",
+			"gates.worse_permille: 100001 is not in 1200 .. 100000" },
+		{ "\"worse_cap\":0", "gates.worse_cap: 0 is not in 1 .. 8" },
+		{ "\"worse_cap\":9", "gates.worse_cap: 9 is not in 1 .. 8" },
+	};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct ota_error err = { .text = "" };
+		char json[512];
+
+		(void)snprintf(json, sizeof json,
+			"{\"rollout\":\"r\"," RELEASE ",\"stages\":[{\"name\":\"a\","
+			"\"cohort\":\"x\",\"permille\":5}],\"gates\":{%s}}",
+			wrong[i].gates);
+		cr_expect_eq(parse(json, spec, &err), OTA_E_CONFIG, "%s", wrong[i].gates);
+		cr_expect_str_eq(err.text, wrong[i].says);
+	}
 }
 
 Test(rollout_spec, an_unknown_cohort_is_refused_with_the_nearest_one)

@@ -128,6 +128,21 @@ Test(spec_yaml_pace, wrong_limits_are_pointed_at)
 	expect_refused(HEAD STAGES "limits: {site_label: A/b}\n", "r.yaml:5:22: error: ");
 }
 
+Test(spec_yaml_pace, a_ratio_of_incidents_is_a_number_or_off)
+{
+	expect_read(HEAD STAGES "gates: {worse_ratio: 1.5, worse_cap: 4}\n");
+	cr_expect_eq(out->gates.worse_permille, 1500);
+	cr_expect_eq(out->gates.worse_cap, 4);
+	expect_read(HEAD STAGES "gates: {worse_ratio: off}\n");
+	cr_expect_eq(out->gates.worse_permille, 0);
+	expect_refused(HEAD STAGES "gates: {worse_ratio: 1}\n",
+		"r.yaml:5:22: error: 'worse_ratio' must be a number from 1.2 to 100, or "
+		"off");
+	expect_refused(HEAD STAGES "gates: {worse_ratio: nan}\n", "r.yaml:5:22: error: ");
+	expect_refused(HEAD STAGES "gates: {worse_ratio: 3x}\n", "r.yaml:5:22: error: ");
+	expect_refused(HEAD STAGES "gates: {worse_cap: 9}\n", "r.yaml:5:20: error: ");
+}
+
 Test(spec_yaml_pace, freezes_are_read_and_wrong_ones_pointed_at)
 {
 	expect_read(HEAD STAGES "freeze: [\"2026-12-20..2027-01-05\", "
