@@ -11,8 +11,10 @@
 #include "proto/base/own.h"
 #include "proto/delta/codec.h"
 
+enum { PATIENCE = 60 }; /* looks in vain: a watch outlives a restart of sluiced */
+
 const struct cli_option status_options[] = {
-	{ "watch", 'w', NULL, "look again every second until the rollout has ended" },
+	{ "watch", 'w', NULL, "look again every second until the rollout moves no more" },
 	{ 0 },
 };
 
@@ -160,15 +162,19 @@ static void print_rollout(const cJSON *rollout)
 	print_bytes(rollout);
 }
 
-/* Nothing more will happen to it by itself. */
-static bool has_ended(const cJSON *rollout)
+/* True if nothing more will happen to it by itself; *exit_code says how it ended. */
+static bool has_ended(const cJSON *rollout, int *exit_code)
 {
-	static const char *const ended[] = { "completed", "aborted", "halted", "paused" };
+	static const char *const stopped[] = { "halted", "paused", "aborted",
+		"superseded" };
+	const char *state = tree_text(rollout, "state");
 
-	for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++)
-		if (strcmp(tree_text(rollout, "state"), ended[i]) == 0)
+	for (size_t i = 0; i < sizeof stopped / sizeof stopped[0]; i++)
+		if (strcmp(state, stopped[i]) == 0) {
+			*exit_code = CLI_STOPPED;
 			return true;
-	return false;
+		}
+	return strcmp(state, "completed") == 0;
 }
 
 static void show(const struct cli_call *call, const cJSON *tree, bool again)
@@ -184,30 +190,45 @@ static void show(const struct cli_call *call, const cJSON *tree, bool again)
 	(void)fflush(stdout);
 }
 
+/* Look, and look again where that was asked for. */
+static enum ota_code look(const struct cli_call *call, const struct context *context,
+	const char *path, int *exit_code, struct ota_error *err)
+{
+	bool watch = cli_has(call, "watch"), seen = false, ended = false;
+
+	for (unsigned in_vain = 0; !ended;) {
+		OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+		enum ota_code rc = client_get(context, path, &tree, err);
+
+		if (rc == OTA_OK) {
+			in_vain = 0;
+			show(call, tree, seen);
+			seen = true;
+			ended = call->operand_count > 0 && has_ended(tree, exit_code);
+		} else if (rc != OTA_E_LINK || !seen || ++in_vain > PATIENCE) {
+			return rc;
+		}
+		if (!watch)
+			return OTA_OK;
+		if (!ended)
+			(void)nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+	}
+	return OTA_OK;
+}
+
 enum ota_code cmd_status(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
-	bool watch = cli_has(call, "watch");
 	struct context context;
 	char path[OTA_NAME_CAP + 16] = "/status", rollout[OTA_NAME_CAP];
 	enum ota_code rc = context_load(call, &context, err);
 
-	(void)exit_code;
 	if (rc == OTA_OK && call->operand_count > 0) {
 		rc = ota_name_copy(call->operands[0], "rollout", rollout, err);
 		if (rc == OTA_OK)
 			(void)snprintf(path, sizeof path, "/rollouts/%s", rollout);
 	}
-	for (bool again = false; rc == OTA_OK; again = true) {
-		OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-
-		rc = client_get(&context, path, &tree, err);
-		if (rc != OTA_OK)
-			break;
-		show(call, tree, again);
-		if (!watch || (call->operand_count > 0 && has_ended(tree)))
-			break;
-		(void)nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
-	}
+	if (rc == OTA_OK)
+		rc = look(call, &context, path, exit_code, err);
 	return rc;
 }

@@ -14,6 +14,7 @@ enum cli_exit {
 	CLI_OK = 0,
 	CLI_ERROR = 1,
 	CLI_NOTHING = 2, /* nothing to do, or not found */
+	CLI_STOPPED = 3, /* status: the rollout stands and is not completed */
 };
 
 enum {

@@ -34,6 +34,12 @@ class Update(FleetTest):
         else:
             path.unlink(missing_ok=True)
 
+    def watch(self, rollout):
+        """`sluice status --watch` as a script runs it: to the end, and then its status."""
+        return subprocess.run([self.lab.programs['sluice'], 'status', rollout, '--watch',
+                               '--server', f'http://{self.lab.address}'], cwd=self.lab.dir,
+                              text=True, capture_output=True, timeout=120)
+
     def test_a_release_reaches_everybody_stage_by_stage(self):
         release = self.publish()
         order = []
@@ -55,10 +61,9 @@ class Update(FleetTest):
         bytes_ = end['bytes']
         self.assertLess(bytes_['published'], 0.25 * bytes_['full'], bytes_)
         self.assertEqual([p['codec'] for p in end['patches']], [PREDICT])
-        told = subprocess.run([self.lab.programs['sluice'], 'status', 'good', '--server',
-                               f'http://{self.lab.address}'], cwd=self.lab.dir, text=True,
-                              capture_output=True, check=True).stdout
-        self.assertRegex(told, r'\nPatch from image [0-9a-f]{12}: [0-9.]+ kB, predict, for')
+        told = self.watch('good')
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertRegex(told.stdout, r'\nPatch from image [0-9a-f]{12}: [0-9.]+ kB, predict, for')
 
     def test_b_success_counts_only_after_confirm_from_the_new_image(self):
         release = self.publish()
@@ -81,7 +86,8 @@ class Update(FleetTest):
         for device in ('gw-2', 'gw-3', 'gw-4'):
             self.mark(device, 'sick', True)
         self.begin('bad', release, STAGES, on_halt='revert')
-        end = self.lab.wait_state('bad', 'halted', 'completed', 'aborted', seconds=120)
+        self.assertEqual(self.watch('bad').returncode, 3)
+        end = self.lab.rollout('bad')
         self.assertEqual(end['state'], 'halted', end)
         self.assertRegex(end['reason'], r'[A-Za-z].{20,}')
         self.assertEqual([s['state'] for s in end['stages']][2:], ['waiting', 'waiting'])
