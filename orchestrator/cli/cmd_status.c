@@ -18,6 +18,25 @@ const struct cli_option status_options[] = {
 	{ 0 },
 };
 
+/* Documents that expire soon, each with what renews it. */
+static void print_expiring(const cJSON *status)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, tree_item(status, "expiring"))
+	{
+		const char *type = tree_text(one, "type");
+		bool is_grant = strcmp(type, "grant") == 0;
+		char when[32];
+
+		printf("WARNING: the %s%s%s expires %s: 'sluice %s%s'\n", type,
+			is_grant ? " of " : "", tree_text(one, "rollout"),
+			output_time(tree_number(one, "expires"), when),
+			is_grant ? "approve " : type,
+			is_grant ? tree_text(one, "rollout") : " renew");
+	}
+}
+
 static void print_fleet(const cJSON *status)
 {
 	static const char *const headings[] = { "ROLLOUT", "STATE", "REASON", NULL };
@@ -30,6 +49,7 @@ static void print_fleet(const cJSON *status)
 		(unsigned long long)tree_number(devices, "online"),
 		tree_text(broker, "url"),
 		tree_bool(broker, "connected") ? "connected" : "NOT CONNECTED");
+	print_expiring(status);
 	if (cJSON_GetArraySize(tree_item(status, "rollouts")) == 0) {
 		printf("No rollout yet.\n");
 		return;

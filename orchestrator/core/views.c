@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "orchestrator/core/documents.h"
+#include "orchestrator/core/expiry.h"
 #include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
@@ -317,6 +318,7 @@ cJSON *views_status(const struct core *core)
 	(void)tree_add(tree, "devices", devices_view(core));
 	(void)tree_add(tree, "rollouts", views_rollouts(core));
 	(void)tree_add(tree, "bytes", views_bytes_json(views_bytes_of(core, NULL)));
+	(void)tree_add(tree, "expiring", expiry_view(core));
 	alarms = tree_add(tree, "alarms", tree_array());
 	for (size_t i = 0; i < core->device_count; i++)
 		if (device_has_alarm(core->devices[i]))
