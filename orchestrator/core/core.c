@@ -87,21 +87,6 @@ enum ota_code core_load(struct core *core, enum core_table table, const char *ke
 	return OTA_OK;
 }
 
-/* A key that the root does not know would sign what every device refuses. */
-static enum ota_code check_online_key(struct core *core, struct ota_error *err)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf probe = { 0 };
-	struct ota_envelope e;
-	enum ota_code rc;
-
-	core->port.sign(core->port.ctx, OTA_DOC_FRESH, ota_bytes_of("{}"), &probe);
-	rc = ota_trust_open(&core->trust, OTA_DOC_FRESH, ota_buf_bytes(&probe), &e, err);
-	if (rc != OTA_OK)
-		rc = ota_wrap(err, rc, "online key under root %" PRIu64,
-			core->trust.root.version);
-	return rc;
-}
-
 enum ota_code core_start(struct core *core, struct core_now now, struct ota_bytes anchor,
 	struct ota_error *err)
 {
@@ -115,7 +100,7 @@ enum ota_code core_start(struct core *core, struct core_now now, struct ota_byte
 		rc = ota_fail(err, OTA_E_FLEET, "root is of %s, this is %s",
 			core->trust.root.fleet, core->fleet);
 	if (rc == OTA_OK)
-		rc = check_online_key(core, err);
+		rc = documents_check_voice(core, &core->trust, err);
 	if (rc != OTA_OK)
 		return rc;
 	store_begin(core);

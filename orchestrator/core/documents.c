@@ -225,6 +225,38 @@ static void judge_grants_again(struct core *core)
 	core->orders_due = true;
 }
 
+enum ota_code documents_check_voice(
+	const struct core *core, const struct ota_trust *trust, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf probe = { 0 };
+	struct ota_envelope e;
+	enum ota_code rc;
+
+	core->port.sign(core->port.ctx, OTA_DOC_FRESH, ota_bytes_of("{}"), &probe);
+	rc = ota_trust_open(trust, OTA_DOC_FRESH, ota_buf_bytes(&probe), &e, err);
+	if (rc != OTA_OK)
+		rc = ota_wrap(
+			err, rc, "online key under root %" PRIu64, trust->root.version);
+	return rc;
+}
+
+/* A next root that would silence us is refused: no device would hear who holds the new
+ * online key, until that one speaks. */
+static enum ota_code check_next(
+	const struct core *core, struct ota_bytes bytes, struct ota_error *err)
+{
+	struct ota_trust next = core->trust;
+	enum ota_code rc = ota_trust_root(&next, bytes, err);
+
+	if (rc == OTA_OK && documents_check_voice(core, &next, NULL) != OTA_OK)
+		return ota_fail(err, OTA_E_CONFLICT,
+			"root %" PRIu64 " does not list the online key of this sluiced: "
+			"add the new key beside it, change online_key, then remove this "
+			"one",
+			next.root.version);
+	return rc;
+}
+
 static enum ota_code accept_root(struct core *core, const char *who,
 	struct ota_bytes bytes, const struct ota_envelope *e, struct ota_error *err)
 {
@@ -237,6 +269,9 @@ static enum ota_code accept_root(struct core *core, const char *who,
 	for (size_t i = 0; i < core->document_count; i++)
 		if (is_kept(core, core->documents[i]->key, e))
 			return OTA_OK;
+	rc = anchored ? check_next(core, bytes, err) : OTA_OK;
+	if (rc != OTA_OK)
+		return rc;
 	rc = anchored ? ota_trust_root(&core->trust, bytes, err)
 		      : ota_trust_anchor(&core->trust, bytes, err);
 	if (rc != OTA_OK)

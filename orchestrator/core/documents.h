@@ -13,6 +13,11 @@ OTA_CHECKED enum ota_code documents_restore(struct core *core, struct ota_error 
 OTA_CHECKED enum ota_code documents_accept(struct core *core, const char *who,
 	struct ota_bytes envelope, struct ota_envelope *out, struct ota_error *err);
 
+/** Whether our online key is one of a root's: else we would sign what every device
+ *  refuses. OTA_OK or a code of ota_trust_open(). */
+OTA_CHECKED enum ota_code documents_check_voice(
+	const struct core *core, const struct ota_trust *trust, struct ota_error *err);
+
 /** Set the topic of each again. */
 void documents_assert(struct core *core);
 
