@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "orchestrator/cli/catalog.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/document.h"
@@ -16,10 +17,7 @@
 #include "proto/io/files.h"
 #include "proto/io/loop.h"
 
-enum {
-	CATALOG_LIFE_S = 90 * 86400,
-	READ_LEN = 1 << 20, /* bytes at a time */
-};
+enum { READ_LEN = 1 << 20 }; /* bytes at a time */
 
 const struct cli_option release_create_options[] = {
 	{ "product", 'p', "NAME", "what the image is for" },
@@ -179,39 +177,6 @@ static OTA_CHECKED enum ota_code next_counter(const struct context *context,
 	return OTA_OK;
 }
 
-/* ---- the catalog ----------------------------------------------------------------------
- */
-
-/* The catalog in force, or an empty one. */
-static OTA_CHECKED enum ota_code current_catalog(const struct context *context,
-	struct ota_trust *trust, struct ota_catalog *out, struct ota_error *err)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
-	struct client_request request = { .method = "GET",
-		.path = "/documents/catalog/current" };
-	struct ota_envelope envelope;
-	enum ota_code rc = client_send(context, &request, &bytes, err);
-
-	if (rc == OTA_E_NOTFOUND) {
-		*out = (struct ota_catalog){ 0 };
-		return OTA_OK;
-	}
-	if (rc == OTA_OK)
-		rc = ota_trust_open(
-			trust, OTA_DOC_CATALOG, ota_buf_bytes(&bytes), &envelope, err);
-	if (rc == OTA_OK)
-		rc = ota_catalog_parse(envelope.payload, out, err);
-	return rc;
-}
-
-static bool is_listed(const struct ota_catalog *catalog, const struct ota_digest *release)
-{
-	for (uint32_t i = 0; i < catalog->release_count; i++)
-		if (ota_digest_equal(&catalog->releases[i], release))
-			return true;
-	return false;
-}
-
 /* Sign and post the next catalog, which lists one release more. */
 static OTA_CHECKED enum ota_code list_release(const struct context *context,
 	const struct ota_secret_key *key, const struct ota_digest *release,
@@ -219,7 +184,6 @@ static OTA_CHECKED enum ota_code list_release(const struct context *context,
 {
 	ota_autofree struct ota_trust *trust = calloc(1, sizeof *trust);
 	ota_autofree struct ota_catalog *catalog = calloc(1, sizeof *catalog);
-	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf envelope = { 0 };
 	enum ota_code rc;
 
@@ -227,20 +191,12 @@ static OTA_CHECKED enum ota_code list_release(const struct context *context,
 		return ota_fail(err, OTA_E_NOMEM, "catalog");
 	rc = context_trust(context, trust, err);
 	if (rc == OTA_OK)
-		rc = current_catalog(context, trust, catalog, err);
-	if (rc != OTA_OK || is_listed(catalog, release))
+		rc = catalog_current(context, trust, catalog, err);
+	if (rc != OTA_OK || catalog_allows(catalog, release))
 		return rc;
-	if (catalog->release_count == OTA_RELEASES_MAX)
-		return ota_fail(err, OTA_E_LIMIT, "the catalog is full (%d releases)",
-			OTA_RELEASES_MAX);
-	catalog->releases[catalog->release_count++] = *release;
-	catalog->seq++;
-	catalog->issued_utc_s = ota_clock_utc_s();
-	catalog->expires_utc_s = catalog->issued_utc_s + CATALOG_LIFE_S;
-	rc = ota_catalog_encode(catalog, &payload, err);
+	rc = catalog_allow(catalog, release, err);
 	if (rc == OTA_OK)
-		rc = document_sign(OTA_DOC_CATALOG, trust->root.fleet_id,
-			ota_buf_bytes(&payload), key, &envelope, err);
+		rc = catalog_sign(trust, catalog, key, &envelope, err);
 	if (rc == OTA_OK)
 		rc = client_post_document(context, ota_buf_bytes(&envelope), NULL, err);
 	return rc;

@@ -19,6 +19,14 @@ CLI_VERB(key_api);
 CLI_VERB(release_create);
 CLI_VERB(release_publish);
 CLI_VERB(release_list);
+/** root show, renew, publish: who may sign what. */
+CLI_VERB(root_show);
+CLI_VERB(root_renew);
+CLI_VERB(root_publish);
+/** catalog show, renew, publish: what releases are allowed. */
+CLI_VERB(catalog_show);
+CLI_VERB(catalog_renew);
+CLI_VERB(catalog_publish);
 /** sign, inspect, verify: any document, offline. */
 CLI_VERB(sign);
 CLI_VERB(inspect);
@@ -45,7 +53,8 @@ CLI_VERB(audit_verify);
 
 #undef CLI_VERB
 
-extern const struct cli_option init_options[], key_new_options[], key_api_options[],
+extern const struct cli_option init_options[], root_renew_options[],
+	catalog_renew_options[], key_new_options[], key_api_options[],
 	release_create_options[], release_publish_options[], sign_options[],
 	verify_options[], diff_options[], patch_options[], plan_options[],
 	approve_options[], steer_options[], revert_options[], status_options[],

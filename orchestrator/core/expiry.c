@@ -40,7 +40,8 @@ cJSON *expiry_view(const struct core *core)
 
 		if (rollout_is_settled(rollout) || grant == NULL)
 			continue;
-		row = row_of(core, OTA_DOC_GRANT, grant->doc.expires_utc_s, EXPIRY_GRANT_S);
+		row = row_of(
+			core, OTA_DOC_GRANT, grant->doc.expires_utc_s, EXPIRY_GRANT_S);
 		if (row != NULL)
 			tree_text(row, "rollout", rollout->spec.rollout);
 		push(list, row);

@@ -1,8 +1,8 @@
 #ifndef ORCHESTRATOR_CORE_EXPIRY_H
 #define ORCHESTRATOR_CORE_EXPIRY_H
 
-/* Signed documents that soon bind nobody any more. Devices refuse what expired, and say so
- * one by one; people should hear of it before. */
+/* Signed documents that soon bind nobody any more. Devices refuse what expired, and say
+ * so one by one; people should hear of it before. */
 
 #include <cjson/cJSON.h>
 

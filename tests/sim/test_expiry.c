@@ -12,8 +12,8 @@ enum { DAY_S = 86400 };
 static struct fw_world *world;
 static struct ota_digest release;
 
-/* A fleet whose root lives a year, whose catalog 90 days, and one rollout under a grant of
- * 14 days. */
+/* A fleet whose root lives a year, whose catalog 90 days, and one rollout under a grant
+ * of 14 days. */
 static void open_world(void)
 {
 	world = fw_open();
@@ -45,8 +45,8 @@ static const char *told(unsigned days)
 	size_t len = 0;
 
 	text[0] = '\0';
-	cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(tree, "expiring"))
-		len += (size_t)snprintf(text + len, sizeof text - len, "%s%s",
+	cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(tree, "expiring")) len +=
+		(size_t)snprintf(text + len, sizeof text - len, "%s%s",
 			len > 0 ? " " : "", fw_text(row, "type"));
 	return text;
 }
