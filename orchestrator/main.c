@@ -7,12 +7,17 @@
 #include <sys/stat.h>
 
 #include "orchestrator/port/daemon.h"
+#include "orchestrator/port/ledger.h"
 #include "proto/base/own.h"
 #include "proto/io/sandbox.h"
 
 static const char usage[] =
 	"usage: sluiced [-c FILE]         run the orchestrator\n"
 	"       sluiced check [-c FILE]   read all it would read, change nothing\n"
+	"       sluiced backup [-c FILE] OUT\n"
+	"                                 copy the ledger to a new file, and check the "
+	"copy;\n"
+	"                                 sluiced may run meanwhile\n"
 	"\n"
 	"  -c, --config FILE  configuration (default /etc/sluice/sluiced.yaml)\n"
 	"  -h, --help         this text\n"
@@ -25,7 +30,29 @@ static const char usage[] =
 struct call {
 	const char *config;
 	bool check;
+	const char *backup; /* where to; NULL: none */
 };
+
+/* -1: go on; otherwise the exit status. */
+static int read_verb(int count, char **words, struct call *call)
+{
+	bool backup = count > 0 && strcmp(words[0], "backup") == 0;
+	int taken;
+
+	call->check = count > 0 && strcmp(words[0], "check") == 0;
+	taken = backup ? 2 : call->check;
+	if (backup && count < 2) {
+		(void)fputs("sluiced: backup needs the file to make\n", stderr);
+		return 1;
+	}
+	if (backup)
+		call->backup = words[1];
+	if (taken == count)
+		return -1;
+	(void)fprintf(stderr, "sluiced: unknown argument '%s'; try 'sluiced --help'\n",
+		words[taken]);
+	return 1;
+}
 
 /* -1: go on; otherwise the exit status. */
 static int read_call(int argc, char **argv, struct call *call)
@@ -52,12 +79,7 @@ static int read_call(int argc, char **argv, struct call *call)
 			return 1;
 		}
 	}
-	call->check = optind < argc && strcmp(argv[optind], "check") == 0;
-	if (optind + call->check == argc)
-		return -1;
-	(void)fprintf(stderr, "sluiced: unknown argument '%s'; try 'sluiced --help'\n",
-		argv[optind + call->check]);
-	return 1;
+	return read_verb(argc - optind, argv + optind, call);
 }
 
 static int fail(const struct ota_error *err)
@@ -66,11 +88,25 @@ static int fail(const struct ota_error *err)
 	return 1;
 }
 
+static enum ota_code back_up(const struct call *call, const struct sluiced_config *config,
+	struct ota_error *err)
+{
+	uint64_t entries = 0;
+	enum ota_code rc = ledger_backup(config->database, call->backup, &entries, err);
+
+	if (rc == OTA_OK)
+		(void)printf("%s: the ledger, whole; %llu audit entries\n", call->backup,
+			(unsigned long long)entries);
+	return rc;
+}
+
 static int run(const struct call *call, const struct sluiced_config *config)
 {
 	struct ota_error err = { 0 };
 
-	if (call->check) {
+	if (call->backup) {
+		err.code = back_up(call, config, &err);
+	} else if (call->check) {
 		err.code = daemon_check(config, &err);
 		if (err.code == OTA_OK)
 			(void)printf("%s: all is well\n", call->config);

@@ -35,6 +35,17 @@ enum ota_code ledger_check(const char *database, struct ota_error *err)
 				: sqlite_ledger_check(database, err);
 }
 
+enum ota_code ledger_backup(
+	const char *database, const char *path, uint64_t *entries, struct ota_error *err)
+{
+	if (is_url(database))
+		return ota_fail(err, OTA_E_USAGE,
+			"the ledger is in PostgreSQL, which makes its own backups: "
+			"pg_dump --schema=sluice --format=custom --file=OUT, and "
+			"pg_restore into an empty database");
+	return sqlite_ledger_backup(database, path, entries, err);
+}
+
 enum ota_code ledger_lead(struct ledger *ledger, const struct ledger_leader *self,
 	bool *leads, struct ledger_leader *other, struct ota_error *err)
 {

@@ -29,6 +29,14 @@ OTA_CHECKED enum ota_code ledger_open(
  *  ours, and that is taken back. */
 OTA_CHECKED enum ota_code ledger_check(const char *database, struct ota_error *err);
 
+/** Copy a database to a new file, as it is at this moment, also while a process has it
+ * open; nobody waits for that. The copy is checked as by ledger_check(), is durable, and
+ * appears whole or not at all; *entries are those of its audit chain. OTA_E_CONFLICT if
+ * path is there already, OTA_E_USAGE with advice for PostgreSQL, or a code of
+ * ledger_check(). */
+OTA_CHECKED enum ota_code ledger_backup(
+	const char *database, const char *path, uint64_t *entries, struct ota_error *err);
+
 enum { LEDGER_OWNER_CAP = 128 };
 
 /** A process that leads. */

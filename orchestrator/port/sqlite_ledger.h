@@ -19,6 +19,10 @@ OTA_CHECKED enum ota_code sqlite_ledger_open(
 /** As ledger_check(). */
 OTA_CHECKED enum ota_code sqlite_ledger_check(const char *path, struct ota_error *err);
 
+/** As ledger_backup(). */
+OTA_CHECKED enum ota_code sqlite_ledger_backup(
+	const char *database, const char *path, uint64_t *entries, struct ota_error *err);
+
 /** The database of a ledger that is in SQLite. */
 struct sql *sqlite_ledger_sql(struct ledger *ledger);
 
