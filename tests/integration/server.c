@@ -67,11 +67,11 @@ struct ota_buf server_sign(enum ota_doc_type type, const void *doc, const char *
 static void write_root(const struct server *server)
 {
 	struct ota_root root = server_root();
-	OTA_AUTO(ota_buf_fini)
-	struct ota_buf envelope =
-		server_sign(OTA_DOC_ROOT, &root, (char[]){ SAMPLE_ROOT_KEY, 0 });
+	OTA_AUTO(ota_buf_fini) struct ota_buf envelope = { 0 };
 	char seed[65];
 
+	memcpy(root.fleet, server->fleet, sizeof root.fleet);
+	envelope = server_sign(OTA_DOC_ROOT, &root, (char[]){ SAMPLE_ROOT_KEY, 0 });
 	write_file(server, "root.doc", ota_buf_bytes(&envelope));
 	for (int i = 0; i < 32; i++)
 		(void)snprintf(seed + 2 * i, 3, "%02x", (unsigned)SAMPLE_ONLINE_KEY);
@@ -101,41 +101,72 @@ static void write_config(const struct server *server)
 	char ca[BROKER_PATH_CAP], cert[BROKER_PATH_CAP], key[BROKER_PATH_CAP];
 
 	must(ota_buf_printf(&text,
-		     "fleet: test\nstate_dir: state\nroot: root.doc\n"
+		     "fleet: %s\nstate_dir: state\nroot: root.doc\n"
 		     "online_key: online.key\napi_keys: api-keys\n"
-		     "http: {listen: '127.0.0.1:0'}\npatches: {level: 3}\n"
+		     "http: {listen: '127.0.0.1:0'}\n"
+		     "images: %s/images\npatches: {level: 3, cache: %s/patches}\n"
 		     "broker:\n  url: ssl://localhost:%u\n"
 		     "  ca: %s\n  cert: %s\n  key: %s\n",
-		     server->broker.port, broker_file(&server->broker, "ca", ".pem", ca),
-		     broker_file(&server->broker, "sluiced", ".pem", cert),
-		     broker_file(&server->broker, "sluiced", ".key", key)),
+		     server->fleet, server->store, server->store, server->broker.port,
+		     broker_file(&server->broker, "ca", ".pem", ca),
+		     broker_file(&server->broker, server->user, ".pem", cert),
+		     broker_file(&server->broker, server->user, ".key", key)),
 		NULL);
 	write_file(server, "sluiced.yaml", ota_buf_bytes(&text));
+}
+
+/* A folder with all that sluiced wants, but for a broker. */
+static struct server new_server(const char *fleet, const char *user)
+{
+	struct server server = { .dir = "/tmp/sluiced-test.XXXXXX",
+		.program = SLUICED,
+		.timeout_ms = PEER_TIMEOUT_MS };
+
+	(void)snprintf(server.fleet, sizeof server.fleet, "%s", fleet);
+	(void)snprintf(server.user, sizeof server.user, "%s", user);
+	if (!mkdtemp(server.dir))
+		give_up("mkdtemp");
+	(void)snprintf(server.store, sizeof server.store, "%.120s/state", server.dir);
+	return server;
+}
+
+static void write_all(const struct server *server)
+{
+	write_root(server);
+	write_keys(server);
+	write_config(server);
+}
+
+void server_init_clients(struct server *server, const char *const *clients)
+{
+	*server = new_server("test", "sluiced");
+	broker_start(&server->broker, "127.0.0.1", clients);
+	write_all(server);
 }
 
 void server_init(struct server *server)
 {
 	static const char *const clients[] = { "gw-1", NULL };
 
-	*server = (struct server){ .dir = "/tmp/sluiced-test.XXXXXX" };
-	broker_start(&server->broker, "127.0.0.1", clients);
-	if (!mkdtemp(server->dir))
-		give_up("mkdtemp");
-	write_root(server);
-	write_keys(server);
-	write_config(server);
+	server_init_clients(server, clients);
+}
+
+void server_init_fleet(struct server *server, const struct server *first,
+	const char *fleet, const char *user)
+{
+	*server = new_server(fleet, user);
+	server->broker = first->broker;
+	server->guest = true;
+	write_all(server);
 }
 
 void server_init_beside(struct server *server, const struct server *first)
 {
-	*server = (struct server){
-		.dir = "/tmp/sluiced-test.XXXXXX", .broker = first->broker, .guest = true
-	};
-	if (!mkdtemp(server->dir))
-		give_up("mkdtemp");
-	write_root(server);
-	write_keys(server);
-	write_config(server);
+	*server = new_server(first->fleet, first->user);
+	server->broker = first->broker;
+	server->guest = true;
+	memcpy(server->store, first->store, sizeof server->store);
+	write_all(server);
 }
 
 /* ---- the process */
@@ -155,10 +186,15 @@ static pid_t spawn(const struct server *server, const char *verb)
 	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
 		_exit(127);
 	if (verb)
-		(void)execl(SLUICED, "sluiced", verb, "-c", config, (char *)NULL);
+		(void)execl(server->program, "sluiced", verb, "-c", config, (char *)NULL);
 	else
-		(void)execl(SLUICED, "sluiced", "-c", config, (char *)NULL);
+		(void)execl(server->program, "sluiced", "-c", config, (char *)NULL);
 	_exit(127);
+}
+
+static int status_of(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static int wait_for(pid_t pid)
@@ -167,7 +203,7 @@ static int wait_for(pid_t pid)
 
 	if (waitpid(pid, &status, 0) != pid)
 		give_up("waitpid");
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return status_of(status);
 }
 
 int server_run(const struct server *server, const char *verb)
@@ -188,24 +224,48 @@ static bool read_address(struct server *server)
 	return true;
 }
 
-static bool is_up(void *ctx)
+bool server_answers(struct server *server)
 {
-	struct server *server = ctx;
 	struct call call = { .method = "GET", .path = "/healthz" };
 
-	if (waitpid(server->pid, NULL, WNOHANG) == server->pid)
-		give_up("sluiced ended; see its log");
 	return read_address(server) && server_call(server, &call, NULL) == 200;
 }
 
-void server_start(struct server *server)
+static bool is_up(void *ctx)
+{
+	struct server *server = ctx;
+
+	if (waitpid(server->pid, NULL, WNOHANG) == server->pid)
+		give_up("sluiced ended; see its log");
+	return server_answers(server);
+}
+
+void server_launch(struct server *server)
 {
 	char path[BROKER_PATH_CAP];
 
 	(void)unlink(server_path(server, "state/http.addr", path));
 	server->pid = spawn(server, NULL);
+}
+
+void server_start(struct server *server)
+{
+	server_launch(server);
 	if (!server_wait(is_up, server))
 		give_up("sluiced does not come up");
+}
+
+int server_look(struct server *server, int *status)
+{
+	int found = 0;
+
+	if (waitpid(server->pid, &found, WNOHANG | WUNTRACED) != server->pid)
+		return 0;
+	if (WIFSTOPPED(found))
+		return WSTOPSIG(found);
+	server->pid = 0;
+	*status = status_of(found);
+	return -1;
 }
 
 void server_kill(struct server *server)
@@ -299,7 +359,7 @@ long server_call(
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)PEER_TIMEOUT_MS);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, server->timeout_ms);
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	if (call->body.len > 0) {
 		(void)curl_easy_setopt(

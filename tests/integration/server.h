@@ -15,17 +15,42 @@ struct server {
 	char address[SERVER_ADDRESS_CAP];
 	pid_t pid;  /* 0: not running */
 	bool guest; /* the broker is another's */
+	/* As server_init() fills them; may be set before server_start(). */
+	char fleet[OTA_NAME_CAP];
+	char user[OTA_NAME_CAP];     /* of the broker */
+	char store[BROKER_PATH_CAP]; /* below which images and patches are kept */
+	const char *program;         /* borrowed */
+	long timeout_ms;             /* of a call */
 };
 
 /** Start a broker, and write everything sluiced wants; does not start it. */
 void server_init(struct server *server);
 
-/** As server_init(), for another sluiced of the same fleet at the same broker. Release it
- *  before the first. */
+/** As server_init(), with certificates for other clients (NULL-terminated) than "gw-1".
+ */
+void server_init_clients(struct server *server, const char *const *clients);
+
+/** As server_init(), for another sluiced of the same fleet at the same broker, with the
+ * same images and patches. Release it before the first. */
 void server_init_beside(struct server *server, const struct server *first);
+
+/** As server_init_beside(), of another fleet and as another user of the broker (a client
+ * of it), whom its ACL has to allow that. */
+void server_init_fleet(struct server *server, const struct server *first,
+	const char *fleet, const char *user);
 
 /** Start sluiced and wait until its API answers. */
 void server_start(struct server *server);
+
+/** Start sluiced and return at once. */
+void server_launch(struct server *server);
+
+/** True if its API answers, at server->address. False too if it ended. */
+bool server_answers(struct server *server);
+
+/** Look without waiting: 0 if it runs, WSTOPSIG of a signal that stopped it since the
+ * last look, or -1 if it ended, its exit status (128 + signal) being in *status. */
+int server_look(struct server *server, int *status);
 
 /** Wait until it ends by itself; its exit status. */
 int server_await(struct server *server);
@@ -76,7 +101,7 @@ const char *server_text(const cJSON *tree, const char *path);
 long server_post(const struct server *server, enum ota_doc_type type, const void *doc,
 	const char *keys);
 
-/** Its root: the sample keys, valid now. */
+/** The root of the fleet "test": the sample keys, valid now. */
 struct ota_root server_root(void);
 
 /** An envelope of the test fleet. Release with ota_buf_fini(). */
