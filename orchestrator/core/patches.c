@@ -10,11 +10,12 @@
 
 static const struct ota_digest none = { { 0 } };
 
-/* A rollout that a newer one has taken a cohort from sends it nothing any more. */
+/* A rollout that a newer one has taken a cohort from sends it nothing any more. One that
+ * is only planned has no number, and would be the newest. */
 static bool is_in_charge(
 	const struct core *core, const struct rollout *rollout, const char *cohort)
 {
-	return stage_rollout_of(core, cohort) == rollout ||
+	return rollout->number == 0 || stage_rollout_of(core, cohort) == rollout ||
 	       publish_rollout_of(core, cohort) == rollout;
 }
 
