@@ -6,6 +6,7 @@
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/plan_print.h"
 #include "orchestrator/cli/simulate.h"
 #include "orchestrator/cli/spec_yaml.h"
 #include "orchestrator/cli/tree.h"
@@ -178,74 +179,6 @@ static OTA_CHECKED enum ota_code request_init(
 /* ---- plan -----------------------------------------------------------------------------
  */
 
-static void print_stages(const cJSON *plan)
-{
-	static const char *const headings[] = { "STAGE", "COHORT", "DEVICES", "SHARE",
-		"DETECTS FAILURE RATES ABOVE", "SOAK", NULL };
-	struct table *table = table_new(headings);
-	const cJSON *stage;
-
-	cJSON_ArrayForEach(stage, tree_item(plan, "stages"))
-	{
-		char soak[32];
-
-		table_row(table);
-		table_cell(table, "%s", tree_text(stage, "name"));
-		table_cell(table, "%s", tree_text(stage, "cohort"));
-		table_cell(
-			table, "%llu", (unsigned long long)tree_number(stage, "devices"));
-		table_cell(table, "%.1f %%", (double)tree_number(stage, "permille") / 10);
-		table_cell(table, "%.1f %%",
-			(double)tree_number(stage, "detects_permille") / 10);
-		table_cell(
-			table, "%s", output_duration(tree_number(stage, "soak_s"), soak));
-	}
-	table_print(table);
-}
-
-static void print_patches(const cJSON *plan)
-{
-	static const char *const headings[] = { "FROM IMAGE", "VERSION", "DEVICES",
-		"SENT AS", "BYTES", NULL };
-	struct table *table = table_new(headings);
-	const cJSON *patch;
-	char size[24];
-
-	cJSON_ArrayForEach(patch, tree_item(plan, "patches"))
-	{
-		uint64_t bytes = tree_number(patch, "bytes");
-
-		table_row(table);
-		table_cell(table, "%.16s", tree_text(patch, "from"));
-		table_cell(table, "%s", tree_text(patch, "version"));
-		table_cell(
-			table, "%llu", (unsigned long long)tree_number(patch, "devices"));
-		table_cell(table, "%s", tree_text(patch, "kind"));
-		table_cell(table, "%s",
-			bytes > 0 ? output_bytes(bytes, size) : "made on apply");
-	}
-	table_print(table);
-}
-
-static void print_plan(const cJSON *plan)
-{
-	const cJSON *grant = tree_item(plan, "grant"), *warning;
-	uint64_t needed = tree_number(grant, "permille_needed");
-	uint64_t granted = tree_number(grant, "permille_granted");
-
-	printf("Rollout %s\n\n", tree_text(plan, "rollout"));
-	print_stages(plan);
-	printf("\n");
-	print_patches(plan);
-	printf("\nGrant: needs %.1f %% of the fleet, operators have granted %.1f %%.\n",
-		(double)needed / 10, (double)granted / 10);
-	if (granted < needed)
-		printf("  'sluice approve %s' after apply signs it.\n",
-			tree_text(plan, "rollout"));
-	cJSON_ArrayForEach(warning, tree_item(plan, "warnings"))
-		printf("warning: %s\n", warning->valuestring);
-}
-
 static void print_cohorts(const cJSON *fleet)
 {
 	static const char *const headings[] = { "COHORT", "DEVICES", NULL };
@@ -318,7 +251,7 @@ static void print_answer(const struct request *request, const cJSON *answer)
 	if (request->kind == SPEC_FLEET)
 		print_cohorts(answer);
 	else
-		print_plan(answer);
+		plan_print(answer);
 	if (simulation == NULL)
 		return;
 	printf("\n");
@@ -332,7 +265,6 @@ enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_e
 	struct client_request post = { .method = "POST" };
 	enum ota_code rc = request_init(&request, call, err);
 
-	(void)exit_code;
 	if (rc != OTA_OK)
 		return rc;
 	post.path = request.kind == SPEC_FLEET ? "/plan/fleet" : "/plan";
@@ -347,6 +279,8 @@ enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_e
 		output_json(answer);
 	else
 		print_answer(&request, answer);
+	if (tree_number(tree_item(answer, "refused"), "number") != 0)
+		*exit_code = CLI_ERROR;
 	return OTA_OK;
 }
 

@@ -174,7 +174,7 @@ static struct pace_device device_of(const struct core *core,
 
 /* ---- deciding */
 
-static uint64_t max_in_flight(const struct core *core, const struct rollout_limits *l)
+uint64_t opening_in_flight_max(const struct core *core, const struct rollout_limits *l)
 {
 	uint64_t share = core->device_count * l->in_flight_permille / OTA_PERMILLE_ALL;
 
@@ -195,7 +195,7 @@ static struct pace_verdict judge(
 	OTA_AUTO(places_fini)
 	struct places groups = places_of(core, limits->group_label);
 	struct pace_case c = {
-		.limits = { .in_flight = max_in_flight(core, limits),
+		.limits = { .in_flight = opening_in_flight_max(core, limits),
 			.rebooting = limits->rebooting,
 			.starts = limits->starts_per_minute,
 			.per_site_permille = limits->per_site_permille },

@@ -8,7 +8,9 @@
 
 #include "orchestrator/core/approvals.h"
 #include "orchestrator/core/patches.h"
+#include "orchestrator/core/plan_changes.h"
 #include "orchestrator/core/plan_spread.h"
+#include "orchestrator/core/plan_time.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/stage.h"
@@ -310,6 +312,41 @@ static void warn_of_devices(struct plan *plan)
 		warn(plan, "%u devices run the release already", current);
 }
 
+/* How large the patches are, as far as they are made. */
+static void weigh_patches(const cJSON *tree, struct plan_work *work)
+{
+	uint64_t full = (uint64_t)cJSON_GetNumberValue(
+		cJSON_GetObjectItemCaseSensitive(tree, "full_bytes"));
+	const cJSON *patch;
+
+	work->bytes_least = UINT64_MAX;
+	cJSON_ArrayForEach(patch, cJSON_GetObjectItemCaseSensitive(tree, "patches"))
+	{
+		uint64_t bytes = (uint64_t)cJSON_GetNumberValue(
+			cJSON_GetObjectItemCaseSensitive(patch, "bytes"));
+		uint64_t most = bytes > 0 ? bytes : full;
+
+		if (bytes < work->bytes_least)
+			work->bytes_least = bytes;
+		if (most > work->bytes_most)
+			work->bytes_most = most;
+	}
+	if (work->bytes_least == UINT64_MAX)
+		work->bytes_least = 0;
+}
+
+static void add_time(cJSON *tree, const struct plan *plan)
+{
+	uint32_t devices[SPEC_STAGES_MAX];
+	struct plan_work work = { .devices = devices };
+
+	for (uint32_t i = 0; i < plan->rollout->spec.stage_count; i++)
+		devices[i] = plan->stages[i].devices;
+	weigh_patches(tree, &work);
+	plan_time(plan->core, plan->rollout, &work, tree);
+	plan_worse(plan->core, plan->rollout, &work, tree);
+}
+
 static cJSON *plan_tree(const struct core *core, struct rollout *rollout)
 {
 	cJSON *tree = tree_object(), *stages;
@@ -326,6 +363,8 @@ static cJSON *plan_tree(const struct core *core, struct rollout *rollout)
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
 		add_stage(stages, &plan, i);
 	add_patches(tree, &plan);
+	add_time(tree, &plan);
+	plan_changes(core, rollout, tree);
 	add_grant(tree, &plan);
 	warn_of_image(&plan);
 	warn_of_others(&plan);

@@ -51,11 +51,23 @@ bool rollouts_takes_over(const struct rollout_spec *spec, const struct rollout *
 	       (named || p->priority > other->spec.precedence.priority);
 }
 
-static enum ota_code check_conflict(
+/* The same file applied twice begins one rollout. */
+static bool is_same(const struct rollout *rollout, const struct rollout_spec *spec)
+{
+	OTA_AUTO(ota_json_fini) cJSON *a = rollout_spec_to_json(&rollout->spec);
+	OTA_AUTO(ota_json_fini) cJSON *b = rollout_spec_to_json(spec);
+
+	return cJSON_Compare(a, b, true);
+}
+
+enum ota_code rollouts_conflict(
 	const struct core *core, const struct rollout_spec *spec, struct ota_error *err)
 {
+	const struct rollout *same = rollout_find(core, spec->rollout);
 	const char *cohort = "";
 
+	if (same != NULL && is_same(same, spec))
+		return OTA_OK;
 	for (size_t i = 0; i < core->rollout_count; i++) {
 		const struct rollout *other = core->rollouts[i];
 
@@ -168,22 +180,11 @@ enum ota_code rollouts_check(const struct core *core, const struct rollout_spec 
 	if (rc == OTA_OK)
 		rc = check_supersedes(core, spec, err);
 	if (rc == OTA_OK)
-		rc = check_conflict(core, spec, err);
-	if (rc == OTA_OK)
 		*release = found;
 	return rc;
 }
 
 /* ---- apply */
-
-/* The same file applied twice begins one rollout. */
-static bool is_same(const struct rollout *rollout, const struct rollout_spec *spec)
-{
-	OTA_AUTO(ota_json_fini) cJSON *a = rollout_spec_to_json(&rollout->spec);
-	OTA_AUTO(ota_json_fini) cJSON *b = rollout_spec_to_json(spec);
-
-	return cJSON_Compare(a, b, true);
-}
 
 /* Those that the new one takes over from end at once: devices that have not switched to
  * their image drop it, the others prove it and go on from there. */
@@ -214,6 +215,8 @@ static enum ota_code apply_spec(struct core *core, const char *who,
 	if (same != NULL && is_same(same, spec))
 		return OTA_OK;
 	rc = rollouts_check(core, spec, &release, err);
+	if (rc == OTA_OK)
+		rc = rollouts_conflict(core, spec, err);
 	if (rc == OTA_OK)
 		rc = supersede(core, who, spec, err);
 	if (rc != OTA_OK)

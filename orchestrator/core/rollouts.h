@@ -14,11 +14,16 @@ bool rollout_is_settled(const struct rollout *rollout);
  *  holds one of its cohorts: by name or by priority. */
 bool rollouts_takes_over(const struct rollout_spec *spec, const struct rollout *other);
 
-/** Check what core_apply() and core_plan_json() refuse. release: filled on OTA_OK,
- *  borrowed. */
+/** Check what core_apply() and core_plan_json() refuse, but for other rollouts. release:
+ *  filled on OTA_OK, borrowed. */
 OTA_CHECKED enum ota_code rollouts_check(const struct core *core,
 	const struct rollout_spec *spec, const struct release **release,
 	struct ota_error *err);
+
+/** Whether core_apply() refuses it for another rollout: OTA_OK, also if it is there as
+ *  it is, or OTA_E_CONFLICT. */
+OTA_CHECKED enum ota_code rollouts_conflict(
+	const struct core *core, const struct rollout_spec *spec, struct ota_error *err);
 
 /** As core_apply(). */
 OTA_CHECKED enum ota_code rollouts_apply(
