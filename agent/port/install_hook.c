@@ -125,24 +125,23 @@ static int spawn(
 	return uv_spawn(loop, &hook->process, &options);
 }
 
-/* A pipe for what it says; only our end never waits. What is more than a pipe holds waits
- * for the deadline. */
-static int spawn_with_pipe(
-	struct install_hook *hook, uv_loop_t *loop, char *path, char **env)
+/* Where its standard output goes: a pipe for what it says, of which only our end never
+ * waits, or our standard error. What is more than a pipe holds waits for the deadline. */
+static int open_output(struct install_hook *hook, bool tells_why)
 {
-	int ends[2], failed;
+	int ends[2];
 
+	if (!tells_why)
+		return STDERR_FILENO;
 	if (pipe2(ends, O_CLOEXEC) != 0)
-		return uv_translate_sys_error(errno);
+		return -1;
 	hook->why = ends[0];
 	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	failed = spawn(hook, loop, ends[1], path, env);
-	(void)close(ends[1]);
-	return failed;
+	return ends[1];
 }
 
 static int spawn_with_env(struct install_hook *hook, uv_loop_t *loop,
-	const struct install_hook_call *call, char *path)
+	const struct install_hook_call *call, int out, char *path)
 {
 	const char *search = getenv("PATH");
 	char text[HOOK_ENV_COUNT - 1][HOOK_ENV_CAP];
@@ -154,8 +153,7 @@ static int spawn_with_env(struct install_hook *hook, uv_loop_t *loop,
 	(void)snprintf(text[3], HOOK_ENV_CAP, "SLUICE_IMAGE=%s", call->image);
 	(void)snprintf(text[4], HOOK_ENV_CAP, "PATH=%s",
 		search != NULL ? search : "/usr/sbin:/usr/bin:/sbin:/bin");
-	return call->tells_why ? spawn_with_pipe(hook, loop, path, env)
-			       : spawn(hook, loop, STDERR_FILENO, path, env);
+	return spawn(hook, loop, out, path, env);
 }
 
 static OTA_CHECKED enum ota_code path_of(
@@ -183,7 +181,7 @@ enum ota_code install_hook_start(uv_loop_t *loop, const struct install_hook_call
 	char path[HOOK_PATH_CAP];
 	struct install_hook *hook;
 	enum ota_code rc = path_of(call, path, err);
-	int failed;
+	int out_fd, failed;
 
 	if (rc != OTA_OK)
 		return rc;
@@ -198,9 +196,18 @@ enum ota_code install_hook_start(uv_loop_t *loop, const struct install_hook_call
 	(void)snprintf(hook->label, sizeof hook->label, "%s%s",
 		call->label != NULL ? "" : "hook ",
 		call->label != NULL ? call->label : call->name);
+	out_fd = open_output(hook, call->tells_why);
+	if (out_fd < 0) {
+		rc = ota_fail(err, OTA_E_HOOK, "%s cannot be run: %s", hook->label,
+			strerror(errno));
+		free(hook);
+		return rc;
+	}
 	hook->process.data = hook->timer.data = hook;
 	(void)uv_timer_init(loop, &hook->timer);
-	failed = spawn_with_env(hook, loop, call, path);
+	failed = spawn_with_env(hook, loop, call, out_fd, path);
+	if (out_fd != STDERR_FILENO)
+		(void)close(out_fd);
 	if (failed != 0) {
 		uv_close((uv_handle_t *)&hook->process, on_closed);
 		uv_close((uv_handle_t *)&hook->timer, on_closed);

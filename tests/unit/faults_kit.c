@@ -33,9 +33,13 @@ static atomic_bool recording;
 
 /* What is armed. */
 static const char *armed;
-static atomic_long countdown = -1;
+static atomic_long countdown = -1; /* calls left, until the last that fails */
 static atomic_bool fired;
 static int armed_error;
+static long armed_times; /* so many fail, one after the other */
+
+/* File to be made then; "": none. */
+static char mark[256];
 
 /* Names of calls that are only pretended. */
 static const char *pretended;
@@ -70,15 +74,23 @@ static void record(const char *call)
 		made->names[at] = call;
 }
 
+/* Past the calls that may fail. */
+static void make_mark(void)
+{
+	if (mark[0] != '\0')
+		(void)mknod(mark, S_IFREG | 0600, 0);
+}
+
 /* Whether this call is the one; errno is set if so. */
 static bool is_due(const char *call)
 {
 	if (atomic_load(&recording))
 		record(call);
 	if (armed == NULL || strcmp(armed, call) != 0 || atomic_load(&countdown) < 0 ||
-		atomic_fetch_sub(&countdown, 1) != 0)
+		atomic_fetch_sub(&countdown, 1) >= armed_times)
 		return false;
 	atomic_store(&fired, true);
+	make_mark();
 	errno = armed_error;
 	return true;
 }
@@ -210,9 +222,20 @@ WRAP(int, uv_timer_init, (uv_loop_t * loop, uv_timer_t *timer), (loop, timer),
 	-armed_error)
 WRAP(int, uv_poll_init, (uv_loop_t * loop, uv_poll_t *poll, int fd), (loop, poll, fd),
 	-armed_error)
-WRAP(int, uv_spawn,
-	(uv_loop_t * loop, uv_process_t *process, const uv_process_options_t *how),
-	(loop, process, how), -armed_error)
+/* It makes the handle also when it fails, as the real one does: that is asked for a
+ * program that is not there. */
+int __real_uv_spawn(
+	uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *how);
+int __wrap_uv_spawn(
+	uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *how);
+int __wrap_uv_spawn(
+	uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *how)
+{
+	uv_process_options_t nothing = *how;
+
+	nothing.file = "/no/such/program";
+	return __real_uv_spawn(loop, process, is_due("uv_spawn") ? &nothing : how);
+}
 WRAP(int, uv_queue_work,
 	(uv_loop_t * loop, uv_work_t *work, uv_work_cb begin, uv_after_work_cb end),
 	(loop, work, begin, end), -armed_error)
@@ -306,18 +329,19 @@ bool faults_next(struct faults *walk)
 	return walk->row <= ROWS;
 }
 
-static void arm(const struct row *row, long nth)
+static void arm(const struct row *row, long nth, long times)
 {
 	atomic_store(&fired, false);
 	armed = row->call;
 	armed_error = row->error;
-	atomic_store(&countdown, nth);
+	armed_times = times;
+	atomic_store(&countdown, nth + times - 1);
 }
 
 void faults_arm(const struct faults *walk)
 {
 	if (walk->row > 0) {
-		arm(&rows[walk->row - 1], walk->nth);
+		arm(&rows[walk->row - 1], walk->nth, 1);
 		return;
 	}
 	atomic_store(&fired, false);
@@ -354,14 +378,14 @@ bool faults_arm_text(const char *text)
 {
 	char call[64];
 	int error;
-	long nth;
+	long nth, times = 1;
 
-	if (sscanf(text, "%63[^,],%d,%ld", call, &error, &nth) != 3)
+	if (sscanf(text, "%63[^,],%d,%ld,%ld", call, &error, &nth, &times) < 3)
 		return false;
 	for (size_t i = 0; i < ROWS; i++) {
 		if (strcmp(rows[i].call, call) != 0 || rows[i].error != error)
 			continue;
-		arm(&rows[i], nth);
+		arm(&rows[i], nth, times);
 		return true;
 	}
 	return false;
@@ -370,4 +394,12 @@ bool faults_arm_text(const char *text)
 bool faults_fired(void)
 {
 	return atomic_load(&fired);
+}
+
+bool faults_mark_at(const char *path)
+{
+	if (strlen(path) >= sizeof mark)
+		return false;
+	memcpy(mark, path, strlen(path) + 1);
+	return true;
 }

@@ -43,11 +43,15 @@ void faults_pretend(const char *calls);
 /** "call, error, nth", for what a failed assertion says; valid until the next call. */
 const char *faults_text(const struct faults *walk);
 
-/** Arm one by a text "call,error,nth", as it comes from another process: false if there
- * is no such call. */
+/** Arm one by a text "call,error,nth", as it comes from another process, or several in a
+ *  row by "call,error,nth,times". False if there is no such call. */
 bool faults_arm_text(const char *text);
 
 /** True if what faults_arm_text() armed has failed. */
 bool faults_fired(void);
+
+/** Make that empty file in the moment that a call fails, for who watches from another
+ *  process. False if the path is too long. */
+bool faults_mark_at(const char *path);
 
 #endif

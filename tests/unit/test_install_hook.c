@@ -129,3 +129,25 @@ Test(install_hook, it_is_told_what_it_is_about)
 	cr_assert_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
 	cr_expect_eq(answer.code, OTA_OK, "%s", answer.text);
 }
+
+Test(install_hook, without_a_path_there_is_one)
+{
+	struct install_hook *hook;
+
+	cr_assert_eq(unsetenv("PATH"), 0);
+	write_hook("health", "[ \"$PATH\" = /usr/sbin:/usr/bin:/sbin:/bin ]");
+	cr_assert_eq(run("health", &hook), OTA_OK);
+	cr_assert_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	cr_expect_eq(answer.code, OTA_OK, "%s", answer.text);
+}
+
+Test(install_hook, without_a_directory_there_are_none)
+{
+	const struct install_hook_call call = { .dir = "", .name = "health" };
+	struct install_hook *hook = NULL;
+
+	cr_expect_eq(install_hook_start(&loop, &call, on_done, NULL, &hook, &answer),
+		OTA_E_NOTFOUND);
+	cr_expect_str_eq(answer.text, "there are no hooks");
+	cr_expect_null(hook);
+}
