@@ -7,7 +7,9 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DECIDES = ('proto/wire/trust.c', 'agent/core/hold.c', 'agent/core/journal.c',
            'agent/core/judge.c', 'agent/core/policy.c', 'agent/core/slot.c',
-           'agent/core/work.c')
+           'agent/core/work.c', 'agent/port/install.c', 'agent/port/install_files.c',
+           'agent/port/install_hook.c', 'agent/port/install_jobs.c',
+           'agent/port/install_link.c')
 REST = 'agent/'
 REST_PERCENT = 80  # of the branches of all other files of the agent together
 

@@ -243,7 +243,7 @@ static void set_timer(struct install *in)
 static void settle(struct install *in, enum ota_code rc, const struct ota_error *err)
 {
 	log_refusal(in);
-	if (rc != OTA_OK && !in->rebooting) {
+	if (rc != OTA_OK) {
 		in->rebooting = true;
 		fail(in, "agent.failed", err);
 	}
@@ -404,7 +404,7 @@ static void close_handles(struct install *in)
 	uv_close((uv_handle_t *)&in->timer, NULL);
 	uv_close((uv_handle_t *)&in->term, NULL);
 	uv_close((uv_handle_t *)&in->interrupt, NULL);
-	if (in->reboot.data != NULL && !uv_is_closing((uv_handle_t *)&in->reboot))
+	if (in->reboot.data != NULL)
 		uv_close((uv_handle_t *)&in->reboot, NULL);
 	while (uv_run(&in->loop, UV_RUN_DEFAULT) != 0)
 		; /* until the last worker and the last hook have ended */
@@ -442,14 +442,15 @@ int install_run(const struct agent_config *config, int fd, const char *boot)
 	ota_autofree struct install *in = calloc(1, sizeof *in);
 	struct ota_error err = { 0 };
 
-	if (in == NULL)
-		return EXIT_FAILED;
 	ota_log_set_level(config->log_level);
+	if (in == NULL || uv_loop_init(&in->loop) != 0) {
+		ota_log(OTA_LOG_ERR, "install.failed",
+			"code=NOMEM error=\"the loop could not be made\"");
+		return EXIT_FAILED;
+	}
 	in->config = config;
 	in->exit_code = -1;
 	in->files.journal.fd = in->slots.record.fd = -1;
-	if (uv_loop_init(&in->loop) != 0)
-		return EXIT_FAILED;
 	if (open_all(in, boot, &err) == OTA_OK) {
 		run_loop(in, fd);
 	} else {

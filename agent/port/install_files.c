@@ -25,6 +25,7 @@ enum ota_code install_files_key(
 	const char *path, struct ota_secret_key *out, struct ota_error *err)
 {
 	OTA_AUTO(wipe) struct ota_buf text = { 0 };
+	char hex[2 * SEED_LEN + 1] = "";
 	uint8_t seed[SEED_LEN];
 	struct stat st;
 	enum ota_code rc = ota_file_read(path, KEY_FILE_MAX, &text, err);
@@ -36,9 +37,11 @@ enum ota_code install_files_key(
 			"%s: must be for its owner alone (0600)", path);
 	if (text.len > 0 && text.at[text.len - 1] == '\n')
 		text.len--;
-	if (ota_buf_text(&text) == NULL)
-		return ota_fail(err, OTA_E_NOMEM, "%s", path);
-	if (ota_hex_decode((const char *)text.at, seed, sizeof seed) != OTA_OK)
+	if (text.len == sizeof hex - 1)
+		memcpy(hex, text.at, sizeof hex - 1);
+	rc = ota_hex_decode(hex, seed, sizeof seed);
+	explicit_bzero(hex, sizeof hex);
+	if (rc != OTA_OK)
 		return ota_fail(err, OTA_E_CONFIG, "%s: must be 64 hex digits", path);
 	*out = ota_secret_key_from_seed(seed);
 	explicit_bzero(seed, sizeof seed);
@@ -110,36 +113,15 @@ enum ota_code install_files_store(
 
 /* ---- documents ---- */
 
-static const char *doc_name(enum ota_topic_kind kind)
-{
-	switch (kind) {
-	case OTA_TOPIC_ROOT:
-		return "root";
-	case OTA_TOPIC_CATALOG:
-		return "catalog";
-	case OTA_TOPIC_FRESH:
-		return "fresh";
-	case OTA_TOPIC_RELEASE:
-		return "release";
-	case OTA_TOPIC_GRANT:
-		return "grant";
-	case OTA_TOPIC_ORDER:
-		return "order";
-	case OTA_TOPIC_ASSIGN:
-		return "assign";
-	case OTA_TOPIC_MANIFEST:
-	case OTA_TOPIC_CHUNK:
-	case OTA_TOPIC_BLOCK_TABLE:
-	case OTA_TOPIC_BLOCK:
-	case OTA_TOPIC_REPORT:
-	case OTA_TOPIC_ONLINE:
-	case OTA_TOPIC_NEED:
-	case OTA_TOPIC_PROGRESS:
-	case OTA_N_TOPIC_KINDS:
-		break;
-	}
-	return "other";
-}
+static const char *const doc_names[OTA_N_TOPIC_KINDS] = {
+	[OTA_TOPIC_ROOT] = "root",
+	[OTA_TOPIC_CATALOG] = "catalog",
+	[OTA_TOPIC_FRESH] = "fresh",
+	[OTA_TOPIC_RELEASE] = "release",
+	[OTA_TOPIC_GRANT] = "grant",
+	[OTA_TOPIC_ORDER] = "order",
+	[OTA_TOPIC_ASSIGN] = "assign",
+};
 
 static OTA_CHECKED enum ota_code doc_path(const struct install_files *files,
 	enum ota_topic_kind kind, char out[static PATH_MAX_LEN], struct ota_error *err)
@@ -148,7 +130,7 @@ static OTA_CHECKED enum ota_code doc_path(const struct install_files *files,
 	enum ota_code rc =
 		ota_path_join(files->config->state_dir, "docs", docs, sizeof docs, err);
 
-	return rc == OTA_OK ? ota_path_join(docs, doc_name(kind), out, PATH_MAX_LEN, err)
+	return rc == OTA_OK ? ota_path_join(docs, doc_names[kind], out, PATH_MAX_LEN, err)
 			    : rc;
 }
 

@@ -35,11 +35,12 @@ void install_files_fini(struct install_files *files);
 OTA_CHECKED enum ota_code install_files_store(
 	struct install_files *files, struct ota_bytes journal, struct ota_error *err);
 
-/** As agent_port.doc_load. */
+/** As agent_port.doc_load. kind is one of those that are signed and kept: root, catalog,
+ *  fresh, release, grant, order or assign. */
 OTA_CHECKED enum ota_code install_files_doc_load(const struct install_files *files,
 	enum ota_topic_kind kind, struct ota_buf *out, struct ota_error *err);
 
-/** As agent_port.doc_store. */
+/** As agent_port.doc_store, of the same kinds. */
 OTA_CHECKED enum ota_code install_files_doc_store(const struct install_files *files,
 	enum ota_topic_kind kind, struct ota_bytes envelope, struct ota_error *err);
 

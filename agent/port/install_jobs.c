@@ -75,30 +75,36 @@ static OTA_CHECKED enum ota_code hash(struct install_task *task, struct ota_erro
 	return OTA_OK;
 }
 
+static OTA_CHECKED enum ota_code scan(struct install_task *task, struct ota_error *err)
+{
+	return install_source_scan(&task->work, &task->result.scan, err);
+}
+
+static OTA_CHECKED enum ota_code verify(struct install_task *task, struct ota_error *err)
+{
+	return install_work_verify(&task->work, err);
+}
+
+static OTA_CHECKED enum ota_code apply(struct install_task *task, struct ota_error *err)
+{
+	return install_work_apply(&task->work, err);
+}
+
+/* A hook is no work of a thread. */
+static enum ota_code (*const works[AGENT_N_JOBS])(
+	struct install_task *, struct ota_error *) = {
+	[AGENT_JOB_HASH] = hash,
+	[AGENT_JOB_SCAN] = scan,
+	[AGENT_JOB_VERIFY] = verify,
+	[AGENT_JOB_INSTALL] = apply,
+};
+
 static void on_work(uv_work_t *request)
 {
 	struct install_task *task = request->data;
 	struct ota_error *err = &task->result.error;
-	enum ota_code rc = OTA_OK;
 
-	switch (task->kind) {
-	case AGENT_JOB_HASH:
-		rc = hash(task, err);
-		break;
-	case AGENT_JOB_SCAN:
-		rc = install_source_scan(&task->work, &task->result.scan, err);
-		break;
-	case AGENT_JOB_VERIFY:
-		rc = install_work_verify(&task->work, err);
-		break;
-	case AGENT_JOB_INSTALL:
-		rc = install_work_apply(&task->work, err);
-		break;
-	case AGENT_JOB_HOOK:
-	case AGENT_N_JOBS:
-		break;
-	}
-	err->code = rc;
+	err->code = works[task->kind](task, err);
 }
 
 static void log_install(const struct install_task *task)
@@ -111,14 +117,14 @@ static void log_install(const struct install_task *task)
 		(unsigned long long)count->skipped, (unsigned long long)count->written);
 }
 
+/* Nobody takes a request back from libuv, so status says nothing. */
 static void on_worked(uv_work_t *request, int status)
 {
 	struct install_task *task = request->data;
 	struct install_jobs *jobs = task->jobs;
 	struct agent_result result = task->result;
 
-	if (status != 0)
-		(void)ota_fail(&result.error, OTA_E_CANCELLED, "worker");
+	(void)status;
 	if (task->kind == AGENT_JOB_HASH)
 		jobs->known = task->known;
 	if (task->kind == AGENT_JOB_INSTALL)

@@ -45,8 +45,7 @@ static void on_gone(void *ctx, const char *why)
 	struct install_link *link = ctx;
 
 	link->why = why;
-	if (!uv_is_closing((uv_handle_t *)&link->peer.poll))
-		uv_close((uv_handle_t *)&link->peer.poll, on_peer_closed);
+	uv_close((uv_handle_t *)&link->peer.poll, on_peer_closed);
 }
 
 static void on_message(void *ctx, const struct ipc_message *message)
