@@ -213,11 +213,12 @@ class Lab:
         return self.api('/status', missing=True) is not None
 
     def add_agent(self, name, labels=(), hardware='gw-100', product='gateway', image=None,
-                  version='', counter=0, hooks=None, spool_max='512M', more=''):
-        """Provision and register a gateway. image: what it runs from the beginning."""
+                  version='', counter=0, hooks=None, spool_max='512M', more='', token=None):
+        """Provision and register a gateway. image: what it runs from the beginning; token:
+        what it claims its name with, instead of being registered."""
         self.certs(name)
-        words = [f'--label={label}' for label in labels]
-        self.cli('device', 'add', name, '--hardware', hardware, '--product', product,
+        words = [f'--token={token}'] if token else [f'--label={label}' for label in labels]
+        self.cli('device', 'enrol' if token else 'add', name, '--hardware', hardware, '--product', product,
                  '--broker', self.url, *words)
         agent = Agent(self, name)
         for source, target in (('ca.pem', 'ca.pem'), (f'{name}.pem', f'{name}.pem'),

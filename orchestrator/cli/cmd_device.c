@@ -5,9 +5,9 @@
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/provision.h"
 #include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
-#include "proto/io/files.h"
 
 const struct cli_option device_add_options[] = {
 	{ "label", 'l', "KEY=VALUE",
@@ -21,119 +21,23 @@ const struct cli_option device_add_options[] = {
 
 const struct cli_option device_list_options[] = {
 	{ "cohort", 'c', "NAME", "only the devices of this cohort" },
+	{ "pending", 0, NULL, "those that wait to be accepted, instead" },
 	{ 0 },
 };
 
 /* ---- add ------------------------------------------------------------------------------
  */
 
-struct provisioning {
-	struct context context;
-	char id[OTA_NAME_CAP];
-	char dir[CONTEXT_PATH_CAP]; /* devices/<id> */
-	char public_hex[2 * OTA_PK_LEN + 1];
-};
-
-static OTA_CHECKED enum ota_code write_in_dir(const struct provisioning *p,
-	const char *name, struct ota_bytes data, struct ota_error *err)
-{
-	char path[CONTEXT_PATH_CAP];
-	enum ota_code rc = ota_path_join(p->dir, name, path, sizeof path, err);
-
-	return rc == OTA_OK ? ota_file_replace(path, data, 0644, err) : rc;
-}
-
-static OTA_CHECKED enum ota_code write_agent_yaml(
-	const struct provisioning *p, const struct cli_call *call, struct ota_error *err)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
-	const char *broker = cli_value(call, "broker", "ssl://localhost:8883");
-	enum ota_code rc = ota_buf_printf(&text,
-		"# Read by 'sluice-agent'. Paths are relative to this file.\n"
-		"device: %s\nfleet: %s\nproduct: %s\nhardware: %s\n"
-		"root: root.doc\ndevice_key: device.key\nstate_dir: state\nhooks: hooks\n"
-		"spool:\n  dir: spool\n  max: 512M\n"
-		"slot:\n  type: file\n  dir: slots\nreboot: self\n"
-		"broker:\n  url: %s\n",
-		p->id, p->context.fleet, cli_value(call, "product", "gateway"),
-		cli_value(call, "hardware", "generic"), broker);
-
-	if (rc == OTA_OK && strncmp(broker, "ssl://", 6) == 0)
-		rc = ota_buf_printf(&text,
-			"  ca: ca.pem\n  cert: %s.pem\n  key: %s.key\n", p->id, p->id);
-	if (rc == OTA_OK)
-		rc = write_in_dir(p, "agent.yaml", ota_buf_bytes(&text), err);
-	return rc;
-}
-
-/* The directory that goes onto the device: key, root, configuration. */
-static OTA_CHECKED enum ota_code make_directory(
-	struct provisioning *p, const struct cli_call *call, struct ota_error *err)
-{
-	OTA_AUTO(ota_secret_key_fini) struct ota_secret_key secret = { 0 };
-	OTA_AUTO(ota_buf_fini) struct ota_buf root = { 0 };
-	struct ota_public_key key;
-	char path[CONTEXT_PATH_CAP];
-	enum ota_code rc = ota_dir_make(p->dir, 0755, err);
-
-	if (rc == OTA_OK)
-		rc = ota_path_join(p->dir, "device.key", path, sizeof path, err);
-	if (rc == OTA_OK)
-		rc = key_file_make(path, &secret, err);
-	if (rc == OTA_OK)
-		rc = ota_file_read(
-			p->context.root_path, OTA_ENVELOPE_LEN_MAX, &root, err);
-	if (rc == OTA_OK)
-		rc = write_in_dir(p, "root.doc", ota_buf_bytes(&root), err);
-	if (rc == OTA_OK)
-		rc = write_agent_yaml(p, call, err);
-	if (rc != OTA_OK)
-		return rc;
-	key = ota_secret_key_public(&secret);
-	ota_hex_encode((struct ota_bytes){ key.at, OTA_PK_LEN }, p->public_hex);
-	return OTA_OK;
-}
-
-static OTA_CHECKED enum ota_code take_public(
-	struct provisioning *p, const char *hex, struct ota_error *err)
-{
-	uint8_t key[OTA_PK_LEN];
-
-	if (ota_hex_decode(hex, key, sizeof key) != OTA_OK)
-		return ota_fail(err, OTA_E_USAGE, "--public is 64 hex digits");
-	memcpy(p->public_hex, hex, sizeof p->public_hex);
-	return OTA_OK;
-}
-
 static OTA_CHECKED enum ota_code register_device(const struct provisioning *p,
 	const struct cli_call *call, cJSON **answer, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *body = cJSON_CreateObject();
 	struct client_request post = { .method = "POST", .path = "/devices" };
-	cJSON *labels;
 
 	cJSON_AddStringToObject(body, "id", p->id);
 	cJSON_AddStringToObject(body, "key", p->public_hex);
-	labels = cJSON_AddArrayToObject(body, "labels");
-	for (size_t i = 0; i < call->value_count; i++)
-		if (strcmp(call->values[i].name, "label") == 0)
-			cJSON_AddItemToArray(
-				labels, cJSON_CreateString(call->values[i].value));
+	cJSON_AddItemToObject(body, "labels", provision_labels(call));
 	return client_put_json(&p->context, &post, body, answer, err);
-}
-
-static OTA_CHECKED enum ota_code check_labels(
-	const struct cli_call *call, struct ota_error *err)
-{
-	for (size_t i = 0; i < call->value_count; i++) {
-		enum ota_code rc = OTA_OK;
-
-		if (strcmp(call->values[i].name, "label") == 0)
-			rc = ota_label_check(call->values[i].value, err);
-		if (rc != OTA_OK)
-			return rc;
-	}
-	return OTA_OK;
 }
 
 enum ota_code cmd_device_add(
@@ -141,27 +45,18 @@ enum ota_code cmd_device_add(
 {
 	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
 	struct provisioning p = { 0 };
-	enum ota_code rc = context_load(call, &p.context, err);
+	enum ota_code rc = provision_check_labels(call, err);
 
 	(void)exit_code;
 	if (rc == OTA_OK)
-		rc = ota_name_copy(call->operands[0], "device", p.id, err);
-	if (rc == OTA_OK)
-		rc = check_labels(call, err);
-	if (rc == OTA_OK && snprintf(p.dir, sizeof p.dir, "%s/devices/%s", p.context.dir,
-				    p.id) >= (int)sizeof p.dir)
-		rc = ota_fail(err, OTA_E_LIMIT, "path of device '%s' is too long", p.id);
-	if (rc == OTA_OK && cli_has(call, "public"))
-		rc = take_public(&p, cli_value(call, "public", ""), err);
-	else if (rc == OTA_OK)
-		rc = make_directory(&p, call, err);
+		rc = provision(call, &p, err);
 	if (rc == OTA_OK)
 		rc = register_device(&p, call, &answer, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (call->json)
 		output_json(answer);
-	else if (cli_has(call, "public"))
+	else if (!p.made)
 		printf("%s is registered.\n", p.id);
 	else
 		printf("%s is registered; %s holds what goes onto the device.\n", p.id,
@@ -187,6 +82,40 @@ static void print_device_row(struct table *table, const cJSON *device)
 	table_cell(table, "%s", strcmp(held, "OK") == 0 ? "" : held);
 }
 
+/* Those that claimed an id and wait. */
+static enum ota_code list_pending(const struct cli_call *call,
+	const struct context *context, int *exit_code, struct ota_error *err)
+{
+	static const char *const headings[] = { "DEVICE", "FINGERPRINT", "TOKEN", "SINCE",
+		NULL };
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	const cJSON *claims, *claim;
+	struct table *table;
+	enum ota_code rc = client_get(context, "/claims", &tree, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	claims = tree_item(tree, "claims");
+	*exit_code = cJSON_GetArraySize(claims) == 0 ? CLI_NOTHING : CLI_OK;
+	if (call->json) {
+		output_json(claims);
+		return OTA_OK;
+	}
+	table = table_new(headings);
+	cJSON_ArrayForEach(claim, claims)
+	{
+		char at[32];
+
+		table_row(table);
+		table_cell(table, "%s", tree_text(claim, "id"));
+		table_cell(table, "%s", tree_text(claim, "fingerprint"));
+		table_cell(table, "%s", tree_text(claim, "token"));
+		table_cell(table, "%s", output_time(tree_number(claim, "claimed_s"), at));
+	}
+	table_print(table);
+	return OTA_OK;
+}
+
 enum ota_code cmd_device_list(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
@@ -198,6 +127,8 @@ enum ota_code cmd_device_list(
 	char cohort[OTA_NAME_CAP] = "";
 	enum ota_code rc = context_load(call, &context, err);
 
+	if (rc == OTA_OK && cli_has(call, "pending"))
+		return list_pending(call, &context, exit_code, err);
 	if (rc == OTA_OK && cli_has(call, "cohort"))
 		rc = ota_name_copy(cli_value(call, "cohort", ""), "cohort", cohort, err);
 	if (rc == OTA_OK)
@@ -274,9 +205,9 @@ static void print_refusal(const cJSON *tree)
 
 static void print_device(const cJSON *device)
 {
-	static const char *const keys[] = { "cohort", "product", "hardware", "version",
-		"state", "running", "other", "rollout", "error_name", "error_text",
-		"wait_name" };
+	static const char *const keys[] = { "fingerprint", "cohort", "product",
+		"hardware", "version", "state", "running", "other", "rollout",
+		"error_name", "error_text", "wait_name" };
 	char at[32];
 
 	printf("%-12s %s, %s, last report %s\n", "device", tree_text(device, "id"),

@@ -47,6 +47,11 @@ CLI_VERB(device_list);
 CLI_VERB(device_show);
 CLI_VERB(device_release);
 CLI_VERB(explain);
+/** device token, enrol, accept, reject. */
+CLI_VERB(device_token);
+CLI_VERB(device_enrol);
+CLI_VERB(device_accept);
+CLI_VERB(device_reject);
 /** audit list, verify. */
 CLI_VERB(audit_list);
 CLI_VERB(audit_verify);
@@ -58,6 +63,7 @@ extern const struct cli_option init_options[], root_renew_options[],
 	release_create_options[], release_publish_options[], sign_options[],
 	verify_options[], diff_options[], patch_options[], plan_options[],
 	approve_options[], steer_options[], revert_options[], status_options[],
-	device_add_options[], device_list_options[], audit_list_options[];
+	device_add_options[], device_list_options[], device_token_options[],
+	device_enrol_options[], device_accept_options[], audit_list_options[];
 
 #endif

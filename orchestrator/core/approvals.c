@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/store.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 
-enum { FINGERPRINT_CAP = 2 * OTA_PK_HASH_LEN + 1, FINGERPRINT_SHOWN = 8 };
+enum { FINGERPRINT_SHOWN = 8 };
 
 static const struct ota_keyset *operators_of(const struct core *core)
 {
@@ -62,15 +63,6 @@ uint32_t approvals_missing(const struct core *core, const struct ota_envelope *e
 	return 0;
 }
 
-static void fingerprint(
-	const struct core *core, uint32_t key, char out[static FINGERPRINT_CAP])
-{
-	uint8_t hash[OTA_PK_HASH_LEN];
-
-	ota_public_key_hash(&operators_of(core)->keys[key], hash);
-	ota_hex_encode((struct ota_bytes){ hash, sizeof hash }, out);
-}
-
 /* The beginnings of the fingerprints of those who signed, or of those who did not. */
 static void list_keys(const struct core *core, const bool by[static OTA_KEYS_MAX],
 	bool which, char out[static CORE_TEXT_CAP])
@@ -83,7 +75,7 @@ static void list_keys(const struct core *core, const bool by[static OTA_KEYS_MAX
 
 		if (by[i] != which || used + FINGERPRINT_SHOWN + 2 >= CORE_TEXT_CAP)
 			continue;
-		fingerprint(core, i, hex);
+		key_fingerprint(&operators_of(core)->keys[i], hex);
 		used += (size_t)snprintf(out + used, CORE_TEXT_CAP - used, "%s%.*s",
 			used > 0 ? " " : "", FINGERPRINT_SHOWN, hex);
 	}
@@ -133,7 +125,7 @@ static void push_keys(const struct core *core, const bool by[static OTA_KEYS_MAX
 
 		if (by[i] != which)
 			continue;
-		fingerprint(core, i, hex);
+		key_fingerprint(&operators_of(core)->keys[i], hex);
 		tree_push_text(list, hex);
 	}
 }

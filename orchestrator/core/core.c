@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "orchestrator/core/approvals.h"
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/deadman.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/explain.h"
@@ -20,6 +21,7 @@
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/rows.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/tokens.h"
 #include "orchestrator/core/tree.h"
 #include "orchestrator/core/views.h"
 #include "proto/base/own.h"
@@ -66,6 +68,13 @@ static enum ota_code left(struct core *core, enum ota_code rc)
 {
 	if (rc == OTA_OK)
 		leave(core);
+	return rc;
+}
+
+/* A refusal that is written down is as durable as what is done. */
+static enum ota_code left_anyway(struct core *core, enum ota_code rc)
+{
+	leave(core);
 	return rc;
 }
 
@@ -237,7 +246,35 @@ enum ota_code core_add_device(struct core *core, struct core_now now, const char
 	const cJSON *device, struct ota_error *err)
 {
 	enter(core, now);
-	return left(core, fleet_register(core, who, device, err));
+	return left_anyway(core, fleet_register(core, who, device, err));
+}
+
+enum ota_code core_add_token(struct core *core, struct core_now now, const char *who,
+	const cJSON *token, cJSON **out, struct ota_error *err)
+{
+	enter(core, now);
+	return left(core, tokens_make(core, who, token, out, err));
+}
+
+enum ota_code core_claim(struct core *core, struct core_now now, const cJSON *claim,
+	cJSON **out, struct ota_error *err)
+{
+	enter(core, now);
+	return left_anyway(core, claims_take(core, claim, out, err));
+}
+
+enum ota_code core_accept_device(struct core *core, struct core_now now, const char *who,
+	const char *device, const cJSON *body, struct ota_error *err)
+{
+	enter(core, now);
+	return left_anyway(core, claims_accept(core, who, device, body, err));
+}
+
+enum ota_code core_reject_device(struct core *core, struct core_now now, const char *who,
+	const char *device, struct ota_error *err)
+{
+	enter(core, now);
+	return left(core, claims_reject(core, who, device, err));
 }
 
 enum ota_code core_release_device(struct core *core, struct core_now now, const char *who,
@@ -298,8 +335,11 @@ cJSON *core_devices_json(const struct core *core, struct core_now now, const cha
 cJSON *core_device_json(const struct core *core, struct core_now now, const char *device)
 {
 	const struct device *found = device_find(core, device);
+	const struct claim *claim = claim_find(core, device);
 
 	(void)now;
+	if (found == NULL && claim != NULL)
+		return claim_view(claim);
 	return found != NULL ? views_device(found, true) : NULL;
 }
 
@@ -307,8 +347,16 @@ cJSON *core_explain_json(const struct core *core, struct core_now now, const cha
 {
 	struct core view = at(core, now);
 	struct device *found = device_find(core, device);
+	const struct claim *claim = claim_find(core, device);
 
+	if (found == NULL && claim != NULL)
+		return explain_claim_json(&view, claim);
 	return found != NULL ? explain_json(&view, found) : NULL;
+}
+
+cJSON *core_claims_json(const struct core *core)
+{
+	return claims_view(core);
 }
 
 cJSON *core_releases_json(const struct core *core)

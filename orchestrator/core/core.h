@@ -30,7 +30,9 @@ struct core_now {
 	X(ROLLOUT, "rollout")   \
 	X(ATTEMPT, "attempt")   \
 	X(COHORT, "cohort")     \
-	X(APPROVAL, "approval")
+	X(APPROVAL, "approval") \
+	X(TOKEN, "token")       \
+	X(CLAIM, "claim")
 
 #define CORE_TABLE_ENUM(name, text) CORE_##name,
 enum core_table { CORE_TABLES(CORE_TABLE_ENUM) N_CORE_TABLES };
@@ -179,9 +181,41 @@ OTA_CHECKED enum ota_code core_set_fleet(struct core *core, struct core_now now,
 	const char *who, const cJSON *fleet, struct ota_error *err);
 
 /** Register a device: {"id", "key": hex public key, "labels": ["k=v"]}. The same again is
- *  fine; another key for a known id is OTA_E_CONFLICT. */
+ *  fine; another key for a known id is OTA_E_CONFLICT, and an alarm. One that is pending
+ *  with this key is accepted. */
 OTA_CHECKED enum ota_code core_add_device(struct core *core, struct core_now now,
 	const char *who, const cJSON *device, struct ota_error *err);
+
+/** Make a claim token: {"labels": ["k=v"], "valid_s"}. *out: {"id", "token", "expires"},
+ *  the only time that the token itself is told; the caller's. OTA_OK, OTA_E_FORMAT,
+ *  OTA_E_NAME or OTA_E_LIMIT. */
+OTA_CHECKED enum ota_code core_add_token(struct core *core, struct core_now now,
+	const char *who, const cJSON *token, cJSON **out, struct ota_error *err);
+
+/**
+ * A device, or who provisions it, presents its key: {"token", "id", "key": hex}. From
+ * anybody: the token is the only right to do so, and used up by it. The device is pending
+ * until core_accept_device().
+ *
+ * out   {"id", "state": "pending" or "accepted", "fingerprint"}; the caller's
+ *
+ * Returns OTA_OK, also for the same claim again; OTA_E_DENIED if there is no such token
+ * or it was used for another, OTA_E_EXPIRED, OTA_E_CONFLICT if the id has another key (an
+ * alarm: the first one stays), or OTA_E_FORMAT or OTA_E_NAME, which leave the token
+ * alone.
+ */
+OTA_CHECKED enum ota_code core_claim(struct core *core, struct core_now now,
+	const cJSON *claim, cJSON **out, struct ota_error *err);
+
+/** Make a pending device one of the fleet: {"fingerprint": hex} of its key. Of a device
+ *  that is one already: the alarm that a second key was presented is acknowledged.
+ * OTA_OK, OTA_E_FORMAT, OTA_E_NOTFOUND, or OTA_E_CONFLICT if its key is another. */
+OTA_CHECKED enum ota_code core_accept_device(struct core *core, struct core_now now,
+	const char *who, const char *device, const cJSON *body, struct ota_error *err);
+
+/** Forget a pending device. OTA_OK, OTA_E_NOTFOUND, or OTA_E_STATE if it is accepted. */
+OTA_CHECKED enum ota_code core_reject_device(struct core *core, struct core_now now,
+	const char *who, const char *device, struct ota_error *err);
 
 /** Take a device out of quarantine. OTA_OK, OTA_E_NOTFOUND, or OTA_E_STATE if it is not
  *  set aside. */
@@ -219,8 +253,12 @@ cJSON *core_fleet_json(const struct core *core);
 cJSON *core_devices_json(const struct core *core, struct core_now now, const char *cohort,
 	const char *after, uint32_t limit);
 
-/** One device with its history of attempts; NULL if unknown. */
+/** One device with its history of attempts, or its claim; NULL if unknown. */
 cJSON *core_device_json(const struct core *core, struct core_now now, const char *device);
+
+/** Devices that wait to be accepted: {"claims":[{"id","key","fingerprint",
+ *  "labels","pending":true,"claimed_s","token"}]}. */
+cJSON *core_claims_json(const struct core *core);
 
 /** Why a device does or does not update: {"device","rule","number","text","unblock",
  *  "rollout","detail"} and "refused" as for a device; NULL if unknown. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/opening.h"
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/publish.h"
@@ -22,6 +23,7 @@ static const struct {
 	enum ota_code rule;
 	const char *unblock;
 } unblocks[] = {
+	{ OTA_E_PENDING,   "compare the fingerprint with the device's, then sluice device accept or reject" },
 	{ OTA_E_NOREPORT,  "start the agent on the device; it reports when it is up" },
 	{ OTA_E_OFFLINE,   "it goes on by itself once the device is connected again" },
 	{ OTA_E_NOCOHORT,  "give it labels that a cohort of the fleet file selects" },
@@ -396,20 +398,41 @@ static void add_repair(
 		used > 0 ? "; " : "", claims);
 }
 
-cJSON *explain_json(const struct core *core, struct device *device)
+static cJSON *view(const char *device, const struct explanation *e)
 {
 	cJSON *tree = tree_object();
+
+	tree_text(tree, "device", device);
+	tree_text(tree, "rule", ota_code_name(e->rule));
+	tree_u64(tree, "number", e->rule);
+	tree_text(tree, "text", ota_code_text(e->rule));
+	tree_text(tree, "unblock", e->unblock);
+	tree_text(tree, "rollout", e->rollout);
+	tree_foreign(tree, "detail", e->detail);
+	return tree;
+}
+
+cJSON *explain_json(const struct core *core, struct device *device)
+{
 	struct explanation e;
+	cJSON *tree;
 
 	explain_device(core, device, &e);
 	add_repair(core, device, &e);
-	tree_text(tree, "device", device->id);
-	tree_text(tree, "rule", ota_code_name(e.rule));
-	tree_u64(tree, "number", e.rule);
-	tree_text(tree, "text", ota_code_text(e.rule));
-	tree_text(tree, "unblock", e.unblock);
-	tree_text(tree, "rollout", e.rollout);
-	tree_foreign(tree, "detail", e.detail);
+	tree = view(device->id, &e);
 	views_refusal(tree, &device->refused);
 	return tree;
+}
+
+cJSON *explain_claim_json(const struct core *core, const struct claim *claim)
+{
+	struct explanation e = { .rollout = "" };
+	char fingerprint[FINGERPRINT_CAP];
+
+	key_fingerprint(&claim->key, fingerprint);
+	say(&e, OTA_E_PENDING,
+		"fingerprint %s, claimed %" PRIu64 " s ago with token %s%s", fingerprint,
+		core->now.utc_s - claim->claimed_s, claim->token,
+		claim->second.at_s != 0 ? "; another key was presented as well" : "");
+	return view(claim->id, &e);
 }

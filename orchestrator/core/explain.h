@@ -14,6 +14,7 @@ struct explanation {
 
 /**
  * Find the rule. In this order:
+ *   PENDING     its key is not accepted (explain_claim_json())
  *   NOREPORT    it has never reported
  *   QUARANTINE  it is set aside
  *   OFFLINE     it is away
@@ -38,5 +39,8 @@ void explain_device(
 
 /** As core_explain_json(). */
 cJSON *explain_json(const struct core *core, struct device *device);
+
+/** The same of a device that waits to be accepted: PENDING. */
+cJSON *explain_claim_json(const struct core *core, const struct claim *claim);
 
 #endif

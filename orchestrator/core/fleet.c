@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
@@ -201,11 +202,10 @@ enum ota_code fleet_set(
 struct registration {
 	char id[OTA_NAME_CAP];
 	struct ota_public_key key;
-	char labels[OTA_LABELS_MAX][OTA_LABEL_CAP];
-	uint32_t label_count;
+	struct labels labels;
 };
 
-static void read_labels(struct ota_json_reader *r, struct registration *out)
+void fleet_read_labels(struct ota_json_reader *r, struct labels *out)
 {
 	const cJSON *labels = NULL, *label;
 
@@ -220,7 +220,7 @@ static void read_labels(struct ota_json_reader *r, struct registration *out)
 			ota_json_fail(r, OTA_E_NAME, "%s", why.text);
 			return;
 		}
-		memcpy(out->labels[out->label_count++], text, strlen(text) + 1);
+		memcpy(out->at[out->count++], text, strlen(text) + 1);
 	}
 }
 
@@ -231,31 +231,35 @@ static enum ota_code read_registration(
 
 	ota_json_name(&r, "id", out->id);
 	ota_json_hex(&r, "key", out->key.at, OTA_PK_LEN);
-	read_labels(&r, out);
+	fleet_read_labels(&r, &out->labels);
 	return ota_json_finish(&r);
 }
 
-static bool same_labels(const struct device *device, const struct registration *reg)
+static bool same_labels(const struct device *device, const struct labels *labels)
 {
-	if (device->label_count != reg->label_count)
+	if (device->label_count != labels->count)
 		return false;
-	for (uint32_t i = 0; i < reg->label_count; i++)
-		if (strcmp(device->labels[i], reg->labels[i]) != 0)
+	for (uint32_t i = 0; i < labels->count; i++)
+		if (strcmp(device->labels[i], labels->at[i]) != 0)
 			return false;
 	return true;
 }
 
-static void enrol(struct core *core, const char *who, struct device *device,
-	const struct registration *reg)
+void fleet_enrol(struct core *core, const char *who, const char *id,
+	const struct ota_public_key *key, const struct labels *given)
 {
+	struct device *device = device_find(core, id);
+	struct claim *claim = claim_find(core, id);
 	cJSON *detail = tree_object(), *labels;
 	const char *cohort;
 
+	if (device == NULL)
+		device = device_add(core, id);
 	if (device->labels == NULL)
 		device->labels = core_alloc(OTA_LABELS_MAX, sizeof *device->labels);
-	memcpy(device->labels, reg->labels, sizeof reg->labels);
-	device->label_count = reg->label_count;
-	device->key = reg->key;
+	memcpy(device->labels, given->at, sizeof given->at);
+	device->label_count = given->count;
+	device->key = *key;
 
 	cohort = place_of(core, device);
 	memcpy(device->cohort, cohort, strlen(cohort) + 1);
@@ -267,25 +271,46 @@ static void enrol(struct core *core, const char *who, struct device *device,
 	for (uint32_t i = 0; i < device->label_count; i++)
 		tree_push_text(labels, device->labels[i]);
 	store_audit(core, who, "device.add", detail);
+	if (claim != NULL)
+		claim_hand_over(core, claim);
+}
+
+/* Another key than the one the id has. */
+static enum ota_code refuse_key(struct core *core, const char *who,
+	const struct registration *reg, struct ota_error *err)
+{
+	struct device *device = device_find(core, reg->id);
+	struct claim *claim = claim_find(core, reg->id);
+	struct key_clash clash = { .id = reg->id, .presented = &reg->key };
+	enum ota_code rc;
+
+	clash.held = device != NULL ? &device->key : &claim->key;
+	clash.second = device != NULL ? &device->second : &claim->second;
+	rc = claims_second_key(core, who, &clash, err);
+	if (device != NULL)
+		store_device(core, device);
+	else
+		store_claim(core, claim);
+	return rc;
 }
 
 enum ota_code fleet_register(
 	struct core *core, const char *who, const cJSON *json, struct ota_error *err)
 {
 	struct registration reg = { 0 };
-	struct device *device;
+	const struct device *device;
+	const struct claim *claim;
 	enum ota_code rc = read_registration(json, &reg, err);
 
 	if (rc != OTA_OK)
 		return rc;
 	device = device_find(core, reg.id);
-	if (device != NULL && !ota_public_key_equal(&device->key, &reg.key))
-		return ota_fail(err, OTA_E_CONFLICT,
-			"device %s is registered with another key", reg.id);
-	if (device != NULL && same_labels(device, &reg))
+	claim = claim_find(core, reg.id);
+	if ((device != NULL && !ota_public_key_equal(&device->key, &reg.key)) ||
+		(claim != NULL && !ota_public_key_equal(&claim->key, &reg.key)))
+		return refuse_key(core, who, &reg, err);
+	if (device != NULL && same_labels(device, &reg.labels))
 		return OTA_OK;
-	if (device == NULL)
-		device = device_add(core, reg.id);
-	enrol(core, who, device, &reg);
+	fleet_enrol(core, who, reg.id, &reg.key, &reg.labels);
 	return OTA_OK;
 }

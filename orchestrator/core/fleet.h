@@ -20,6 +20,14 @@ OTA_CHECKED enum ota_code fleet_set(
 OTA_CHECKED enum ota_code fleet_preview(
 	const struct core *core, const cJSON *json, cJSON **out, struct ota_error *err);
 
+/** Read the optional member "labels", a list of "key=value". */
+void fleet_read_labels(struct ota_json_reader *r, struct labels *out);
+
+/** Put a device with that key in the fleet, or give one other labels. A claim to its id
+ * is over with that. */
+void fleet_enrol(struct core *core, const char *who, const char *id,
+	const struct ota_public_key *key, const struct labels *labels);
+
 /** As core_add_device(). */
 OTA_CHECKED enum ota_code fleet_register(
 	struct core *core, const char *who, const cJSON *json, struct ota_error *err);

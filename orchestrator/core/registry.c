@@ -336,7 +336,11 @@ void registry_fini(struct core *core)
 		ota_buf_fini(&core->approvals[i]->envelope);
 	for (size_t i = 0; i < core->cohort_count; i++)
 		ota_buf_fini(&core->cohorts[i]->envelope);
+	for (size_t i = 0; i < core->claim_count; i++)
+		ota_buf_fini(&core->claims[i]->report);
 	free_all(core->approvals, core->approval_count);
+	free_all(core->claims, core->claim_count);
+	free_all(core->tokens, core->token_count);
 	free_all(core->documents, core->document_count);
 	free_all(core->cohorts, core->cohort_count);
 	free_all(core->releases, core->release_count);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "orchestrator/core/attempts.h"
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/fleet.h"
 #include "orchestrator/core/health.h"
 #include "orchestrator/core/patches.h"
@@ -220,11 +221,14 @@ enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes e
 	struct ota_error *err)
 {
 	const struct device *device = device_find(core, id);
+	struct claim *claim = claim_find(core, id);
 	struct ota_report report;
 	struct ota_digest digest;
 	struct ota_envelope e;
 	enum ota_code rc;
 
+	if (device == NULL && claim != NULL)
+		return claim_report(core, claim, envelope, err);
 	if (device == NULL)
 		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
 	rc = ota_report_open(
@@ -243,7 +247,12 @@ enum ota_code reports_presence(struct core *core, const char *id,
 	const struct ota_online *online, struct ota_error *err)
 {
 	struct device *device = device_find(core, id);
+	struct claim *claim = claim_find(core, id);
 
+	if (device == NULL && claim != NULL) {
+		claim_presence(claim, online);
+		return OTA_OK;
+	}
 	if (device == NULL)
 		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
 	if (!online->online && device->online &&

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "orchestrator/core/approvals.h"
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/documents.h"
+#include "orchestrator/core/fleet.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/tokens.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 
@@ -117,6 +120,14 @@ static enum ota_code read_quarantine(struct ota_json_reader *outer, struct quara
 	return rc == OTA_OK ? ota_json_finish(outer) : rc;
 }
 
+static void read_second(struct ota_json_reader *r, struct second_key *second)
+{
+	if (!ota_json_has(r, "second_s"))
+		return;
+	second->at_s = ota_json_u64(r, "second_s");
+	ota_json_hex(r, "second_key", second->key.at, OTA_PK_LEN);
+}
+
 static enum ota_code load_device(
 	struct core *core, const struct loose_row *row, struct ota_error *err)
 {
@@ -142,8 +153,44 @@ static enum ota_code load_device(
 	}
 	ota_json_text_copy(&r, "cohort", device->cohort, sizeof device->cohort);
 	device->assign_seq = ota_json_u64(&r, "assign_seq");
+	read_second(&r, &device->second);
 	if (ota_json_has(&r, "quarantine"))
 		return read_quarantine(&r, &device->quarantine);
+	return ota_json_finish(&r);
+}
+
+/* ---- enrolment */
+
+static enum ota_code load_token(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct token *token = token_add(core);
+
+	ota_json_text_copy(&r, "id", token->id, sizeof token->id);
+	ota_json_digest(&r, "hash", &token->hash);
+	fleet_read_labels(&r, &token->labels);
+	token->expires_s = ota_json_u64(&r, "expires_s");
+	token->used_s = ota_json_u64(&r, "used_s");
+	if (token->used_s != 0) {
+		ota_json_name(&r, "device", token->device);
+		ota_json_hex(&r, "key", token->key.at, OTA_PK_LEN);
+	}
+	return ota_json_finish(&r);
+}
+
+static enum ota_code load_claim(
+	struct core *core, const struct loose_row *row, struct ota_error *err)
+{
+	struct ota_json_reader r = ota_json_read(row->tree, err);
+	struct claim *claim = claim_add(core);
+
+	ota_json_name(&r, "id", claim->id);
+	ota_json_hex(&r, "key", claim->key.at, OTA_PK_LEN);
+	fleet_read_labels(&r, &claim->labels);
+	ota_json_text_copy(&r, "token", claim->token, sizeof claim->token);
+	claim->claimed_s = ota_json_u64(&r, "claimed_s");
+	read_second(&r, &claim->second);
 	return ota_json_finish(&r);
 }
 
@@ -465,6 +512,8 @@ static enum ota_code (*const loaders[N_CORE_TABLES])(
 	[CORE_ATTEMPT] = load_attempt,
 	[CORE_COHORT] = load_cohort,
 	[CORE_APPROVAL] = load_approval,
+	[CORE_TOKEN] = load_token,
+	[CORE_CLAIM] = load_claim,
 };
 
 #define TABLE_TEXT(name, text) text,

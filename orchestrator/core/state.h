@@ -103,6 +103,45 @@ struct health {
 	bool pending; /* the last of them is not counted yet; not stored */
 };
 
+/** Another key that was presented for an id. */
+struct second_key {
+	uint64_t at_s; /* 0: none was, or an operator knows of it */
+	struct ota_public_key key;
+};
+
+struct labels {
+	char at[OTA_LABELS_MAX][OTA_LABEL_CAP];
+	uint32_t count;
+};
+
+enum { TOKEN_ID_CAP = 13 };
+
+/** A claim token. */
+struct token {
+	char id[TOKEN_ID_CAP];
+	struct ota_digest hash; /* of the whole token */
+	struct labels labels;   /* of the device that uses it */
+	uint64_t expires_s;
+	uint64_t used_s;           /* 0: it is not; the rest says what for */
+	char device[OTA_NAME_CAP]; /* id */
+	struct ota_public_key key;
+};
+
+/** A device that waits for its key to be accepted. */
+struct claim {
+	char id[OTA_NAME_CAP];
+	struct ota_public_key key;
+	struct labels labels;
+	char token[TOKEN_ID_CAP];
+	uint64_t claimed_s;
+	struct second_key second;
+
+	/* What it said; not stored, the broker retains it. */
+	struct ota_buf report; /* owned; envelope, verified with its key */
+	bool has_presence;
+	struct ota_online presence;
+};
+
 struct device {
 	char id[OTA_NAME_CAP];
 	struct ota_public_key key;
@@ -123,6 +162,7 @@ struct device {
 	struct refusal refused;
 	struct quarantine quarantine;
 	struct health health;
+	struct second_key second;
 
 	struct attempt *attempts; /* owned, newest first */
 
@@ -220,8 +260,11 @@ struct core {
 	struct patch **patches;
 	struct rollout **rollouts; /* oldest first */
 	struct cohort **cohorts;
+	struct token **tokens;
+	struct claim **claims;
 	size_t document_count, release_count, grant_count, approval_count, image_count,
-		device_count, patch_count, rollout_count, cohort_count;
+		device_count, patch_count, rollout_count, cohort_count, token_count,
+		claim_count;
 
 	uint64_t fresh_seq;
 	uint64_t fresh_issued_s;

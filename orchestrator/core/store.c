@@ -171,6 +171,62 @@ static cJSON *quarantine_tree(const struct quarantine *q)
 	return tree;
 }
 
+/* Nothing if there is none. */
+static void add_second(cJSON *tree, const struct second_key *second)
+{
+	if (second->at_s == 0)
+		return;
+	tree_u64(tree, "second_s", second->at_s);
+	tree_hex(tree, "second_key", (struct ota_bytes){ second->key.at, OTA_PK_LEN });
+}
+
+static void add_labels(cJSON *tree, const struct labels *labels)
+{
+	cJSON *list = tree_add(tree, "labels", tree_array());
+
+	for (uint32_t i = 0; i < labels->count; i++)
+		tree_push_text(list, labels->at[i]);
+}
+
+void store_token(struct core *core, const struct token *token)
+{
+	cJSON *tree = tree_object();
+
+	tree_text(tree, "id", token->id);
+	tree_digest(tree, "hash", &token->hash);
+	add_labels(tree, &token->labels);
+	tree_u64(tree, "expires_s", token->expires_s);
+	tree_u64(tree, "used_s", token->used_s);
+	if (token->used_s != 0) {
+		tree_text(tree, "device", token->device);
+		tree_hex(tree, "key", (struct ota_bytes){ token->key.at, OTA_PK_LEN });
+	}
+	put(core, CORE_TOKEN, token->id, tree);
+}
+
+void store_drop_token(struct core *core, const struct token *token)
+{
+	drop(core, CORE_TOKEN, token->id);
+}
+
+void store_claim(struct core *core, const struct claim *claim)
+{
+	cJSON *tree = tree_object();
+
+	tree_text(tree, "id", claim->id);
+	tree_hex(tree, "key", (struct ota_bytes){ claim->key.at, OTA_PK_LEN });
+	add_labels(tree, &claim->labels);
+	tree_text(tree, "token", claim->token);
+	tree_u64(tree, "claimed_s", claim->claimed_s);
+	add_second(tree, &claim->second);
+	put(core, CORE_CLAIM, claim->id, tree);
+}
+
+void store_drop_claim(struct core *core, const struct claim *claim)
+{
+	drop(core, CORE_CLAIM, claim->id);
+}
+
 void store_device(struct core *core, const struct device *device)
 {
 	cJSON *tree = tree_object(), *labels;
@@ -183,6 +239,7 @@ void store_device(struct core *core, const struct device *device)
 	tree_text(tree, "cohort", device->cohort);
 	tree_u64(tree, "assign_seq", device->assign_seq);
 	(void)tree_add(tree, "quarantine", quarantine_tree(&device->quarantine));
+	add_second(tree, &device->second);
 	put(core, CORE_DEVICE, device->id, tree);
 }
 

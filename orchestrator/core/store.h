@@ -40,6 +40,18 @@ void store_device(struct core *core, const struct device *device);
 /** Store what a device said last, and its presence. */
 void store_status(struct core *core, const struct device *device);
 
+/** Store a claim token. */
+void store_token(struct core *core, const struct token *token);
+
+/** Forget it. */
+void store_drop_token(struct core *core, const struct token *token);
+
+/** Store a pending device, but for what it says. */
+void store_claim(struct core *core, const struct claim *claim);
+
+/** Forget it. */
+void store_drop_claim(struct core *core, const struct claim *claim);
+
 /** Store a patch. */
 void store_patch(struct core *core, const struct patch *patch);
 

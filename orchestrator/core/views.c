@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "orchestrator/core/claims.h"
 #include "orchestrator/core/documents.h"
 #include "orchestrator/core/expiry.h"
 #include "orchestrator/core/quarantine.h"
@@ -144,6 +145,8 @@ cJSON *views_device(const struct device *device, bool attempts)
 	ota_hex_encode((struct ota_bytes){ device->key.at, OTA_PK_LEN }, key);
 	tree_text(tree, "id", device->id);
 	tree_text(tree, "key", key);
+	key_fingerprint(&device->key, key);
+	tree_text(tree, "fingerprint", key);
 	list = tree_add(tree, "labels", tree_array());
 	for (uint32_t i = 0; i < device->label_count; i++)
 		tree_push_text(list, device->labels[i]);
@@ -154,6 +157,7 @@ cJSON *views_device(const struct device *device, bool attempts)
 	views_refusal(tree, &device->refused);
 	if (device_is_set_aside(device))
 		(void)tree_add(tree, "quarantine", quarantine_view(device));
+	claims_view_second(tree, &device->second);
 	if (!attempts)
 		return tree;
 	list = tree_add(tree, "attempts", tree_array());
@@ -285,6 +289,7 @@ static cJSON *devices_view(const struct core *core)
 		tree_u64(by_state, "unknown", unknown);
 	tree_u64(tree, "total", core->device_count);
 	tree_u64(tree, "online", online);
+	tree_u64(tree, "pending", core->claim_count);
 	(void)tree_add(tree, "by_state", by_state);
 	return tree;
 }
@@ -326,5 +331,6 @@ cJSON *views_status(const struct core *core)
 	for (size_t i = 0; i < core->device_count; i++)
 		if (device_is_set_aside(core->devices[i]))
 			(void)tree_push(alarms, quarantine_alarm(core->devices[i]));
+	claims_add_alarms(core, alarms);
 	return tree;
 }

@@ -16,6 +16,7 @@ enum {
 	API_PARAMS_MAX = 8,     /* query parameters */
 	API_SEGMENTS_MAX = 2,   /* variable parts of a path */
 	API_SEGMENT_CAP = 129,  /* bytes of one with the NUL */
+	API_CLAIM_MAX = 4096,   /* bytes of a body that comes without a key */
 	API_PAGE = 100,         /* entries of a list by default */
 	API_PAGE_MAX = 1000,
 };

@@ -161,6 +161,67 @@ enum ota_code api_post_release(struct api *api, const struct api_request *reques
 	return rc == OTA_OK ? api_get_device(api, request, reply, err) : rc;
 }
 
+/* ---- enrolment */
+
+enum ota_code api_post_token(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = NULL;
+	cJSON *token = NULL;
+	enum ota_code rc = api_body_json(request, &body, err);
+
+	if (rc == OTA_OK)
+		rc = core_add_token(
+			api->core, port_now(), request->who, body, &token, err);
+	return rc == OTA_OK ? api_reply_json(reply, token, err) : rc;
+}
+
+enum ota_code api_post_claim(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = NULL;
+	cJSON *answer = NULL;
+	enum ota_code rc = api_body_json(request, &body, err);
+
+	if (rc == OTA_OK)
+		rc = core_claim(api->core, port_now(), body, &answer, err);
+	return rc == OTA_OK ? api_reply_json(reply, answer, err) : rc;
+}
+
+enum ota_code api_get_claims(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	(void)request;
+	return api_reply_json(reply, core_claims_json(api->core), err);
+}
+
+enum ota_code api_post_accept(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *body = NULL;
+	enum ota_code rc = api_body_json(request, &body, err);
+
+	if (rc == OTA_OK)
+		rc = core_accept_device(api->core, port_now(), request->who,
+			request->segments[0], body, err);
+	return rc == OTA_OK ? api_get_device(api, request, reply, err) : rc;
+}
+
+enum ota_code api_post_reject(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateObject();
+	const char *id = request->segments[0];
+	enum ota_code rc =
+		core_reject_device(api->core, port_now(), request->who, id, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	if (!tree || !cJSON_AddStringToObject(tree, "id", id))
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	return api_reply_json(reply, ota_take(&tree), err);
+}
+
 /* ---- audit */
 
 struct audit_page {

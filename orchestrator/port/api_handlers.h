@@ -16,6 +16,11 @@
 	X(api_get_device)      \
 	X(api_get_explain)     \
 	X(api_post_release)    \
+	X(api_post_token)      \
+	X(api_post_claim)      \
+	X(api_get_claims)      \
+	X(api_post_accept)     \
+	X(api_post_reject)     \
 	X(api_post_document)   \
 	X(api_get_document)    \
 	X(api_get_approval)    \

@@ -20,7 +20,10 @@
 	X(ADMIN, "admin")
 
 #define API_SCOPE_ENUM(name, text) API_##name,
-enum api_scope { API_SCOPES(API_SCOPE_ENUM) N_API_SCOPES };
+enum api_scope {
+	API_SCOPES(API_SCOPE_ENUM) N_API_SCOPES,
+	API_NOBODY = N_API_SCOPES, /* of a route: no key is looked at */
+};
 #undef API_SCOPE_ENUM
 
 enum {

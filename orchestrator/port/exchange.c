@@ -166,15 +166,35 @@ static bool is_health(struct exchange *x)
 	return x->settled;
 }
 
+static const struct api_route *route_of(struct exchange *x)
+{
+	if (strncmp(x->path, prefix, sizeof(prefix) - 1) != 0)
+		return NULL;
+	x->request.path = x->path + sizeof(prefix) - 1;
+	return api_route_of(&x->request);
+}
+
+/* True if what is asked needs no key: the one who asks may be anybody, and all of them
+ * together are kept slow. */
+static bool is_open(struct exchange *x)
+{
+	const struct api_route *route = route_of(x);
+
+	if (!route || api_route_scope(route) != API_NOBODY)
+		return false;
+	(void)snprintf(x->request.who, sizeof(x->request.who), "nobody");
+	if (!bucket_take(&x->ground->claims, &stranger_rate, ota_clock_mono_ms()))
+		settle_429(x);
+	else if (x->request.body_len > API_CLAIM_MAX)
+		settle(x, OTA_E_LIMIT, "body is over 4 KiB");
+	return true;
+}
+
 static void find_route(struct exchange *x, enum api_scope scope)
 {
-	const struct api_route *route = NULL;
+	const struct api_route *route = route_of(x);
 	char text[200], shown[128];
 
-	if (strncmp(x->path, prefix, sizeof(prefix) - 1) == 0) {
-		x->request.path = x->path + sizeof(prefix) - 1;
-		route = api_route_of(&x->request);
-	}
 	if (!route) {
 		ota_escape(x->path, shown, sizeof(shown));
 		(void)snprintf(text, sizeof(text), "no route %s %s", x->method, shown);
@@ -222,7 +242,9 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 		check_header(x, connection);
 	if (!x->settled && is_health(x))
 		return x;
-	if (!x->settled)
+	if (!x->settled && is_open(x))
+		scope = API_NOBODY;
+	else if (!x->settled)
 		check_key(x, connection, &scope);
 	if (!x->settled)
 		find_route(x, scope);

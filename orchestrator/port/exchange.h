@@ -15,6 +15,7 @@ struct exchange_ground {
 	struct api *api;                          /* borrowed */
 	struct api_keys *keys;                    /* borrowed */
 	struct bucket strangers;                  /* requests without a valid key */
+	struct bucket claims;                     /* requests that need none */
 	struct bucket by_key[EXCHANGE_KEY_SLOTS]; /* by a hash of the key's id */
 };
 

@@ -20,6 +20,9 @@ static const struct {
 	{ "POST", "/rollouts/r1/revert" },
 	{ "GET", "/rollouts/r1" },
 	{ "GET", "/approvals/0" },
+	{ "POST", "/tokens" },
+	{ "POST", "/claims" },
+	{ "POST", "/devices/gw-0001/accept" },
 };
 
 static void ignore(void *ctx)
@@ -147,6 +150,8 @@ static void fill_core(struct api *api, uint64_t now_s)
 		ota_bytes_of(
 			"{\"id\":\"gw-0001\",\"key\":\"6e7a1cdd29b0b78fd13af4c5598feff"
 			"4ef2a97166e3ca6f2e4fbfccd80505bf1\",\"labels\":[]}"));
+	/* claim_000102030405_000102030405060708090a0b0c0d0e0f, by what fill() does */
+	ask(api, 9, ota_bytes_of("{\"labels\":[\"ring=lab\"],\"valid_s\":3600}"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

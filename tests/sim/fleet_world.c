@@ -155,8 +155,7 @@ static void sign(
 
 static void fill_random(void *ctx, uint8_t *out, size_t len)
 {
-	(void)ctx;
-	memset(out, 7, len);
+	memset(out, (int)++((struct fw_world *)ctx)->draws, len);
 }
 
 /* ---- the core's life */

@@ -92,6 +92,7 @@ struct fw_world {
 	const char *label; /* one more that devices are registered with; NULL: none */
 	bool restarts;     /* the core after every call */
 	bool keep_asked;   /* patches are not made */
+	unsigned draws;    /* of random bytes */
 	unsigned restart_count, order_count, fresh_count;
 };
 
