@@ -213,6 +213,16 @@ bool ledger_is_retained(struct ledger *ledger, const char *topic)
 	return ledger->backend->outbox->holds(ledger, topic, LEDGER_MESSAGE, false);
 }
 
+bool ledger_knows(struct ledger *ledger, const char *topic)
+{
+	bool found = false;
+
+	for (unsigned kind = 0; kind < N_LEDGER_KINDS && !found; kind++)
+		found = ledger->backend->outbox->holds(
+			ledger, topic, (enum ledger_kind)kind, false);
+	return found;
+}
+
 uint64_t ledger_outbox_len(struct ledger *ledger)
 {
 	return ledger->backend->outbox->outbox_len(ledger);

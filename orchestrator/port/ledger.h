@@ -164,6 +164,9 @@ bool ledger_patch_is_out(struct ledger *ledger, const char *manifest_topic);
 /** True if the topic shall hold a message. */
 bool ledger_is_retained(struct ledger *ledger, const char *topic);
 
+/** True if there is a row of that topic, of whatever kind. */
+bool ledger_knows(struct ledger *ledger, const char *topic);
+
 /** Rows that the broker has not acknowledged yet. */
 uint64_t ledger_outbox_len(struct ledger *ledger);
 

@@ -87,7 +87,7 @@ bool publisher_message(
 	uint8_t want[PROBE_LEN];
 
 	if (strcmp(topic, p->probe_topic) != 0)
-		return false;
+		return publish_stray_message(p, topic, payload, retained);
 	fill_probe(p, want);
 	if (p->stage == STAGE_PROBE && retained &&
 		ota_bytes_equal(payload, (struct ota_bytes){ want, PROBE_LEN }))

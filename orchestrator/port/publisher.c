@@ -183,6 +183,7 @@ static void pump(struct publisher *p)
 {
 	if (p->stage < STAGE_ROWS)
 		return;
+	publish_stray_begin(p);
 	pump_rows(p);
 	if (p->stage == STAGE_CHUNKS) {
 		publish_patch_pump(p);
@@ -258,6 +259,7 @@ void publisher_down(struct publisher *p)
 	if (p->stage == STAGE_CHUNKS || p->stage == STAGE_MANIFEST)
 		p->again_bytes += p->patch_bytes;
 	(void)uv_timer_stop(&p->probe);
+	publish_stray_down(p);
 	cached_patch_fini(&p->patch);
 	cached_patch_fini(&p->resend_file);
 	cached_blocks_fini(&p->resend_blocks);
@@ -305,6 +307,7 @@ enum ota_code publisher_new(uv_loop_t *loop, const struct publisher_config *conf
 	add_timer(loop, p, &p->pump);
 	add_timer(loop, p, &p->tick);
 	add_timer(loop, p, &p->probe);
+	add_timer(loop, p, &p->stray);
 	*out = ota_take(&p);
 	return OTA_OK;
 }
@@ -334,4 +337,5 @@ void publisher_close(struct publisher *p, void (*closed)(void *ctx), void *ctx)
 	uv_close((uv_handle_t *)&p->pump, handle_closed);
 	uv_close((uv_handle_t *)&p->tick, handle_closed);
 	uv_close((uv_handle_t *)&p->probe, handle_closed);
+	uv_close((uv_handle_t *)&p->stray, handle_closed);
 }

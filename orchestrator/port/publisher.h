@@ -40,7 +40,8 @@ void publisher_down(struct publisher *publisher);
 /** The ledger has rows to publish. May be called from anywhere on the loop thread. */
 void publisher_kick(struct publisher *publisher);
 
-/** A message arrived; true if it was the publisher's own probe. */
+/** A message arrived; true if it was one that the publisher asked for: its probe, or what
+ *  the broker held before, which is cleared where the ledger does not know its topic. */
 bool publisher_message(struct publisher *publisher, const char *topic,
 	struct ota_bytes payload, bool retained);
 

@@ -3,8 +3,8 @@
 
 /* The inside of the publisher, shared by the files that implement it: publisher.c (the
  * session, rows, acknowledgements), publish_patch.c (chunks: first, again, cleared),
- * publish_blocks.c (block tables: when a device needs one) and publish_probe.c (is the
- * broker fit?). */
+ * publish_blocks.c (block tables: when a device needs one), publish_stray.c (what nobody
+ * knows) and publish_probe.c (is the broker fit?). */
 
 #include "orchestrator/port/cached_blocks.h"
 #include "orchestrator/port/cached_patch.h"
@@ -53,6 +53,7 @@ struct publisher {
 	uv_timer_t pump;       /* at once, from outside of the caller's stack */
 	uv_timer_t tick;       /* while something waits for time to pass */
 	uv_timer_t probe;      /* deadline of the probe, or the time of the next */
+	uv_timer_t stray;      /* while strays are looked for */
 	struct ledger *ledger; /* borrowed */
 	struct ota_mqtt *link; /* borrowed; NULL while down */
 	char fleet[OTA_NAME_CAP];
@@ -75,6 +76,8 @@ struct publisher {
 	uint64_t again_bytes; /* went out again, not written down yet */
 	uint64_t denied;
 	bool probed;
+	bool looked;     /* for strays, since the start */
+	uint64_t strays; /* cleared */
 	char probe_topic[OTA_TOPIC_CAP];
 	uint8_t probe_mark[16]; /* so that an older probe is not taken for ours */
 	char probe_text[160];
@@ -135,6 +138,19 @@ void publish_blocks_need(struct publisher *p, const struct ota_need *need);
 /** A patch that names this table (zero: none) is released: so is the table, if no other
  *  patch names it. */
 void publish_blocks_release(struct publisher *p, const struct ota_digest *table);
+
+/* ---- publish_stray.c */
+
+/** In ROWS, for the first time since the start: look for what the broker holds and the
+ * ledger does not know, as after it was restored from a backup, and clear that. */
+void publish_stray_begin(struct publisher *p);
+
+/** The link is down: begin again next time unless it was over. */
+void publish_stray_down(struct publisher *p);
+
+/** A message; true if it is of those looked for. */
+bool publish_stray_message(
+	struct publisher *p, const char *topic, struct ota_bytes payload, bool retained);
 
 /* ---- publish_probe.c */
 

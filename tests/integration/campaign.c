@@ -320,6 +320,8 @@ static bool ask_next(struct campaign *c)
 	return c->done < REQUESTS;
 }
 
+enum { ROLLOUT_REQUEST = REQUESTS - 2 };
+
 /* ---- its supervisor */
 
 static void launch(struct campaign *c, struct server *server)
@@ -418,6 +420,17 @@ void campaign_run(struct campaign *campaign)
 {
 	while (campaign_turn(campaign))
 		(void)peer_turn(TURN_MS);
+}
+
+void campaign_run_to_rollout(struct campaign *campaign)
+{
+	while (campaign->done < ROLLOUT_REQUEST && campaign_turn(campaign))
+		(void)peer_turn(TURN_MS);
+}
+
+void campaign_begin_again(struct campaign *campaign)
+{
+	campaign->done = ROLLOUT_REQUEST;
 }
 
 const char *campaign_steps(struct campaign *campaign)

@@ -60,6 +60,12 @@ void campaign_add_heir(struct campaign *campaign, struct server *heir);
  * end; fails the test if that takes more than three minutes. Turn the loop in between. */
 bool campaign_turn(struct campaign *campaign);
 
+/** Go on up to the request that begins the rollout; that is not made yet. */
+void campaign_run_to_rollout(struct campaign *campaign);
+
+/** Begin the rollout again: the ledger does not know it any more. */
+void campaign_begin_again(struct campaign *campaign);
+
 /** Go through the script to its end. */
 void campaign_run(struct campaign *campaign);
 

@@ -276,6 +276,16 @@ static enum ota_code take_document(struct light *d, const struct ota_topic *topi
 	return OTA_OK;
 }
 
+/* An agent says what it refuses, and that this is over. */
+static void tell_refusal(struct light *d, const struct ota_error *err)
+{
+	if (d->busy || d->report.error == (uint64_t)err->code)
+		return;
+	d->report.error = (uint64_t)err->code;
+	memcpy(d->report.error_text, err->text, sizeof d->report.error_text);
+	say(d, d->report.state);
+}
+
 static void take(struct light *d, const char *text, struct ota_bytes payload)
 {
 	struct ota_error err = { 0 };
@@ -284,8 +294,12 @@ static void take(struct light *d, const char *text, struct ota_bytes payload)
 	if (ota_topic_parse(d->fleet, text, &topic, NULL) != OTA_OK)
 		return; /* of another fleet */
 	hold(d, text, payload);
-	if (payload.len > 0 && take_document(d, &topic, payload, &err) != OTA_OK)
+	if (payload.len > 0)
+		err.code = take_document(d, &topic, payload, &err);
+	if (err.code != OTA_OK)
 		refuse(d, text, &err);
+	if (topic.kind == OTA_TOPIC_FRESH || err.code != OTA_OK)
+		tell_refusal(d, &err);
 	look(d);
 }
 

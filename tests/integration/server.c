@@ -171,7 +171,7 @@ void server_init_beside(struct server *server, const struct server *first)
 
 /* ---- the process */
 
-static pid_t spawn(const struct server *server, const char *verb)
+static pid_t spawn(const struct server *server, const char *verb, const char *operand)
 {
 	char config[BROKER_PATH_CAP], log[BROKER_PATH_CAP];
 	pid_t pid = fork();
@@ -186,7 +186,8 @@ static pid_t spawn(const struct server *server, const char *verb)
 	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
 		_exit(127);
 	if (verb)
-		(void)execl(server->program, "sluiced", verb, "-c", config, (char *)NULL);
+		(void)execl(server->program, "sluiced", verb, "-c", config, operand,
+			(char *)NULL);
 	else
 		(void)execl(server->program, "sluiced", "-c", config, (char *)NULL);
 	_exit(127);
@@ -208,7 +209,12 @@ static int wait_for(pid_t pid)
 
 int server_run(const struct server *server, const char *verb)
 {
-	return wait_for(spawn(server, verb));
+	return wait_for(spawn(server, verb, NULL));
+}
+
+int server_backup(const struct server *server, const char *path)
+{
+	return wait_for(spawn(server, "backup", path));
 }
 
 static bool read_address(struct server *server)
@@ -245,7 +251,7 @@ void server_launch(struct server *server)
 	char path[BROKER_PATH_CAP];
 
 	(void)unlink(server_path(server, "state/http.addr", path));
-	server->pid = spawn(server, NULL);
+	server->pid = spawn(server, NULL, NULL);
 }
 
 void server_start(struct server *server)

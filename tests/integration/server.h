@@ -68,6 +68,9 @@ int server_stop(struct server *server);
  * exit status. */
 int server_run(const struct server *server, const char *verb);
 
+/** Run `sluiced backup` to a file; its exit status. */
+int server_backup(const struct server *server, const char *path);
+
 /** End everything and remove the folder. */
 void server_fini(struct server *server);
 
