@@ -380,7 +380,7 @@ Test(kills_postgres, the_database_starts_again_at_every_step)
 		.lanes = 1, /* they share it */
 		.turn = restart_then_expire,
 		.judge = started_again };
-	unsigned steps[STEPS_MAX], count = choose("bcdp", 3, steps);
+	unsigned steps[STEPS_MAX], count = choose("bcdp", 2, steps);
 
 	run_sweep(&sweep, steps, count);
 }
