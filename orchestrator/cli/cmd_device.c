@@ -208,6 +208,7 @@ static void print_device(const cJSON *device)
 	static const char *const keys[] = { "fingerprint", "cohort", "product",
 		"hardware", "version", "state", "running", "other", "rollout",
 		"error_name", "error_text", "wait_name" };
+	int incidents = cJSON_GetArraySize(tree_item(device, "incidents"));
 	char at[32];
 
 	printf("%-12s %s, %s, last report %s\n", "device", tree_text(device, "id"),
@@ -221,6 +222,12 @@ static void print_device(const cJSON *device)
 		(unsigned long long)tree_number(device, "chunks_total"),
 		(unsigned long long)tree_number(device, "bytes"),
 		(unsigned long long)tree_number(device, "refetched"));
+	if (incidents > 0)
+		printf("%-12s %d, the last %s\n", "incidents", incidents,
+			output_time(
+				(uint64_t)cJSON_GetNumberValue(cJSON_GetArrayItem(
+					tree_item(device, "incidents"), incidents - 1)),
+				at));
 	print_refusal(device);
 	print_attempts(device);
 }

@@ -160,6 +160,10 @@ cJSON *views_device(const struct device *device, bool attempts)
 	claims_view_second(tree, &device->second);
 	if (!attempts)
 		return tree;
+	list = tree_add(tree, "incidents", tree_array());
+	for (uint32_t i = 0; i < device->health.count; i++)
+		(void)tree_push(
+			list, cJSON_CreateNumber((double)device->health.incidents[i]));
 	list = tree_add(tree, "attempts", tree_array());
 	for (const struct attempt *a = device->attempts; a != NULL; a = a->older)
 		(void)tree_push(list, attempt_view(a));

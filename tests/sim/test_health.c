@@ -108,6 +108,23 @@ Test(health, a_session_that_is_lost_is_one)
 	cr_expect_gt(number("worse.ratio_milli"), 1000);
 }
 
+Test(health, a_device_shows_when_it_had_some)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	struct fw_device *d;
+	uint64_t at_s;
+
+	open_soaking("\"worse_cap\":8");
+	d = nth(false, 3);
+	at_s = world->now.utc_s;
+	lose_session(d);
+	pass(BEAT_S);
+	lose_session(d);
+	tree = core_device_json(world->core, world->now, d->id);
+	cr_expect_eq(fw_number(tree, "incidents.0"), at_s);
+	cr_expect_eq(fw_number(tree, "incidents.1"), at_s + BEAT_S);
+}
+
 Test(health, a_boot_outside_of_an_update_is_one_and_with_its_session_they_are_one)
 {
 	struct fw_device *d;

@@ -193,7 +193,6 @@ Test(plan, another_file_of_that_name_is_refused_member_by_member)
 
 Test(plan, who_holds_the_cohort_and_who_ends_is_told)
 {
-	OTA_AUTO(ota_json_fini) cJSON *spec = NULL;
 	struct ota_error err = { .text = "" };
 
 	cr_assert_eq(
