@@ -11,7 +11,7 @@ DECIDES = ('proto/wire/trust.c', 'agent/core/hold.c', 'agent/core/journal.c',
            'agent/port/install_hook.c', 'agent/port/install_jobs.c',
            'agent/port/install_link.c')
 REST = 'agent/'
-REST_PERCENT = 80  # of the branches of all other files of the agent together
+REST_PERCENT = 84  # of the branches of all other files of the agent together
 
 
 def excluded(readme):

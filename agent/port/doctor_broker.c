@@ -16,6 +16,8 @@
 
 enum { HOST_CAP = 256, PORT_CAP = 8, ANSWER_CAP = 160, CONNECT_S = 5 };
 
+_Static_assert((int)HOST_CAP >= (int)AGENT_URL_CAP, "the host of any URL has room");
+
 /* Host and port of "ssl://host:port"; an IPv6 address stands in brackets. */
 static bool split_url(
 	const char *url, char host[static HOST_CAP], char port[static PORT_CAP])
@@ -34,8 +36,6 @@ static bool split_url(
 		at++;
 		len -= 2;
 	}
-	if (len >= HOST_CAP)
-		return false;
 	(void)snprintf(host, HOST_CAP, "%.*s", (int)len, at);
 	(void)snprintf(port, PORT_CAP, "%s", colon + 1);
 	return true;
@@ -60,7 +60,7 @@ static void try_broker(const char *user, const char *host, const char *port,
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
 	struct ota_error err = { 0 };
-	int failed = EADDRNOTAVAIL;
+	int failed;
 
 	if (user[0] != '\0' && ota_sandbox_become(user, &err) != OTA_OK) {
 		(void)snprintf(answer, ANSWER_CAP, "%.150s", err.text);
@@ -94,6 +94,7 @@ static bool hear(int fd, uint32_t wait_ms, char answer[static ANSWER_CAP])
 static void reach(struct doctor *d, const char *host, const char *port)
 {
 	char answer[ANSWER_CAP] = "";
+	bool heard;
 	int ends[2];
 	pid_t child;
 
@@ -108,14 +109,14 @@ static void reach(struct doctor *d, const char *host, const char *port)
 				: 1);
 	}
 	(void)close(ends[1]);
-	if (child < 0 || !hear(ends[0], d->world.broker_ms, answer))
+	heard = child > 0 && hear(ends[0], d->world.broker_ms, answer);
+	if (!heard)
 		(void)snprintf(answer, sizeof answer, "no answer");
 	(void)close(ends[0]);
-	if (child > 0) {
+	if (!heard && child > 0)
 		(void)kill(child, SIGKILL);
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
 	if (answer[0] == '\0')
 		doctor_say(d, DOCTOR_OK, "", "%s port %s can be reached", host, port);
 	else

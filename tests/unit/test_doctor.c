@@ -1,7 +1,9 @@
 #include <criterion/criterion.h>
 
+#include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 
 #include "agent/port/boot_grub.h"
@@ -9,8 +11,25 @@
 #include "agent/port/doctor.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/samples.h"
 #include "tests/unit/temporary.h"
+
+/* ---- the end of a child ---- */
+
+void __gcov_dump(void);
+void __real__exit(int status) __attribute__((noreturn));
+void __wrap__exit(int status) __attribute__((noreturn));
+
+void __wrap__exit(int status)
+{
+#ifdef LINES_ARE_COUNTED
+	__gcov_dump();
+#endif
+	__real__exit(status);
+}
+
+/* ---- the device ---- */
 
 static struct agent_config config;
 static struct doctor_world world;
@@ -378,6 +397,96 @@ Test(doctor, a_broker_that_cannot_be_reached)
 	(void)snprintf(config.broker.url, sizeof config.broker.url, "ssl://127.0.0.1:1");
 	set_path(config.broker.ca_file, "no-ca");
 	expect("broker", DOCTOR_ERROR, "no-ca");
+}
+
+static void set_url(const char *host, unsigned port)
+{
+	(void)snprintf(config.broker.url, sizeof config.broker.url, "%s:%u", host, port);
+}
+
+Test(doctor, a_broker_whose_url_is_none)
+{
+	static const char *const urls[] = { "nothing", "tcp://nowhere", "tcp://:1",
+		"tcp://host:12345678" };
+
+	world.broker_ms = 10000;
+	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+		(void)snprintf(
+			config.broker.url, sizeof config.broker.url, "%s", urls[i]);
+		expect("broker", DOCTOR_ERROR, "has no host and port");
+	}
+}
+
+/* A socket that listens on the loopback, and its port. */
+static int new_listener(unsigned *port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+	cr_assert_eq(listen(fd, 8), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+/* Connect until nobody is let in any more. */
+static void fill(unsigned port)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	for (int i = 0; i < 20; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		(void)connect(fd, (const struct sockaddr *)&at, sizeof at);
+	}
+}
+
+Test(doctor, a_broker_that_can_be_reached_or_does_not_answer)
+{
+	unsigned port;
+
+	config.user[0] = '\0';
+	world.broker_ms = 60000;
+	(void)new_listener(&port);
+	set_url("tcp://127.0.0.1", port);
+	expect("broker", DOCTOR_OK, "can be reached");
+	set_url("tcp://[127.0.0.1]", port);
+	expect("broker", DOCTOR_OK, "127.0.0.1 port");
+	set_url("tcp://[127.0.0.1", port);
+	expect("broker", DOCTOR_WARNING, "the name cannot be resolved");
+	set_url("tcp://[]", port);
+	expect("broker", DOCTOR_WARNING, "the name cannot be resolved");
+	fill(port);
+	set_url("tcp://127.0.0.1", port);
+	expect("broker", DOCTOR_WARNING, "no answer"); /* after its own 5 s */
+	world.broker_ms = 1;
+	expect("broker", DOCTOR_WARNING, "no answer");
+}
+
+Test(doctor, a_broker_that_cannot_be_tried)
+{
+	unsigned port;
+
+	world.broker_ms = 60000;
+	(void)new_listener(&port);
+	set_url("tcp://127.0.0.1", port);
+	(void)snprintf(config.user, sizeof config.user, "no-such-user");
+	expect("broker", DOCTOR_WARNING, "no-such-user");
+	config.user[0] = '\0';
+	cr_assert(faults_arm_text("waitpid,4,0"));
+	expect("broker", DOCTOR_OK, "can be reached");
+	cr_expect(faults_fired());
+	cr_assert(faults_arm_text("write,5,0"));
+	expect("broker", DOCTOR_WARNING, "no answer");
+	cr_assert(faults_arm_text("pipe,24,0"));
+	doctor_examine(&config, &world, &doctor);
+	cr_expect(faults_fired());
+	cr_expect_gt(doctor.count, 0, "the rest is looked at");
 }
 
 Test(doctor, json_holds_the_same)
