@@ -109,12 +109,13 @@ static size_t count_of(struct ota_inbox *inbox)
 	return count;
 }
 
-/* Takes what was there on entry, so that a busy sender cannot starve the loop. */
+/* Takes a few of what was there on entry, so that busy senders cannot starve the loop. */
 static void on_wake(uv_async_t *wake)
 {
 	struct ota_inbox *inbox = wake->data;
+	size_t count = count_of(inbox);
 
-	for (size_t n = count_of(inbox); n > 0; n--) {
+	for (size_t n = count < OTA_INBOX_TURN ? count : OTA_INBOX_TURN; n > 0; n--) {
 		void *item = pop(inbox);
 
 		if (item == NULL)

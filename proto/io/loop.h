@@ -24,8 +24,10 @@ void ota_random(uint8_t *out, size_t len);
 uint32_t ota_random_below(uint32_t below);
 
 /** Items handed from any thread to the loop thread: a mutex, a list, one wake (uv_async).
- */
+ *  After OTA_INBOX_TURN items the loop looks after its timers and sockets. */
 struct ota_inbox;
+
+enum { OTA_INBOX_TURN = 50 };
 
 /** Called on the loop thread for each item, in order; owns the item. */
 typedef void ota_inbox_take(void *ctx, void *item);

@@ -78,6 +78,32 @@ Test(inbox, items_of_every_thread_arrive_in_order)
 	cr_expect_eq(uv_loop_close(&world.loop), 0);
 }
 
+static void count_turn(uv_prepare_t *turn)
+{
+	unsigned *turns = turn->data;
+
+	++*turns;
+	if (world.taken == ITEMS)
+		uv_close((uv_handle_t *)turn, NULL);
+}
+
+Test(inbox, others_of_the_loop_have_their_turn_between_many_items)
+{
+	uv_prepare_t turn;
+	unsigned turns = 0;
+
+	open_world(ITEMS);
+	cr_assert_eq(uv_prepare_init(&world.loop, &turn), 0);
+	turn.data = &turns;
+	cr_assert_eq(uv_prepare_start(&turn, count_turn), 0);
+	for (unsigned i = 0; i < ITEMS; i++)
+		put(0, i);
+	cr_expect_eq(uv_run(&world.loop, UV_RUN_DEFAULT), 0);
+	cr_expect_eq(world.taken, ITEMS);
+	cr_expect_geq(turns, ITEMS / OTA_INBOX_TURN, "%u turns", turns);
+	cr_expect_eq(uv_loop_close(&world.loop), 0);
+}
+
 Test(inbox, what_is_left_at_the_close_is_released)
 {
 	open_world(3);
