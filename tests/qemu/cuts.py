@@ -32,11 +32,12 @@ def state(name):
     return rf'event=(update\.state|install\.started) .*?\bstate={name}\b'
 
 
-# The legs of an update, and the line with which each begins. Which cuts one update has room for
-# depends on the group: a boot on trial is one of three.
+# The legs of an update, and the line with which each begins; systemd-boot says nothing, and the
+# kernel's first line is that of the initrd. Which cuts one update has room for depends on the
+# group: a boot on trial is one of three.
 LEGS = (('offered', state('offered')), ('fetching', state('fetching')),
         ('installing', state('installing')), ('armed', state('armed')),
-        ('rebooting', state('rebooting')), ('kernel', r'Starting kernel|EFI stub: Booting'),
+        ('rebooting', state('rebooting')), ('kernel', r'sluice: slot \w, left|initrd: root='),
         ('start', 'guest: up version='), ('proving', state('proving')))
 DONE = len(LEGS)
 INSTALLING, REBOOTING, START = 2, 4, 6
