@@ -8,7 +8,7 @@ from debian import call
 
 MIB = 1 << 20
 # name, MiB, type; the first one starts at 1 MiB
-PARTITIONS = (('loader', 64, 'uefi'), ('slot-a', 64, 'linux'), ('slot-b', 64, 'linux'),
+PARTITIONS = (('loader', 64, 'uefi'), ('slot-a', 96, 'linux'), ('slot-b', 96, 'linux'),
               ('data', 96, 'linux'))
 DISK_ID = '5105CE00-0000-4000-8000-00000000D15C'
 

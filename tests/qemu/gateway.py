@@ -21,27 +21,27 @@ BUILD = pathlib.Path(os.environ.get('SLUICE_BUILD', TOP / 'build'))
 RUNS = TOP / 'build/qemu-runs'  # consoles, logs and disks of the last run of each test
 NAME = 'gw-1'
 HARDWARE = 'qemu-arm64'
-BOOT_S = 90  # from power on to the agent's first report, on a busy machine
-UPDATE_S = 240  # from the order to the confirmed image
+BOOT_S = 240  # from power on to the agent's first report, on a busy machine
+UPDATE_S = 480  # from the order to the confirmed image
 
 AGENT = '''\
 device: {name}
 fleet: demo
 product: gateway
 hardware: {hardware}
-root: root.doc
-device_key: device.key
-state_dir: state
-spool: {{dir: spool, max: 32M}}
+root: {place}/root.doc
+device_key: {place}/device.key
+state_dir: {state}
+spool: {{dir: {spool}, max: 32M}}
 user: sluice-net
 hooks: /etc/sluice/hooks
 {slots}
-reboot: [/sbin/reboot]
+reboot: [{reboot}]
 broker:
   url: {url}
-  ca: tls/ca.pem
-  cert: tls/device.pem
-  key: tls/device.key
+  ca: {place}/tls/ca.pem
+  cert: {place}/tls/device.pem
+  key: {place}/tls/device.key
   keepalive: 5s
 log: info
 {more}'''
@@ -63,13 +63,16 @@ class Gateway(unittest.TestCase):
     loader = 'uboot'
     server_more = 'patches:\n  level: 3\n'
     agent_more = fleet_more = ''  # lines for agent.yaml, and for the file of the fleet
+    places = {'place': '/data/sluice', 'state': '/data/sluice/state',
+              'spool': '/data/sluice/spool', 'reboot': '/sbin/reboot'}
+    make_system = System
 
     def setUp(self):
         self.boot = loaders.LOADERS[self.loader]
         self.dir = RUNS / type(self).__name__.lower() / self._testMethodName
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
-        self.system = System()
+        self.system = self.make_system()
         self.lab = Lab(self.dir / 'lab', build=BUILD, server_more=self.server_more)
         self.addCleanup(self.lab.stop)
         self.machine = None
@@ -90,11 +93,30 @@ class Gateway(unittest.TestCase):
         self.agent = self.lab.add_agent(NAME, hardware=HARDWARE)
         self.first = self.publish(newer=False)
 
+    # ---- what the slots hold; for those that boot, unless a subclass says otherwise ----
+
+    def make_image(self, version, newer, changes):
+        """Path of the image of a release."""
+        return self.boot.image(self.system, version, newer, changes)
+
+    def boots_from(self, release):
+        """Path of the image that is in slot a of the disk."""
+        return release['path']
+
+    def slots(self, version, counter):
+        """What agent.yaml says of them."""
+        return self.boot.agent(self.system.mib, version, counter)
+
+    def fill(self, folder, release):
+        """Lay more into the device's folder of the data partition."""
+
+    # ---- a fleet of one --------------------------------------------------------------
+
     def publish(self, newer=True, changes=None):
         """A new release of a new image: {version, path, image: its digest, ...}"""
         self.releases += 1
         version = f'{self.releases}.0'
-        path = self.boot.image(self.system, version, newer, changes)
+        path = self.make_image(version, newer, changes)
         release = self.lab.cli('release', 'create', path, '--product', 'gateway', '--version',
                                version, '--hardware', HARDWARE)
         return {'version': version, 'path': path, **release}
@@ -113,13 +135,15 @@ class Gateway(unittest.TestCase):
             shutil.copy(self.agent.dir / source, device / 'tls' / name)
         (device / 'agent.yaml').write_text(AGENT.format(
             name=NAME, hardware=HARDWARE, url=self.lab.url,
-            slots=self.boot.agent(release['version'], counter), more=self.agent_more))
+            slots=self.slots(release['version'], counter),
+            more=self.agent_more, **self.places))
+        self.fill(device, release)
         disks.make_data(folder / 'data.img', folder / 'data')
         shutil.rmtree(folder / 'loader', ignore_errors=True)
         self.boot.prepare(self.system, folder / 'loader')
         disks.make_fat(folder / 'loader.img', folder / 'loader')
-        disks.make_disk(folder / 'disk.img', folder / 'loader.img', release['path'],
-                        folder / 'data.img')
+        disks.make_disk(folder / 'disk.img', folder / 'loader.img',
+                        self.boots_from(release), folder / 'data.img')
         for part in ('data.img', 'loader.img'):
             (folder / part).unlink()
         return self.open_disk(folder / 'disk.img')

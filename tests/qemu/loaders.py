@@ -3,7 +3,7 @@ agent.yaml says of them."""
 import shutil
 
 from debian import TOP, call
-from system import GUEST, IMAGE_MIB
+from system import GUEST
 
 SCRIPTS = TOP / 'deploy/boot'
 CONSOLE = 'console=ttyAMA0 quiet panic=1'
@@ -20,10 +20,10 @@ class Loader:
     def image(system, version, newer, changes):
         return system.image(version, newer, changes)
 
-    def agent(self, version, counter):
+    def agent(self, mib, version, counter):
         """What agent.yaml says of the slots and of the boot loader."""
         return (f'slot:\n  type: block\n  a: {SLOTS["a"]}\n  b: {SLOTS["b"]}\n'
-                f'  initial_size: {IMAGE_MIB}M\n  initial_version: {version}\n'
+                f'  initial_size: {mib}M\n  initial_version: {version}\n'
                 f'  initial_counter: {counter}\nboot:\n{self.boot}')
 
 

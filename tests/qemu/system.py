@@ -19,7 +19,7 @@ from debian import CACHE, TOP, Apt, Failed, call, unpack
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE / 'guest'
 TRIPLET = 'aarch64-linux-gnu'
-IMAGE_MIB = 56
+IMAGE_MIB, INODES = 56, 2048
 UNUSED_S = 2 * 24 * 3600
 UUID = '5105ce00-0000-4000-8000-000000000001'
 
@@ -76,11 +76,10 @@ def prune():
 
 # --- packages -----------------------------------------------------------------------------
 
-def choose():
-    """package -> [versions]; asked of the mirrors once, then kept."""
-    kept = CACHE / 'packages.json'
-    names = [*RUNTIME, *BUILD, *LOADERS]
-    key = digest_of(names, TWICE, KERNEL)
+def choose(kept, names, twice=(), kernel=None):
+    """package -> [versions]; asked of the mirrors once, then kept under a name."""
+    kept = CACHE / f'{kept}.json'
+    key = digest_of(names, twice, kernel)
     with contextlib.suppress(OSError, ValueError):
         facts = json.loads(kept.read_text())
         if facts['key'] == key:
@@ -88,9 +87,10 @@ def choose():
     apt = Apt()
     apt.update()
     versions = {name: apt.versions(name)[:1] for name in names}
-    versions |= {name: apt.versions(name) for name in TWICE}
-    kernel = apt.needs(KERNEL)
-    versions[kernel] = apt.versions(kernel)[:1]
+    versions |= {name: apt.versions(name) for name in twice}
+    if kernel:
+        kernel = apt.needs(kernel)
+        versions[kernel] = apt.versions(kernel)[:1]
     for name, found in versions.items():
         for version in {found[0], found[-1]}:
             apt.fetch(name, version)
@@ -103,7 +103,7 @@ class Packages:
     """The chosen packages, unpacked."""
 
     def __init__(self):
-        self.facts = choose()
+        self.facts = choose('packages', [*RUNTIME, *BUILD, *LOADERS], TWICE, KERNEL)
         self.apt = Apt()
         self.sysroot = self._folder('sysroot', [*RUNTIME, *BUILD])
         self.older = self._folder('older', TWICE, -1)
@@ -118,6 +118,11 @@ class Packages:
         if not folder.exists():
             unpack(debs, folder)
         return folder
+
+    def more(self, name, packages):
+        """A folder with other packages."""
+        self.facts['versions'] |= choose(name, packages)['versions']
+        return self._folder(name, packages)
 
     def kernel(self):
         """A folder with `vmlinuz` and `modules/`, in the order they are loaded."""
@@ -200,7 +205,7 @@ def needed(program):
 
 def find_library(name, folders):
     for folder in folders:
-        for place in (f'usr/lib/{TRIPLET}', f'lib/{TRIPLET}'):
+        for place in (f'usr/lib/{TRIPLET}', f'lib/{TRIPLET}', f'usr/lib/{TRIPLET}/systemd'):
             if (folder / place / name).exists():
                 return folder / place / name
     raise Failed(f'no package of the list has {name}')
@@ -230,17 +235,24 @@ def cpio(entries):
     return out.getvalue()
 
 
-def initrd(kernel, busybox):
+def initrd(kernel, busybox, watchdog_s):
+    """The archive that a kernel begins with; the watchdog bites after so many seconds."""
+    def content(module):
+        old, new = (f'heartbeat={seconds}'.encode() for seconds in (WATCHDOG_S, watchdog_s))
+        return module.read_bytes().replace(old, new) if module.name == 'order' else \
+            module.read_bytes()
     entries = [(d, 0o040755, b'') for d in ('bin', 'modules')]
     entries.append(('bin/busybox', 0o100755, busybox.read_bytes()))
     entries.append(('init', 0o100755, (GUEST / 'initrd-init').read_bytes()))
-    entries += [(f'modules/{m.name}', 0o100644, m.read_bytes())
+    entries += [(f'modules/{m.name}', 0o100644, content(m))
                 for m in sorted((kernel / 'modules').iterdir())]
     return gzip.compress(cpio(entries), 6, mtime=0)
 
 
 class System:
     """Makes images: `image(version)` for a good one, with changes for a bad one."""
+
+    mib, watchdog_s = IMAGE_MIB, WATCHDOG_S
 
     def __init__(self):
         with locked():
@@ -249,7 +261,7 @@ class System:
             self.agent = build_agent(self.packages.sysroot)
             self.kernel = self.packages.kernel()
             self.busybox = self.packages.sysroot / 'bin/busybox'
-            self.initrd = initrd(self.kernel, self.busybox)
+            self.initrd = initrd(self.kernel, self.busybox, self.watchdog_s)
 
     def _tree(self, newer):
         (CACHE / 'blobs').mkdir(exist_ok=True)
@@ -300,14 +312,14 @@ class System:
                 tree.entries.pop(path, None)
                 if change:
                     tree.add_file(path, *change)
-            return pack(tree)
+            return pack(tree, self.mib)
 
 
-def pack(tree):
+def pack(tree, mib):
     """The ext4 image of a tree, from the cache if it is there. Equal trees, equal images."""
     script = '\n'.join(images.debugfs_script(tree)) + '\n'
     folder = CACHE / 'images'
-    image = folder / f'{digest_of(script, IMAGE_MIB)}.img'
+    image = folder / f'{digest_of(script, mib, INODES)}.img'
     if image.exists():
         os.utime(image)
         return image
@@ -315,11 +327,11 @@ def pack(tree):
     new = image.with_suffix('.new')
     new.unlink(missing_ok=True)
     env = {**os.environ, 'E2FSPROGS_FAKE_TIME': str(images.EPOCH), 'LC_ALL': 'C'}
-    call('mke2fs', '-q', '-F', '-t', 'ext4', '-b', 4096, '-I', 256, '-N', 512, '-m', 0, '-L',
+    call('mke2fs', '-q', '-F', '-t', 'ext4', '-b', 4096, '-I', 256, '-N', INODES, '-m', 0, '-L',
          'system', '-U', UUID,
          '-O', '^has_journal,^resize_inode,^metadata_csum,^64bit,^orphan_file',
          '-E', f'hash_seed={UUID},lazy_itable_init=0,root_owner=0:0,nodiscard', new,
-         f'{IMAGE_MIB}M', env=env)
+         f'{mib}M', env=env)
     commands = image.with_suffix('.debugfs')
     commands.write_text(script)
     done = subprocess.run(['debugfs', '-w', '-f', commands, new], env=env, text=True,

@@ -39,7 +39,7 @@ class Machine:
         self.child, self.reader, self.started = None, None, 0.0
         self.lines = []  # (seconds since power on, text) since the last power on
         self.news = threading.Condition()
-        self.boots = 0
+        self.questions = 0
 
     def _firmware(self):
         flash = self.folder / 'flash.img'
@@ -66,7 +66,7 @@ class Machine:
         self.lines, self.started = [], time.monotonic()
         self._note('power on')
         self.disk.power_on()
-        self.child = subprocess.Popen([str(w) for w in self.words()], stdin=subprocess.DEVNULL,
+        self.child = subprocess.Popen([str(w) for w in self.words()], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                       start_new_session=True)
         self.reader = threading.Thread(target=self._read, args=[self.child.stdout], daemon=True)
@@ -119,6 +119,17 @@ class Machine:
         """How many lines since power on match."""
         return sum(1 for _, text in self.lines if re.search(pattern, text))
 
+    def ask(self, command, seconds=60):
+        """Type a command; gives what it said. A shell has to listen on the console."""
+        self.questions += 1
+        mark, since = f'answer-{self.questions}', self.mark()
+        self.child.stdin.write(f'{{ {command}; }} 2>&1 | sed "s/^/{mark} /"; '
+                               f'echo {mark}-ends\n'.encode())
+        self.child.stdin.flush()
+        self.wait_line(f'{mark}-ends', seconds, since)
+        return '\n'.join(text.partition(f'{mark} ')[2] for _, text in self.lines[since:]
+                         if f'{mark} ' in text)
+
     def tail(self, lines=15):
         return '\n'.join(f'{at:8.2f} {text}' for at, text in self.lines[-lines:])
 
@@ -128,6 +139,7 @@ class Machine:
             return None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
+        self.child.stdin.close()
         self.reader.join(10)
         self.child = None
         self._note('power cut')
