@@ -203,6 +203,19 @@ static void print_refusal(const cJSON *tree)
 		(unsigned long long)tree_number(refused, "number"));
 }
 
+/* One that claimed its id. */
+static void print_pending(const cJSON *claim)
+{
+	char at[32];
+
+	printf("device       %s, pending: its key waits to be accepted\n"
+	       "fingerprint  %s\n"
+	       "claimed      %s, with token %s\n",
+		tree_text(claim, "id"), tree_text(claim, "fingerprint"),
+		output_time(tree_number(claim, "claimed_s"), at),
+		tree_text(claim, "token"));
+}
+
 static void print_device(const cJSON *device)
 {
 	static const char *const keys[] = { "fingerprint", "cohort", "product",
@@ -243,6 +256,8 @@ enum ota_code cmd_device_show(
 		return rc;
 	if (call->json)
 		output_json(device);
+	else if (tree_bool(device, "pending"))
+		print_pending(device);
 	else
 		print_device(device);
 	return OTA_OK;

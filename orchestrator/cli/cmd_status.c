@@ -37,6 +37,20 @@ static void print_expiring(const cJSON *status)
 	}
 }
 
+/* What somebody has to look at, whatever the rollouts do. */
+static void print_people(const cJSON *status)
+{
+	uint64_t pending = tree_number(tree_item(status, "devices"), "pending");
+	const cJSON *alarm;
+
+	cJSON_ArrayForEach(alarm, tree_item(status, "alarms"))
+		printf("ALARM %s: %s (%s)\n", tree_text(alarm, "device"),
+			tree_text(alarm, "error_text"), tree_text(alarm, "error_name"));
+	if (pending > 0)
+		printf("%llu device%s to be accepted: sluice device list --pending\n",
+			(unsigned long long)pending, pending == 1 ? " waits" : "s wait");
+}
+
 static void print_fleet(const cJSON *status)
 {
 	static const char *const headings[] = { "ROLLOUT", "STATE", "REASON", NULL };
@@ -50,6 +64,7 @@ static void print_fleet(const cJSON *status)
 		tree_text(broker, "url"),
 		tree_bool(broker, "connected") ? "connected" : "NOT CONNECTED");
 	print_expiring(status);
+	print_people(status);
 	if (cJSON_GetArraySize(tree_item(status, "rollouts")) == 0) {
 		printf("No rollout yet.\n");
 		return;

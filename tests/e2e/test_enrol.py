@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 from attacker import AttackTest, HEAD, payload_of
-from common import wait_for
+from common import run, wait_for
 
 LAB = ('name: lab, cohort: lab, share: 100%',)
 SIGNATURE_LEN = 80
@@ -27,6 +27,11 @@ class Enrol(AttackTest):
 
     def second(self):
         return self.lab.dir / 'keys' / 'operator-2.key'
+
+    def text(self, *words):
+        """What a command shows to people."""
+        return run(self.lab.programs['sluice'], *words, f'--dir={self.lab.dir}',
+                   f'--server=http://{self.lab.address}')
 
     def refused(self, name, *words):
         """The command fails with that error; gives its text."""
@@ -156,6 +161,11 @@ class Enrol(AttackTest):
         self.assertIn('alarm', done)
         alarms = {a['device']: a for a in self.lab.api('/status')['alarms']}
         self.assertEqual(alarms['gw-2']['error_name'], 'SECONDKEY')
+        seen = self.text('status')
+        self.assertIn('ALARM gw-2: key ', seen)
+        self.assertIn('1 device waits to be accepted', seen)
+        self.assertIn(shown['fingerprint'], self.text('device', 'show', 'gw-2'))
+        self.assertIn(shown['fingerprint'], self.text('device', 'list', '--pending'))
         self.assertEqual(self.lab.device('gw-2')['key'], shown['key'])
 
         # Only the right fingerprint lets it in, and then it updates.
