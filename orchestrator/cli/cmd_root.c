@@ -16,7 +16,7 @@ enum {
 	DAY_S = 86400,
 	LIFE_DAYS = 365,
 	ROLE_TEXT_CAP = 16,
-	ROOT_FILE_CAP = 40,
+	ROOT_FILE_CAP = 32,
 };
 
 const struct cli_option root_renew_options[] = {
@@ -317,7 +317,7 @@ static OTA_CHECKED enum ota_code renew(const struct cli_call *call,
 	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf envelope = { 0 };
 	struct ota_error why = { 0 };
-	char path[ROOT_FILE_CAP];
+	char name[ROOT_FILE_CAP], path[CONTEXT_PATH_CAP];
 	enum ota_code rc;
 
 	if (root == NULL)
@@ -335,7 +335,10 @@ static OTA_CHECKED enum ota_code renew(const struct cli_call *call,
 	if (!cli_has(call, "out") && is_complete(trust, ota_buf_bytes(&envelope), &why))
 		return publish(call, context, trust, ota_buf_bytes(&envelope), err);
 	(void)snprintf(
-		path, sizeof path, "root-%llu.doc", (unsigned long long)root->version);
+		name, sizeof name, "root-%llu.doc", (unsigned long long)root->version);
+	rc = ota_path_join(context->dir, name, path, sizeof path, err);
+	if (rc != OTA_OK)
+		return rc;
 	return keep(
 		cli_value(call, "out", path), ota_buf_bytes(&envelope), why.text, err);
 }

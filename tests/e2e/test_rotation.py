@@ -70,6 +70,7 @@ class Rotation(FleetTest):
         self.assertEqual(self.root()['roles']['root']['threshold'], 2)
         told = self.lab.cli('root', 'renew', check=False)  # one of its keys is here
         self.assertIn('1 of 2 keys', told.stderr)
+        self.assertTrue((self.lab.dir / f'root-{before + 2}.doc').exists())
         self.assertEqual(self.root()['version'], before + 1)
         self.assert_completes('after')
 
