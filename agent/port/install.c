@@ -235,8 +235,9 @@ static void set_timer(struct install *in)
 		return;
 	}
 	uv_update_time(&in->loop);
+	/* What is due already waits for nothing. */
 	(void)uv_timer_start(
-		&in->timer, on_timer, wake_ms > now_ms ? wake_ms - now_ms : 0, 0);
+		&in->timer, on_timer, (wake_ms - now_ms) * (wake_ms > now_ms), 0);
 }
 
 /* After the agent was told something. */
