@@ -299,6 +299,15 @@ static void stop_before_reboot(void)
 	cr_assert_eq(unlink(lock), 0);
 }
 
+static void say_hello(int fd)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf packet = { 0 };
+
+	cr_assert_eq(
+		ipc_encode(&(struct ipc_message){ .type = IPC_HELLO }, &packet), OTA_OK);
+	cr_assert_eq(send(fd, packet.at, packet.len, MSG_NOSIGNAL), (ssize_t)packet.len);
+}
+
 /* A start that reboots by such a command: its exit status, after it said a text. told: it
  * is then told to end. */
 static void expect_reboot(const char *body, const char *text, bool told)
@@ -311,8 +320,10 @@ static void expect_reboot(const char *body, const char *text, bool told)
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	pid = begin("install", NULL, ends[1]);
 	wait_log(text);
-	if (told)
+	if (told) {
+		say_hello(ends[0]); /* while it reboots nothing is heard */
 		cr_assert_eq(kill(pid, SIGTERM), 0);
+	}
 	status = status_of(pid);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == (told ? 0 : 1),
 		"%s: status %x", text, (unsigned)status);
