@@ -185,7 +185,8 @@ static bool turn(struct lane *lane, const struct sweep *sweep)
 	add_heir(lane, sweep);
 	if (sweep->turn)
 		sweep->turn(lane);
-	if (!campaign_turn(&lane->campaign))
+	/* struck late, it is woken up when all is over */
+	if (!campaign_turn(&lane->campaign) && (!lane->campaign.stopped || lane->thawed))
 		finish(lane, sweep);
 	return true;
 }
