@@ -159,7 +159,7 @@ enum ota_code cmd_catalog_publish(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
-	struct ota_envelope envelope;
+	struct ota_envelope envelope = { 0 };
 	struct context context;
 	enum ota_code rc = context_load(call, &context, err);
 
