@@ -255,10 +255,7 @@ void fleet_enrol(struct core *core, const char *who, const char *id,
 
 	if (device == NULL)
 		device = device_add(core, id);
-	if (device->labels == NULL)
-		device->labels = core_alloc(OTA_LABELS_MAX, sizeof *device->labels);
-	memcpy(device->labels, given->at, sizeof given->at);
-	device->label_count = given->count;
+	device_set_labels(device, given);
 	device->key = *key;
 
 	cohort = place_of(core, device);

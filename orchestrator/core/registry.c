@@ -58,6 +58,17 @@ struct device *device_add(struct core *core, const char *id)
 	return device;
 }
 
+void device_set_labels(struct device *device, const struct labels *labels)
+{
+	free(device->labels);
+	device->labels = NULL;
+	if (labels->count > 0)
+		device->labels = core_alloc(labels->count, sizeof *device->labels);
+	for (uint32_t i = 0; i < labels->count; i++)
+		memcpy(device->labels[i], labels->at[i], sizeof labels->at[i]);
+	device->label_count = labels->count;
+}
+
 uint32_t device_bucket(struct device *device, const uint8_t salt[static OTA_SALT_LEN])
 {
 	if (!device->bucket_known || memcmp(device->salt, salt, OTA_SALT_LEN) != 0) {

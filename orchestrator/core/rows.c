@@ -133,24 +133,16 @@ static enum ota_code load_device(
 {
 	struct ota_json_reader r = ota_json_read(row->tree, err);
 	char id[OTA_NAME_CAP] = "";
+	struct labels labels = { .count = 0 };
 	struct device *device;
-	const cJSON *labels, *label;
 
 	ota_json_name(&r, "id", id);
 	if (r.rc != OTA_OK)
 		return r.rc;
 	device = device_add(core, id);
 	ota_json_hex(&r, "key", device->key.at, OTA_PK_LEN);
-	labels = ota_json_array(&r, "labels", OTA_LABELS_MAX);
-	device->labels = core_alloc(OTA_LABELS_MAX, sizeof *device->labels);
-	cJSON_ArrayForEach(label, labels)
-	{
-		const char *text = cJSON_GetStringValue(label);
-
-		if (text == NULL || ota_label_check(text, err) != OTA_OK)
-			return ota_fail(err, OTA_E_FORMAT, "labels");
-		memcpy(device->labels[device->label_count++], text, strlen(text) + 1);
-	}
+	fleet_read_labels(&r, &labels);
+	device_set_labels(device, &labels);
 	ota_json_text_copy(&r, "cohort", device->cohort, sizeof device->cohort);
 	device->assign_seq = ota_json_u64(&r, "assign_seq");
 	read_second(&r, &device->second);
