@@ -243,16 +243,18 @@ void store_device(struct core *core, const struct device *device)
 	put(core, CORE_DEVICE, device->id, tree);
 }
 
-/* The report as the tree of its payload. */
-static cJSON *report_tree(const struct ota_report *report)
+/* The report as its payload. */
+static cJSON *report_json(const struct ota_report *report)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
-	cJSON *tree = NULL;
+	const char *text;
 
-	if (ota_report_encode(report, &payload, NULL) != OTA_OK ||
-		ota_json_parse(ota_buf_bytes(&payload), true, &tree, NULL) != OTA_OK)
+	if (ota_report_encode(report, &payload, NULL) != OTA_OK)
 		core_out_of_memory();
-	return tree;
+	text = ota_buf_text(&payload);
+	if (text == NULL)
+		core_out_of_memory();
+	return cJSON_CreateRaw(text);
 }
 
 static cJSON *incidents_tree(const struct health *health)
@@ -279,7 +281,7 @@ void store_status(struct core *core, const struct device *device)
 	if (device->reported) {
 		tree_u64(tree, "heard_s", device->heard_s);
 		tree_digest(tree, "report_digest", &device->report_digest);
-		(void)tree_add(tree, "report", report_tree(&device->report));
+		(void)tree_add(tree, "report", report_json(&device->report));
 	}
 	(void)tree_add(tree, "incidents", incidents_tree(&device->health));
 	if (device->refused.code != OTA_OK) {

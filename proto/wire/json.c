@@ -94,6 +94,8 @@ static enum ota_code print_value(const cJSON *value, unsigned depth, struct ota_
 	if (cJSON_IsBool(value))
 		return ota_buf_add(
 			out, ota_bytes_of(cJSON_IsTrue(value) ? "true" : "false"));
+	if (cJSON_IsRaw(value))
+		return ota_buf_add(out, ota_bytes_of(value->valuestring));
 	return OTA_E_FORMAT;
 }
 

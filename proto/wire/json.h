@@ -50,7 +50,8 @@ OTA_CHECKED enum ota_code ota_json_scan(
 OTA_CHECKED enum ota_code ota_json_parse(
 	struct ota_bytes in, bool compact, cJSON **out, struct ota_error *err);
 
-/** Print a tree compactly into out (appended). Refuses what the scan would refuse.
+/** Print a tree compactly into out (appended). Refuses what the scan would refuse. An
+ *  item of cJSON_CreateRaw() is printed as it is, and checked with the rest.
  *  OTA_OK, a code of ota_json_scan() or OTA_E_NOMEM; on failure out is unchanged. */
 OTA_CHECKED enum ota_code ota_json_print(
 	const cJSON *tree, struct ota_buf *out, struct ota_error *err);

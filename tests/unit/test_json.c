@@ -215,6 +215,20 @@ Test(json, what_the_scan_would_refuse_is_not_printed)
 	cr_expect_eq(out.len, 0);
 }
 
+Test(json, json_within_a_tree_is_printed_as_it_is_and_checked)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
+	OTA_AUTO(ota_json_fini) cJSON *good = cJSON_CreateObject();
+	OTA_AUTO(ota_json_fini) cJSON *bad = cJSON_CreateObject();
+
+	cr_assert_not_null(cJSON_AddRawToObject(good, "a", "{\"b\":[1,true]}"));
+	cr_assert_not_null(cJSON_AddNumberToObject(good, "c", 2));
+	cr_assert_eq(ota_json_print(good, &out, NULL), OTA_OK);
+	cr_expect_str_eq(ota_buf_text(&out), "{\"a\":{\"b\":[1,true]},\"c\":2}");
+	cr_assert_not_null(cJSON_AddRawToObject(bad, "a", "1,\"a\":2"));
+	cr_expect_eq(ota_json_print(bad, &out, NULL), OTA_E_DUPKEY);
+}
+
 Test(json, a_tree_too_deep_is_not_printed)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = cJSON_CreateArray();
