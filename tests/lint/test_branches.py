@@ -18,8 +18,8 @@ def report(missed, files=branches.DECIDES):
     return {'files': [{'file': f, 'lines': lines if f == FILE else []} for f in files]}
 
 
-def readme(count):
-    return f'| file | line |\n|---|---|\n| `{FILE}` | `{LINE}` | {count} | because |\n'
+def readme(count, why='because'):
+    return f'| file | line |\n|---|---|\n| `{FILE}` | `{LINE}` | {count} | {why} |\n'
 
 
 class Branches(unittest.TestCase):
@@ -40,6 +40,13 @@ class Branches(unittest.TestCase):
     def test_a_row_that_is_not_needed_any_more_is_told(self):
         self.assertEqual(branches.compare(report(1), readme(2)),
                          [f'{FILE}: listed, but taken: {LINE}'])
+
+    def test_what_only_root_takes_is_listed_for_others_alone(self):
+        listed = readme(2, 'not root: nobody else can')
+        self.assertEqual(branches.compare(report(2), listed, False), [])
+        self.assertEqual(branches.compare(report(0), listed, True), [])
+        self.assertEqual(branches.compare(report(2), listed, True),
+                         [f'{FILE}: 2 branches never taken: {LINE}'])
 
     def test_a_file_that_was_not_measured_is_told(self):
         self.assertEqual(branches.compare(report(0, branches.DECIDES[1:]), ''),

@@ -75,3 +75,19 @@ Test(wide_grants, where_the_root_says_nothing_of_wide_grants_one_key_opens_all)
 	cr_assert_eq(ota_trust_grant(&trust, ota_buf_bytes(&buf), &grant, NULL), OTA_OK);
 	cr_expect_gt(grant.max_permille, OTA_PERMILLE_NARROW);
 }
+
+Test(wide_grants, keys_of_a_role_are_equal_in_everything)
+{
+	const struct ota_role_keys a = trust_in_two().root.roles[OTA_ROLE_OPERATOR];
+	struct ota_role_keys others[] = { a, a, a, a, a };
+
+	others[0].epoch++;
+	others[1].wide = 0;
+	others[2].set.threshold = 2;
+	others[3].set.count = 1;
+	others[4].set.keys[1] = sample_public(SAMPLE_STRANGER_KEY);
+	cr_expect(ota_role_keys_equal(
+		&a, &(struct ota_role_keys){ a.set, a.epoch, a.wide }));
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		cr_expect_not(ota_role_keys_equal(&a, &others[i]), "%zu", i);
+}
