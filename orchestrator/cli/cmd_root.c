@@ -343,61 +343,71 @@ static OTA_CHECKED enum ota_code renew(const struct cli_call *call,
 		cli_value(call, "out", path), ota_buf_bytes(&envelope), why.text, err);
 }
 
+/* The fleet's directory, and what its root says. */
+struct place {
+	struct context context;
+	struct ota_trust *trust; /* owned */
+};
+
+static void place_fini(struct place *place)
+{
+	free(place->trust);
+}
+
+static OTA_CHECKED enum ota_code place_open(
+	const struct cli_call *call, struct place *place, struct ota_error *err)
+{
+	enum ota_code rc = context_load(call, &place->context, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	place->trust = calloc(1, sizeof *place->trust);
+	if (place->trust == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "root");
+	return context_trust(&place->context, place->trust, err);
+}
+
 enum ota_code cmd_root_renew(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
-	ota_autofree struct ota_trust *trust = calloc(1, sizeof *trust);
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
+	OTA_AUTO(place_fini) struct place place = { 0 };
+	enum ota_code rc = place_open(call, &place, err);
 
 	(void)exit_code;
-	if (trust == NULL)
-		return ota_fail(err, OTA_E_NOMEM, "root");
 	if (rc == OTA_OK)
-		rc = context_trust(&context, trust, err);
-	if (rc == OTA_OK)
-		rc = renew(call, &context, trust, err);
+		rc = renew(call, &place.context, place.trust, err);
 	return rc;
 }
 
 enum ota_code cmd_root_publish(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
-	ota_autofree struct ota_trust *trust = calloc(1, sizeof *trust);
+	OTA_AUTO(place_fini) struct place place = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
 	struct ota_envelope envelope;
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
+	enum ota_code rc = place_open(call, &place, err);
 
 	(void)exit_code;
-	if (trust == NULL)
-		return ota_fail(err, OTA_E_NOMEM, "root");
-	if (rc == OTA_OK)
-		rc = context_trust(&context, trust, err);
 	if (rc == OTA_OK)
 		rc = document_read(call->operands[0], &bytes, &envelope, err);
 	if (rc == OTA_OK)
-		rc = publish(call, &context, trust, ota_buf_bytes(&bytes), err);
+		rc = publish(
+			call, &place.context, place.trust, ota_buf_bytes(&bytes), err);
 	return rc;
 }
 
 enum ota_code cmd_root_show(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
-	ota_autofree struct ota_trust *trust = calloc(1, sizeof *trust);
+	OTA_AUTO(place_fini) struct place place = { 0 };
 	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
 	struct ota_envelope envelope;
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
+	enum ota_code rc = place_open(call, &place, err);
 
 	(void)exit_code;
-	if (trust == NULL)
-		return ota_fail(err, OTA_E_NOMEM, "root");
 	if (rc == OTA_OK)
-		rc = context_trust(&context, trust, err);
+		rc = document_read(place.context.root_path, &bytes, &envelope, err);
 	if (rc == OTA_OK)
-		rc = document_read(context.root_path, &bytes, &envelope, err);
-	if (rc == OTA_OK)
-		print_root(call, &trust->root, &envelope);
+		print_root(call, &place.trust->root, &envelope);
 	return rc;
 }
