@@ -49,7 +49,9 @@ void publish_assign(struct core *core, struct device *device)
 		assign.seq = device->assign_seq;
 		memcpy(assign.device, device->id, sizeof assign.device);
 		memcpy(assign.cohort, device->cohort, sizeof assign.cohort);
-		memcpy(assign.labels, device->labels, sizeof assign.labels);
+		for (uint32_t i = 0; i < device->label_count; i++)
+			memcpy(assign.labels[i], device->labels[i],
+				sizeof assign.labels[i]);
 		must(ota_assign_encode(&assign, &payload, NULL));
 		sign(core, OTA_DOC_ASSIGN, &payload, &envelope);
 	}
