@@ -181,6 +181,24 @@ enum ota_code client_put_json(const struct context *context,
 	return rc;
 }
 
+enum ota_code client_device(const struct cli_call *call, const char *method,
+	const char *below, const cJSON *body, cJSON **out, struct ota_error *err)
+{
+	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
+	struct client_request request = { .method = method, .path = path };
+	struct context context;
+	enum ota_code rc = context_load(call, &context, err);
+
+	if (rc == OTA_OK)
+		rc = ota_name_copy(call->operands[0], "device", id, err);
+	if (rc != OTA_OK)
+		return rc;
+	(void)snprintf(path, sizeof path, "/devices/%s%s", id, below);
+	if (strcmp(method, "GET") == 0)
+		return client_get(&context, path, out, err);
+	return client_put_json(&context, &request, body, out, err);
+}
+
 enum ota_code client_post_document(const struct context *context,
 	struct ota_bytes envelope, cJSON **out, struct ota_error *err)
 {

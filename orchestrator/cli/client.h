@@ -39,6 +39,11 @@ OTA_CHECKED enum ota_code client_put_json(const struct context *context,
 	const struct client_request *request, const cJSON *body, cJSON **out,
 	struct ota_error *err);
 
+/** GET, or POST a JSON body (NULL: an empty object) to, "/devices/ID" and what is below,
+ * for the device that the first operand of a call names. */
+OTA_CHECKED enum ota_code client_device(const struct cli_call *call, const char *method,
+	const char *below, const cJSON *body, cJSON **out, struct ota_error *err);
+
 /** POST a signed document and take the answer (may be NULL). */
 OTA_CHECKED enum ota_code client_post_document(const struct context *context,
 	struct ota_bytes envelope, cJSON **out, struct ota_error *err);

@@ -150,21 +150,6 @@ enum ota_code cmd_device_list(
 /* ---- show, explain --------------------------------------------------------------------
  */
 
-static OTA_CHECKED enum ota_code get_of_device(
-	const struct cli_call *call, const char *what, cJSON **out, struct ota_error *err)
-{
-	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
-
-	if (rc == OTA_OK)
-		rc = ota_name_copy(call->operands[0], "device", id, err);
-	if (rc != OTA_OK)
-		return rc;
-	(void)snprintf(path, sizeof path, "/devices/%s%s", id, what);
-	return client_get(&context, path, out, err);
-}
-
 static void print_attempts(const cJSON *device)
 {
 	static const char *const headings[] = { "ROLLOUT", "OUTCOME", "WHY", "WHEN",
@@ -249,7 +234,7 @@ enum ota_code cmd_device_show(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *device = NULL;
-	enum ota_code rc = get_of_device(call, "", &device, err);
+	enum ota_code rc = client_device(call, "GET", "", NULL, &device, err);
 
 	(void)exit_code;
 	if (rc != OTA_OK)
@@ -266,26 +251,16 @@ enum ota_code cmd_device_show(
 enum ota_code cmd_device_release(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
-	OTA_AUTO(ota_json_fini) cJSON *body = cJSON_CreateObject();
 	OTA_AUTO(ota_json_fini) cJSON *device = NULL;
-	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
-	struct client_request post = { .method = "POST", .path = path };
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
+	enum ota_code rc = client_device(call, "POST", "/release", NULL, &device, err);
 
 	(void)exit_code;
-	if (rc == OTA_OK)
-		rc = ota_name_copy(call->operands[0], "device", id, err);
-	if (rc != OTA_OK)
-		return rc;
-	(void)snprintf(path, sizeof path, "/devices/%s/release", id);
-	rc = client_put_json(&context, &post, body, &device, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (call->json)
 		output_json(device);
 	else
-		printf("Device '%s' is in cohort '%s' again.\n", id,
+		printf("Device '%s' is in cohort '%s' again.\n", call->operands[0],
 			tree_text(device, "cohort"));
 	return OTA_OK;
 }
@@ -294,7 +269,7 @@ enum ota_code cmd_explain(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-	enum ota_code rc = get_of_device(call, "/explain", &tree, err);
+	enum ota_code rc = client_device(call, "GET", "/explain", NULL, &tree, err);
 
 	(void)exit_code;
 	if (rc != OTA_OK)

@@ -153,22 +153,6 @@ enum ota_code cmd_device_enrol(
 
 /* ---- accept, reject */
 
-static OTA_CHECKED enum ota_code judge(const struct cli_call *call, const char *verb,
-	const cJSON *body, cJSON **out, struct ota_error *err)
-{
-	char id[OTA_NAME_CAP], path[OTA_NAME_CAP + 32];
-	struct client_request post = { .method = "POST", .path = path };
-	struct context context;
-	enum ota_code rc = context_load(call, &context, err);
-
-	if (rc == OTA_OK)
-		rc = ota_name_copy(call->operands[0], "device", id, err);
-	if (rc != OTA_OK)
-		return rc;
-	(void)snprintf(path, sizeof path, "/devices/%s/%s", id, verb);
-	return client_put_json(&context, &post, body, out, err);
-}
-
 enum ota_code cmd_device_accept(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
@@ -181,7 +165,7 @@ enum ota_code cmd_device_accept(
 	if (rc != OTA_OK)
 		return rc;
 	cJSON_AddStringToObject(body, "fingerprint", fingerprint);
-	rc = judge(call, "accept", body, &device, err);
+	rc = client_device(call, "POST", "/accept", body, &device, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (call->json)
@@ -196,7 +180,7 @@ enum ota_code cmd_device_reject(
 	const struct cli_call *call, int *exit_code, struct ota_error *err)
 {
 	OTA_AUTO(ota_json_fini) cJSON *answer = NULL;
-	enum ota_code rc = judge(call, "reject", NULL, &answer, err);
+	enum ota_code rc = client_device(call, "POST", "/reject", NULL, &answer, err);
 
 	(void)exit_code;
 	if (rc != OTA_OK)
