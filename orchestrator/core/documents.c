@@ -240,21 +240,24 @@ enum ota_code documents_check_voice(
 	return rc;
 }
 
-/* A next root that would silence us is refused: no device would hear who holds the new
- * online key, until that one speaks. */
-static enum ota_code check_next(
-	const struct core *core, struct ota_bytes bytes, struct ota_error *err)
+/* Follow the chain to the next root. One that would silence us is refused: no device
+ * would hear who holds the new online key, until that one speaks. */
+static enum ota_code follow(
+	struct core *core, struct ota_bytes bytes, struct ota_error *err)
 {
 	struct ota_trust next = core->trust;
 	enum ota_code rc = ota_trust_root(&next, bytes, err);
 
-	if (rc == OTA_OK && documents_check_voice(core, &next, NULL) != OTA_OK)
+	if (rc != OTA_OK)
+		return rc;
+	if (documents_check_voice(core, &next, NULL) != OTA_OK)
 		return ota_fail(err, OTA_E_CONFLICT,
 			"root %" PRIu64 " does not list the online key of this sluiced: "
 			"add the new key beside it, change online_key, then remove this "
 			"one",
 			next.root.version);
-	return rc;
+	core->trust = next;
+	return OTA_OK;
 }
 
 static enum ota_code accept_root(struct core *core, const char *who,
@@ -269,10 +272,7 @@ static enum ota_code accept_root(struct core *core, const char *who,
 	for (size_t i = 0; i < core->document_count; i++)
 		if (is_kept(core, core->documents[i]->key, e))
 			return OTA_OK;
-	rc = anchored ? check_next(core, bytes, err) : OTA_OK;
-	if (rc != OTA_OK)
-		return rc;
-	rc = anchored ? ota_trust_root(&core->trust, bytes, err)
+	rc = anchored ? follow(core, bytes, err)
 		      : ota_trust_anchor(&core->trust, bytes, err);
 	if (rc != OTA_OK)
 		return rc;
