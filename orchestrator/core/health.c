@@ -260,29 +260,28 @@ static void count_one(struct look *look, size_t device)
 
 /* What came between two ticks came in no order that we know of. It must not be the same
  * one each time, or what hits all again and again always seems to hit the same ones
- * first: FNV-1a of who and when, its bits mixed as by SplitMix64. */
+ * first: so by a digest of who and when. */
 struct turn {
-	uint64_t hash;
+	struct ota_digest of;
 	size_t device;
 };
 
-static uint64_t turn_of(const char *id, uint64_t now_s)
+static struct ota_digest turn_of(const char *id, uint64_t now_s)
 {
-	uint64_t hash = UINT64_C(14695981039346656037) ^ now_s;
+	struct ota_hasher hasher;
 
-	do
-		hash = (hash ^ (uint8_t)*id) * UINT64_C(1099511628211);
-	while (*id++ != '\0');
-	hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return hash ^ (hash >> 31);
+	ota_hasher_init(&hasher);
+	ota_hasher_add(
+		&hasher, (struct ota_bytes){ (const uint8_t *)&now_s, sizeof now_s });
+	ota_hasher_add(&hasher, ota_bytes_of(id));
+	return ota_hasher_result(&hasher);
 }
 
 static int by_turn(const void *a, const void *b)
 {
 	const struct turn *x = a, *y = b;
 
-	return (x->hash > y->hash) - (x->hash < y->hash);
+	return memcmp(x->of.at, y->of.at, sizeof x->of.at);
 }
 
 static void count_all(struct look *look)
