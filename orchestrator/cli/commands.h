@@ -58,6 +58,9 @@ CLI_VERB(audit_verify);
 
 #undef CLI_VERB
 
+/** All verbs; ends with a row whose name is NULL. */
+extern const struct cli_command cli_commands[];
+
 extern const struct cli_option init_options[], root_renew_options[],
 	catalog_renew_options[], key_new_options[], key_api_options[],
 	release_create_options[], release_publish_options[], sign_options[],
