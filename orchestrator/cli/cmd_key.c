@@ -19,7 +19,7 @@ enum {
 
 const struct cli_option key_new_options[] = { { 0 } };
 const struct cli_option key_api_options[] = {
-	{ "scope", 0, "SCOPE", "read, rollout, enrol or admin (default admin)" },
+	{ "scope", 0, "read|rollout|enrol|admin", "what it may do (default admin)" },
 	{ 0 },
 };
 

@@ -11,8 +11,7 @@
 
 enum { NAMES_MAX = 64, WORDS_CAP = 2 * OTA_NAME_CAP, LETTERS_CAP = 3 * CLI_OPTIONS_MAX };
 
-/* What every verb takes. */
-static const struct cli_option common[] = {
+const struct cli_option cli_common_options[] = {
 	{ "dir", 'd', "DIR",
 		"the fleet's directory, made by 'sluice init' (or $SLUICE_DIR)" },
 	{ "server", 's', "URL", "the orchestrator, instead of the one in sluice.yaml" },
@@ -179,7 +178,8 @@ static int leading_words(const char *word)
 {
 	size_t bare = strspn(word, "-");
 
-	for (const struct cli_option *o = common; o->name != NULL && bare > 0; o++) {
+	for (const struct cli_option *o = cli_common_options; o->name != NULL && bare > 0;
+		o++) {
 		size_t len = strlen(o->name);
 
 		if (bare == 1 && word[1] == o->letter)
@@ -222,7 +222,7 @@ enum ota_code cli_parse(const struct cli_command *commands, int argc, char **arg
 	call->command = find_command(commands, argc, argv, &words);
 	if (call->command == NULL)
 		return unknown_command(commands, argc, argv, err);
-	add_options(&set, common);
+	add_options(&set, cli_common_options);
 	add_options(&set, call->command->options);
 	rc = parse_options(&set, argc - words, argv + words, call, err);
 	if (rc == OTA_OK)
@@ -298,7 +298,7 @@ void cli_print_help(const struct cli_command *commands, const struct cli_command
 		printf("usage: sluice %s [options]%s%s\n\n%s\n\noptions:\n", one->name,
 			one->operands[0] != '\0' ? " " : "", one->operands, one->summary);
 		print_options(one->options);
-		print_options(common);
+		print_options(cli_common_options);
 		return;
 	}
 	printf("usage: sluice COMMAND [options] [operands]\n\n"
@@ -307,5 +307,5 @@ void cli_print_help(const struct cli_command *commands, const struct cli_command
 		printf("  %-16s %-18s %s\n", commands->name, commands->operands,
 			commands->summary);
 	printf("\n'sluice COMMAND --help' tells more. Options of every command:\n");
-	print_options(common);
+	print_options(cli_common_options);
 }

@@ -59,6 +59,9 @@ struct cli_command {
 		const struct cli_call *call, int *exit_code, struct ota_error *err);
 };
 
+/** What every verb takes beside its own options. */
+extern const struct cli_option cli_common_options[];
+
 /** The value of an option (the last one given), or fallback. */
 const char *cli_value(
 	const struct cli_call *call, const char *name, const char *fallback);

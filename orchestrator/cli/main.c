@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 
 #include "orchestrator/cli/commands.h"
+#include "orchestrator/cli/offers.h"
 #include "orchestrator/cli/output.h"
 #include "proto/base/own.h"
 #include "proto/wire/json.h"
@@ -59,6 +60,10 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
 		fprintf(stderr, "sluice: libsodium or libcurl does not start\n");
 		return CLI_ERROR;
+	}
+	if (strcmp(argv[1], "__complete") == 0) {
+		offers_print(argc - 1, argv + 1);
+		return CLI_OK;
 	}
 	if (cli_parse(cli_commands, argc, argv, &call, &err) != OTA_OK) {
 		print_error(&call, err.code, err.text);
