@@ -21,7 +21,7 @@ const struct cli_option device_token_options[] = {
 const struct cli_option device_enrol_options[] = {
 	{ "token", 't', "TOKEN", "the claim token (or $" TOKEN_VARIABLE ")" },
 	{ "public", 0, "HEX", "claim with this public key instead of making a new one" },
-	{ "key", 'k', "FILE", "... with the one of this secret key" },
+	{ "key", 'k', "FILE", "claim with the public half of this secret key" },
 	{ "product", 'p', "NAME", "for agent.yaml (default gateway)" },
 	{ "hardware", 'w', "NAME", "for agent.yaml (default generic)" },
 	{ "broker", 'b', "URL", "for agent.yaml (default ssl://localhost:8883)" },
