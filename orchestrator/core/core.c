@@ -373,6 +373,14 @@ cJSON *core_rollouts_json(const struct core *core, struct core_now now)
 	return tree;
 }
 
+const char *core_rollout_at(const struct core *core, size_t index, bool *is_over)
+{
+	if (index >= core->rollout_count)
+		return NULL;
+	*is_over = rollout_is_settled(core->rollouts[index]);
+	return core->rollouts[index]->spec.rollout;
+}
+
 cJSON *core_rollout_json(
 	const struct core *core, struct core_now now, const char *rollout)
 {

@@ -271,6 +271,10 @@ cJSON *core_releases_json(const struct core *core);
 /** All rollouts, newest first, as summaries. */
 cJSON *core_rollouts_json(const struct core *core, struct core_now now);
 
+/** The name of a rollout by its place in the order of their beginnings, and whether it is
+ *  over; NULL: there are no more. Borrowed until the next call that changes the core. */
+const char *core_rollout_at(const struct core *core, size_t index, bool *is_over);
+
 /** One rollout: spec, state, stages with counts by device state, gates, bytes, reason.
  * NULL if unknown. */
 cJSON *core_rollout_json(

@@ -11,40 +11,41 @@
 struct api_route {
 	const char *method, *path; /* a segment {} takes any name */
 	enum api_scope scope;
-	bool is_upload;
+	enum { PLAIN, UPLOAD, STREAM } kind;
 	enum ota_code (*handler)(struct api *api, const struct api_request *request,
 		struct api_reply *reply, struct ota_error *err);
 };
 
 /* clang-format off */
 static const struct api_route routes[] = {
-	{ "GET",  "/status",              API_READ,    false, api_get_status },
-	{ "GET",  "/fleet",               API_READ,    false, api_get_fleet },
-	{ "PUT",  "/fleet",               API_ADMIN,   false, api_put_fleet },
-	{ "GET",  "/devices",             API_READ,    false, api_get_devices },
-	{ "POST", "/devices",             API_ENROL,   false, api_post_device },
-	{ "GET",  "/devices/{}",          API_READ,    false, api_get_device },
-	{ "GET",  "/devices/{}/explain",  API_READ,    false, api_get_explain },
-	{ "POST", "/devices/{}/release",  API_ROLLOUT, false, api_post_release },
-	{ "POST", "/devices/{}/accept",   API_ENROL,   false, api_post_accept },
-	{ "POST", "/devices/{}/reject",   API_ENROL,   false, api_post_reject },
-	{ "POST", "/tokens",              API_ENROL,   false, api_post_token },
-	{ "POST", "/claims",              API_NOBODY,  false, api_post_claim },
-	{ "GET",  "/claims",              API_READ,    false, api_get_claims },
-	{ "POST", "/documents",           API_ROLLOUT, false, api_post_document },
-	{ "GET",  "/documents/{}/{}",     API_READ,    false, api_get_document },
-	{ "GET",  "/approvals/{}",        API_READ,    false, api_get_approval },
-	{ "GET",  "/releases",            API_READ,    false, api_get_releases },
-	{ "PUT",  "/images/{}",           API_ROLLOUT, true,  api_put_image },
-	{ "HEAD", "/images/{}",           API_READ,    false, api_head_image },
-	{ "POST", "/plan",                API_READ,    false, api_post_plan },
-	{ "POST", "/plan/fleet",          API_READ,    false, api_post_plan_fleet },
-	{ "POST", "/rollouts",            API_ROLLOUT, false, api_post_rollout },
-	{ "GET",  "/rollouts",            API_READ,    false, api_get_rollouts },
-	{ "GET",  "/rollouts/{}",         API_READ,    false, api_get_rollout },
-	{ "POST", "/rollouts/{}/{}",      API_ROLLOUT, false, api_post_command },
-	{ "GET",  "/audit",               API_READ,    false, api_get_audit },
-	{ "GET",  "/audit/verify",        API_READ,    false, api_get_audit_verify },
+	{ "GET",  "/status",              API_READ,    PLAIN,  api_get_status },
+	{ "GET",  "/fleet",               API_READ,    PLAIN,  api_get_fleet },
+	{ "PUT",  "/fleet",               API_ADMIN,   PLAIN,  api_put_fleet },
+	{ "GET",  "/devices",             API_READ,    PLAIN,  api_get_devices },
+	{ "POST", "/devices",             API_ENROL,   PLAIN,  api_post_device },
+	{ "GET",  "/devices/{}",          API_READ,    PLAIN,  api_get_device },
+	{ "GET",  "/devices/{}/explain",  API_READ,    PLAIN,  api_get_explain },
+	{ "POST", "/devices/{}/release",  API_ROLLOUT, PLAIN,  api_post_release },
+	{ "POST", "/devices/{}/accept",   API_ENROL,   PLAIN,  api_post_accept },
+	{ "POST", "/devices/{}/reject",   API_ENROL,   PLAIN,  api_post_reject },
+	{ "POST", "/tokens",              API_ENROL,   PLAIN,  api_post_token },
+	{ "POST", "/claims",              API_NOBODY,  PLAIN,  api_post_claim },
+	{ "GET",  "/claims",              API_READ,    PLAIN,  api_get_claims },
+	{ "POST", "/documents",           API_ROLLOUT, PLAIN,  api_post_document },
+	{ "GET",  "/documents/{}/{}",     API_READ,    PLAIN,  api_get_document },
+	{ "GET",  "/approvals/{}",        API_READ,    PLAIN,  api_get_approval },
+	{ "GET",  "/releases",            API_READ,    PLAIN,  api_get_releases },
+	{ "PUT",  "/images/{}",           API_ROLLOUT, UPLOAD, api_put_image },
+	{ "HEAD", "/images/{}",           API_READ,    PLAIN,  api_head_image },
+	{ "POST", "/plan",                API_READ,    PLAIN,  api_post_plan },
+	{ "POST", "/plan/fleet",          API_READ,    PLAIN,  api_post_plan_fleet },
+	{ "POST", "/rollouts",            API_ROLLOUT, PLAIN,  api_post_rollout },
+	{ "GET",  "/rollouts",            API_READ,    PLAIN,  api_get_rollouts },
+	{ "GET",  "/rollouts/{}",         API_READ,    PLAIN,  api_get_rollout },
+	{ "POST", "/rollouts/{}/{}",      API_ROLLOUT, PLAIN,  api_post_command },
+	{ "GET",  "/events",              API_READ,    STREAM, NULL },
+	{ "GET",  "/audit",               API_READ,    PLAIN,  api_get_audit },
+	{ "GET",  "/audit/verify",        API_READ,    PLAIN,  api_get_audit_verify },
 };
 
 /* Status of a failure; what has no row is 400: the request was wrong. */
@@ -108,7 +109,7 @@ void api_unauthorized(struct api_reply *reply)
 	fail_with(reply, 401, &err);
 }
 
-void api_standby(struct api_reply *reply, const char *text)
+void api_unavailable(struct api_reply *reply, const char *text)
 {
 	struct ota_error err = { 0 };
 
@@ -160,20 +161,29 @@ const char *api_param_text(
 	return fallback;
 }
 
+bool api_read_u64(const char *text, uint64_t *out)
+{
+	size_t digits = strspn(text, "0123456789");
+	uint64_t value = 0;
+
+	if (digits == 0 || digits > 16 || text[digits])
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	*out = value;
+	return true;
+}
+
 enum ota_code api_param_u64(const struct api_request *request, const char *name,
 	uint64_t max, uint64_t *inout, struct ota_error *err)
 {
 	const char *text = api_param_text(request, name, NULL);
 	uint64_t value = 0;
-	size_t digits;
 
 	if (!text)
 		return OTA_OK;
-	digits = strspn(text, "0123456789");
-	if (digits == 0 || digits > 16 || text[digits])
+	if (!api_read_u64(text, &value))
 		return ota_fail(err, OTA_E_USAGE, "%s must be a whole number", name);
-	for (size_t i = 0; i < digits; i++)
-		value = value * 10 + (uint64_t)(text[i] - '0');
 	if (value > max)
 		return ota_fail(err, OTA_E_USAGE, "%s must be at most %llu", name,
 			(unsigned long long)max);
@@ -231,7 +241,12 @@ enum api_scope api_route_scope(const struct api_route *route)
 
 bool api_route_is_upload(const struct api_route *route)
 {
-	return route->is_upload;
+	return route->kind == UPLOAD;
+}
+
+bool api_route_is_stream(const struct api_route *route)
+{
+	return route->kind == STREAM;
 }
 
 enum ota_code api_upload_new(const struct api *api, const struct api_request *request,

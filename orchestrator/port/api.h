@@ -59,6 +59,9 @@ struct api_reply {
 /** Release what a reply owns. */
 void api_reply_fini(struct api_reply *reply);
 
+/** A whole number of at most 16 digits; false for anything else. */
+bool api_read_u64(const char *text, uint64_t *out);
+
 /** One row of the table of routes. Opaque. */
 struct api_route;
 
@@ -71,6 +74,9 @@ enum api_scope api_route_scope(const struct api_route *route);
 
 /** True if the body is an image, streamed to disk. */
 bool api_route_is_upload(const struct api_route *route);
+
+/** True if the answer is a stream of events, which api_answer() knows nothing of. */
+bool api_route_is_stream(const struct api_route *route);
 
 /** The image that an upload names, and room for it. Returns OTA_OK, OTA_E_FORMAT for a
  *  bad digest, or a code of image_upload_new(). */
@@ -85,8 +91,8 @@ void api_answer(struct api *api, const struct api_route *route,
 /** Answer with a failure, in the one form all failures have. */
 void api_fail(struct api_reply *reply, const struct ota_error *err);
 
-/** As api_fail(), for what only the leader can answer: status 503. */
-void api_standby(struct api_reply *reply, const char *text);
+/** As api_fail(), for what cannot be had here, or now: status 503. */
+void api_unavailable(struct api_reply *reply, const char *text);
 
 /** As api_fail(), for who cannot be told apart from anybody: status 401. */
 void api_unauthorized(struct api_reply *reply);

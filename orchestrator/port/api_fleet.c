@@ -230,31 +230,36 @@ struct audit_page {
 	bool short_of_memory;
 };
 
+cJSON *api_audit_entry(const struct audit_entry *entry)
+{
+	OTA_AUTO(ota_json_fini) cJSON *item = cJSON_CreateObject();
+	cJSON *detail = cJSON_Parse(entry->detail);
+
+	if (!detail)
+		detail = cJSON_CreateString("damaged");
+	if (!item || !detail || !cJSON_AddItemToObject(item, "detail", detail)) {
+		cJSON_Delete(detail);
+		return NULL;
+	}
+	if (!ota_json_add_u64(item, "seq", entry->seq) ||
+		!ota_json_add_u64(item, "at", entry->at_utc_s) ||
+		!cJSON_AddStringToObject(item, "who", entry->who) ||
+		!cJSON_AddStringToObject(item, "action", entry->action) ||
+		!ota_json_add_digest(item, "prev", &entry->prev) ||
+		!ota_json_add_digest(item, "hash", &entry->hash))
+		return NULL;
+	return ota_take(&item);
+}
+
 static bool add_entry(void *ctx, const struct audit_entry *entry)
 {
 	struct audit_page *page = ctx;
-	cJSON *item = cJSON_CreateObject();
-	cJSON *detail = cJSON_Parse(entry->detail);
+	cJSON *item = api_audit_entry(entry);
 
 	page->last = entry->seq;
-	page->short_of_memory = true;
-	if (!item || !cJSON_AddItemToArray(page->entries, item)) {
+	page->short_of_memory = !item || !cJSON_AddItemToArray(page->entries, item);
+	if (page->short_of_memory)
 		cJSON_Delete(item);
-		cJSON_Delete(detail);
-		return false;
-	}
-	if (!detail)
-		detail = cJSON_CreateString("damaged");
-	if (!detail || !cJSON_AddItemToObject(item, "detail", detail)) {
-		cJSON_Delete(detail);
-		return false;
-	}
-	page->short_of_memory = !ota_json_add_u64(item, "seq", entry->seq) ||
-				!ota_json_add_u64(item, "at", entry->at_utc_s) ||
-				!cJSON_AddStringToObject(item, "who", entry->who) ||
-				!cJSON_AddStringToObject(item, "action", entry->action) ||
-				!ota_json_add_digest(item, "prev", &entry->prev) ||
-				!ota_json_add_digest(item, "hash", &entry->hash);
 	return !page->short_of_memory;
 }
 

@@ -42,6 +42,9 @@
 API_HANDLERS(API_HANDLER_DECLARE)
 #undef API_HANDLER_DECLARE
 
+/** An entry of the audit log; NULL: no memory. */
+cJSON *api_audit_entry(const struct audit_entry *entry);
+
 /** Reply with a tree, which is taken; NULL: memory was short. */
 OTA_CHECKED enum ota_code api_reply_json(
 	struct api_reply *reply, cJSON *tree, struct ota_error *err);

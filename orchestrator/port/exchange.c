@@ -202,7 +202,12 @@ static void find_route(struct exchange *x, enum api_scope scope)
 	} else if (!api_scope_allows(scope, api_route_scope(route))) {
 		settle(x, OTA_E_DENIED, "the scope of this API key does not allow that");
 	} else if (x->ground->api->standby) {
-		api_standby(&x->reply, x->ground->api->standby);
+		api_unavailable(&x->reply, x->ground->api->standby);
+		x->settled = true;
+	} else if (api_route_is_stream(route) && streams_is_full(x->ground->streams)) {
+		(void)snprintf(text, sizeof(text),
+			"%d streams are open already, try again later", STREAMS_MAX);
+		api_unavailable(&x->reply, text);
 		x->settled = true;
 	} else {
 		x->route = route;
@@ -291,11 +296,23 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
+static enum MHD_Result answer_stream(
+	struct exchange *x, struct MHD_Connection *connection)
+{
+	const char *last_id =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Last-Event-ID");
+
+	x->settled = true;
+	return streams_open(x->ground->streams, connection, last_id);
+}
+
 enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *connection)
 {
 	struct MHD_Response *response;
 	enum MHD_Result queued;
 
+	if (!x->settled && api_route_is_stream(x->route))
+		return answer_stream(x, connection);
 	if (!x->settled) {
 		x->request.body = ota_buf_bytes(&x->body);
 		x->request.upload = x->upload;

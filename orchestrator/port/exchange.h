@@ -7,6 +7,7 @@
 
 #include "orchestrator/port/api.h"
 #include "orchestrator/port/bucket.h"
+#include "orchestrator/port/streams.h"
 
 enum { EXCHANGE_KEY_SLOTS = 64 };
 
@@ -14,6 +15,7 @@ enum { EXCHANGE_KEY_SLOTS = 64 };
 struct exchange_ground {
 	struct api *api;                          /* borrowed */
 	struct api_keys *keys;                    /* borrowed */
+	struct streams *streams;                  /* borrowed */
 	struct bucket strangers;                  /* requests without a valid key */
 	struct bucket claims;                     /* requests that need none */
 	struct bucket by_key[EXCHANGE_KEY_SLOTS]; /* by a hash of the key's id */

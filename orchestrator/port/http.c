@@ -30,6 +30,7 @@ struct http {
 	uv_timer_t timer; /* what libmicrohttpd wants to wake up for */
 	uv_timer_t sweep;
 	struct visitor *waiting;
+	struct streams *streams; /* owned */
 	struct exchange_ground ground;
 	unsigned handles; /* of libuv, still open */
 	void (*closed)(void *ctx);
@@ -93,9 +94,11 @@ static void sweep(uv_timer_t *timer)
 	struct http *http = timer->data;
 	uint64_t now_ms = ota_clock_mono_ms();
 
+	streams_turn(http->streams);
 	for (struct visitor *v = http->waiting; v; v = v->next)
 		if (now_ms >= v->deadline_ms)
 			(void)shutdown(v->fd, SHUT_RDWR); /* the daemon sees it close */
+	(void)MHD_run(http->daemon);
 }
 
 /* ---- requests */
@@ -186,7 +189,7 @@ static enum ota_code start_daemon(
 	struct http *http, const struct http_config *config, struct ota_error *err)
 {
 	struct sockaddr_storage address = { 0 };
-	unsigned flags = MHD_USE_EPOLL;
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
 
 	if (address_of(config, &address) == 0)
 		return ota_fail(err, OTA_E_CONFIG, "address '%s'", config->host);
@@ -195,8 +198,9 @@ static enum ota_code start_daemon(
 	errno = 0;
 	http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, http,
 		MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)POOL_LEN, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
+		(unsigned)(HTTP_CONNECTIONS_MAX + STREAMS_MAX),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_LEN,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed,
 		http, MHD_OPTION_NOTIFY_CONNECTION, came_or_left, http, MHD_OPTION_END);
 	if (!http->daemon)
@@ -241,9 +245,15 @@ enum ota_code http_new(uv_loop_t *loop, const struct http_config *config,
 		return ota_fail(err, OTA_E_NOMEM, "http");
 	http->ground.api = config->api;
 	http->ground.keys = config->keys;
-	rc = start_daemon(http, config, err);
+	rc = streams_new(config->api, config->keys, &http->streams);
 	if (rc != OTA_OK)
+		return ota_fail(err, rc, "http");
+	http->ground.streams = http->streams;
+	rc = start_daemon(http, config, err);
+	if (rc != OTA_OK) {
+		streams_free(http->streams);
 		return rc;
+	}
 	info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	add_handles(http, loop, info->epoll_fd);
 	print_address(http, config, address);
@@ -259,6 +269,7 @@ static void handle_closed(uv_handle_t *handle)
 		return;
 	if (http->closed)
 		http->closed(http->closed_ctx);
+	streams_free(http->streams);
 	free(http);
 }
 
@@ -274,6 +285,8 @@ void http_close(struct http *http, void (*closed)(void *ctx), void *ctx)
 	uv_close((uv_handle_t *)&http->prepare, handle_closed);
 	uv_close((uv_handle_t *)&http->timer, handle_closed);
 	uv_close((uv_handle_t *)&http->sweep, handle_closed);
+	streams_end(http->streams);
+	(void)MHD_run(http->daemon);
 	MHD_stop_daemon(http->daemon);
 	http->daemon = NULL;
 }

@@ -10,11 +10,11 @@
 #include "orchestrator/port/api.h"
 
 enum {
-	HTTP_HEADER_MAX = 8192, /* bytes of all header lines */
-	HTTP_CONNECTIONS_MAX = 256,
-	HTTP_HEADER_S = 10,    /* to send a header, or idle between requests */
-	HTTP_IDLE_S = 60,      /* without a byte in a body or an answer */
-	HTTP_ADDRESS_CAP = 80, /* bytes of "address:port" with the NUL */
+	HTTP_HEADER_MAX = 8192,     /* bytes of all header lines */
+	HTTP_CONNECTIONS_MAX = 256, /* beside streams (streams.h) */
+	HTTP_HEADER_S = 10,         /* to send a header, or idle between requests */
+	HTTP_IDLE_S = 60,           /* without a byte in a body or an answer */
+	HTTP_ADDRESS_CAP = 80,      /* bytes of "address:port" with the NUL */
 };
 
 struct http_config {
