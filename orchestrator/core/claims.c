@@ -56,19 +56,11 @@ static void claim_drop(struct core *core, struct claim *claim)
 
 /* ---- what it says */
 
-enum ota_code claim_report(struct core *core, struct claim *claim,
-	struct ota_bytes envelope, struct ota_error *err)
+void claim_report(struct claim *claim, struct ota_bytes envelope)
 {
-	struct ota_report report;
-	enum ota_code rc = ota_report_open(envelope, core->trust.root.fleet_id,
-		&claim->key, claim->id, &report, err);
-
-	if (rc != OTA_OK)
-		return ota_wrap(err, rc, "report of %s, which is pending", claim->id);
 	claim->report.len = 0;
 	if (ota_buf_add(&claim->report, envelope) != OTA_OK)
 		core_out_of_memory();
-	return OTA_OK;
 }
 
 void claim_presence(struct claim *claim, const struct ota_online *online)

@@ -46,9 +46,8 @@ struct key_clash {
 enum ota_code claims_second_key(struct core *core, const char *who,
 	const struct key_clash *clash, struct ota_error *err);
 
-/** A report of a device that is pending: OTA_OK if it verifies, and it is kept. */
-OTA_CHECKED enum ota_code claim_report(struct core *core, struct claim *claim,
-	struct ota_bytes envelope, struct ota_error *err);
+/** Keep a report (copied) of a device that is pending; it was verified. */
+void claim_report(struct claim *claim, struct ota_bytes envelope);
 
 /** Its presence. */
 void claim_presence(struct claim *claim, const struct ota_online *online);

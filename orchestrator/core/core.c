@@ -150,6 +150,28 @@ enum ota_code core_report(struct core *core, struct core_now now, const char *de
 	return left(core, reports_take(core, device, envelope, err));
 }
 
+enum ota_code core_seal_of(const struct core *core, const char *device,
+	struct core_seal *out, struct ota_error *err)
+{
+	return reports_seal(core, device, out, err);
+}
+
+bool core_has_report(
+	const struct core *core, const char *device, const struct ota_digest *payload)
+{
+	const struct device *found = device_find(core, device);
+
+	return found != NULL && found->reported &&
+	       ota_digest_equal(&found->report_digest, payload);
+}
+
+enum ota_code core_verified_report(struct core *core, struct core_now now,
+	const struct core_verified *report, struct ota_error *err)
+{
+	enter(core, now);
+	return left(core, reports_verified(core, report, err));
+}
+
 enum ota_code core_opened_report(struct core *core, struct core_now now,
 	const struct ota_report *report, const struct ota_digest *digest,
 	struct ota_error *err)

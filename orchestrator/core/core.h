@@ -108,9 +108,38 @@ uint64_t core_tick(struct core *core, struct core_now now);
 OTA_CHECKED enum ota_code core_report(struct core *core, struct core_now now,
 	const char *device, struct ota_bytes envelope, struct ota_error *err);
 
-/** A report that the caller has opened already with the key of the device it names: it
- *  verified the signature, or it is a simulation and nobody signs. digest: of the
- * report's payload. Otherwise as core_report(). */
+/** What a device's reports are to be signed with: its own key or, while it waits to be
+ *  accepted, the one that was presented for it. */
+struct core_seal {
+	uint8_t fleet_id[OTA_FLEET_ID_LEN];
+	struct ota_public_key key;
+};
+
+/** The seal of a device, for who verifies its reports elsewhere. OTA_OK or
+ *  OTA_E_NOTFOUND. */
+OTA_CHECKED enum ota_code core_seal_of(const struct core *core, const char *device,
+	struct core_seal *out, struct ota_error *err);
+
+/** True if the last report of a device has a payload of this digest: whoever signed this
+ *  one, it says nothing that is not known, and need not be verified. */
+bool core_has_report(
+	const struct core *core, const char *device, const struct ota_digest *payload);
+
+/** A report that was verified. All is borrowed for the call. */
+struct core_verified {
+	const struct core_seal *seal;    /* with this */
+	struct ota_bytes envelope;       /* as it came */
+	const struct ota_report *report; /* what it says; names the device */
+	const struct ota_digest *digest; /* of its payload */
+};
+
+/** As core_report(), for one that the caller has verified, and opened. OTA_E_CONFLICT if
+ *  the seal is not that of the device any more: it is to be verified again. */
+OTA_CHECKED enum ota_code core_verified_report(struct core *core, struct core_now now,
+	const struct core_verified *report, struct ota_error *err);
+
+/** A report in a simulation, where nobody signs. digest: of the report's payload.
+ *  Otherwise as core_report(). */
 OTA_CHECKED enum ota_code core_opened_report(struct core *core, struct core_now now,
 	const struct ota_report *report, const struct ota_digest *digest,
 	struct ota_error *err);

@@ -217,28 +217,58 @@ enum ota_code reports_accept(struct core *core, const char *id,
 	return OTA_OK;
 }
 
-enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,
+enum ota_code reports_seal(const struct core *core, const char *id, struct core_seal *out,
 	struct ota_error *err)
 {
 	const struct device *device = device_find(core, id);
-	struct claim *claim = claim_find(core, id);
+	const struct claim *claim = device == NULL ? claim_find(core, id) : NULL;
+
+	if (device == NULL && claim == NULL)
+		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
+	memcpy(out->fleet_id, core->trust.root.fleet_id, sizeof out->fleet_id);
+	out->key = device != NULL ? device->key : claim->key;
+	return OTA_OK;
+}
+
+enum ota_code reports_verified(
+	struct core *core, const struct core_verified *v, struct ota_error *err)
+{
+	const char *id = v->report->device;
+	struct core_seal seal;
+	enum ota_code rc = reports_seal(core, id, &seal, err);
+
+	if (rc != OTA_OK)
+		return rc;
+	if (!ota_public_key_equal(&seal.key, &v->seal->key) ||
+		memcmp(seal.fleet_id, v->seal->fleet_id, sizeof seal.fleet_id) != 0)
+		return ota_fail(err, OTA_E_CONFLICT,
+			"report of %s: verified with a key that is not its own any more",
+			id);
+	if (device_find(core, id) != NULL)
+		return reports_accept(core, id, v->report, v->digest, err);
+	claim_report(claim_find(core, id), v->envelope);
+	return OTA_OK;
+}
+
+enum ota_code reports_take(struct core *core, const char *id, struct ota_bytes envelope,
+	struct ota_error *err)
+{
 	struct ota_report report;
 	struct ota_digest digest;
+	struct core_seal seal;
 	struct ota_envelope e;
-	enum ota_code rc;
+	enum ota_code rc = reports_seal(core, id, &seal, err);
 
-	if (device == NULL && claim != NULL)
-		return claim_report(core, claim, envelope, err);
-	if (device == NULL)
-		return ota_fail(err, OTA_E_NOTFOUND, "device %s is not registered", id);
-	rc = ota_report_open(
-		envelope, core->trust.root.fleet_id, &device->key, id, &report, err);
+	if (rc != OTA_OK)
+		return rc;
+	rc = ota_report_open(envelope, seal.fleet_id, &seal.key, id, &report, err);
 	if (rc == OTA_OK)
 		rc = ota_envelope_parse(envelope, &e, err);
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "report of %s", id);
 	digest = ota_digest_of(e.payload);
-	return reports_accept(core, id, &report, &digest, err);
+	return reports_verified(
+		core, &(struct core_verified){ &seal, envelope, &report, &digest }, err);
 }
 
 /* ---- presence */

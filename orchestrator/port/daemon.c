@@ -128,7 +128,8 @@ static void link_up(void *ctx)
 	must_lead(d);
 	d->linked = true;
 	ota_log(OTA_LOG_INFO, "broker.connected", "url=%s", d->config->broker.url);
-	mqtt_in_up(d->in, d->link);
+	if (d->in)
+		mqtt_in_up(d->in, d->link);
 	publisher_up(d->publisher, d->link);
 }
 
@@ -140,7 +141,8 @@ static void link_down(void *ctx, const char *why)
 	must_lead(d); /* another's connection under our name ends ours */
 	ota_log(OTA_LOG_WARNING, "broker.lost", "url=%s why=%s", d->config->broker.url,
 		ota_log_quote(why, quoted));
-	mqtt_in_down(d->in);
+	if (d->in)
+		mqtt_in_down(d->in);
 	publisher_down(d->publisher);
 	if (d->linked)
 		core_session_lost(d->core, port_now());
@@ -152,7 +154,7 @@ static void link_message(
 {
 	struct daemon *d = ctx;
 
-	if (!publisher_message(d->publisher, topic, payload, retained))
+	if (!publisher_message(d->publisher, topic, payload, retained) && d->in)
 		mqtt_in_message(d->in, topic, payload);
 }
 
@@ -355,20 +357,12 @@ static void patches_gone(void *ctx)
 	status_batch_close(d->batch, batch_gone, d);
 }
 
-static void in_gone(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	d->in = NULL;
-	patches_close(d->patches, patches_gone, d);
-}
-
 static void publisher_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
 	d->publisher = NULL;
-	mqtt_in_close(d->in, in_gone, d);
+	patches_close(d->patches, patches_gone, d);
 }
 
 static void link_gone(void *ctx)
@@ -379,10 +373,11 @@ static void link_gone(void *ctx)
 	publisher_close(d->publisher, publisher_gone, d);
 }
 
-static void http_gone(void *ctx)
+static void in_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	d->in = NULL;
 	/* first, so that what the link gives up on is not taken for a failure */
 	if (d->publisher)
 		publisher_down(d->publisher);
@@ -390,6 +385,13 @@ static void http_gone(void *ctx)
 		ota_mqtt_close(d->link, link_gone, d);
 	else
 		link_gone(d);
+}
+
+static void http_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	mqtt_in_close(d->in, in_gone, d);
 }
 
 static void stop(struct daemon *d)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "orchestrator/port/bucket.h"
-#include "orchestrator/port/now.h"
+#include "orchestrator/port/opener.h"
 #include "proto/base/own.h"
 #include "proto/io/log.h"
 #include "proto/io/loop.h"
@@ -28,7 +28,7 @@ struct rates {
 
 struct mqtt_in {
 	uv_timer_t again;            /* reads again what was dropped */
-	struct core *core;           /* borrowed */
+	struct opener *opener;       /* owned; NULL once it closes */
 	struct publisher *publisher; /* borrowed */
 	struct ota_mqtt *link;       /* borrowed; NULL while down */
 	char fleet[OTA_NAME_CAP];
@@ -160,22 +160,25 @@ static bool is_let_through(struct mqtt_in *in, const struct ota_topic *topic)
 
 	if (topic->kind == OTA_TOPIC_NEED)
 		return bucket_take(&rates->need, &need_rate, now_ms);
-	if (bucket_take(&rates->state, &device_rate, now_ms))
-		return true;
-	in->dropped |= UINT64_C(1) << ota_state_bucket(topic->name);
-	if (!uv_is_active((const uv_handle_t *)&in->again))
-		(void)uv_timer_start(&in->again, read_again, READ_AGAIN_MS, 0);
-	return false;
+	return bucket_take(&rates->state, &device_rate, now_ms);
 }
 
-static enum ota_code take_online(struct mqtt_in *in, const char *device,
-	struct ota_bytes payload, struct ota_error *err)
+/* What a device said last is retained: what was dropped of it comes again. */
+static void note_dropped(struct mqtt_in *in, const char *device)
+{
+	in->dropped |= UINT64_C(1) << ota_state_bucket(device);
+	if (!uv_is_active((const uv_handle_t *)&in->again))
+		(void)uv_timer_start(&in->again, read_again, READ_AGAIN_MS, 0);
+}
+
+static enum ota_code take_online(
+	struct mqtt_in *in, const struct opener_message *message, struct ota_error *err)
 {
 	struct ota_online online;
-	enum ota_code rc = ota_online_parse(payload, &online, err);
+	enum ota_code rc = ota_online_parse(message->payload, &online, err);
 
 	if (rc == OTA_OK)
-		rc = core_presence(in->core, port_now(), device, &online, err);
+		rc = opener_presence(in->opener, message, &online, err);
 	return rc;
 }
 
@@ -190,48 +193,90 @@ static enum ota_code take_need(
 	return rc;
 }
 
-static enum ota_code route(struct mqtt_in *in, const struct ota_topic *topic,
-	struct ota_bytes payload, struct ota_error *err)
+static enum ota_code route(struct mqtt_in *in, enum ota_topic_kind kind,
+	const struct opener_message *message, struct ota_error *err)
 {
-	if (payload.len > ota_topic_payload_max(topic->kind))
-		return ota_fail(err, OTA_E_LIMIT, "%zu bytes", payload.len);
-	if (payload.len == 0)
+	if (kind == OTA_TOPIC_REPORT)
+		return opener_report(in->opener, message, err);
+	if (kind == OTA_TOPIC_ONLINE)
+		return take_online(in, message, err);
+	if (kind == OTA_TOPIC_NEED)
+		return take_need(in, message->payload, err);
+	return ota_fail(err, OTA_E_FORMAT, "a topic nobody subscribed to");
+}
+
+static enum ota_code take(struct mqtt_in *in, const struct ota_topic *topic,
+	const struct opener_message *message, struct ota_error *err)
+{
+	size_t len = message->payload.len;
+	enum ota_code rc;
+
+	if (len > ota_topic_payload_max(topic->kind))
+		return ota_fail(err, OTA_E_LIMIT, "%zu bytes", len);
+	if (len == 0)
 		return OTA_OK; /* cleared */
 	if (!is_let_through(in, topic))
-		return ota_fail(err, OTA_E_BUSY, "too many messages");
-	if (topic->kind == OTA_TOPIC_REPORT)
-		return core_report(in->core, port_now(), topic->name, payload, err);
-	if (topic->kind == OTA_TOPIC_ONLINE)
-		return take_online(in, topic->name, payload, err);
-	if (topic->kind == OTA_TOPIC_NEED)
-		return take_need(in, payload, err);
-	return ota_fail(err, OTA_E_FORMAT, "a topic nobody subscribed to");
+		rc = ota_fail(err, OTA_E_BUSY, "too many messages");
+	else
+		rc = route(in, topic->kind, message, err);
+	if (rc == OTA_E_BUSY && topic->kind != OTA_TOPIC_NEED)
+		note_dropped(in, topic->name);
+	return rc;
 }
 
 void mqtt_in_message(struct mqtt_in *in, const char *topic, struct ota_bytes payload)
 {
 	struct ota_topic parsed;
 	struct ota_error err = { 0 };
-	enum ota_code rc = ota_topic_parse(in->fleet, topic, &parsed, &err);
+	enum ota_code rc;
 
+	if (!in->link || !in->opener)
+		return;
+	rc = ota_topic_parse(in->fleet, topic, &parsed, &err);
 	if (rc == OTA_OK)
-		rc = route(in, &parsed, payload, &err);
+		rc = take(in, &parsed,
+			&(struct opener_message){ in->link, topic, parsed.name, payload },
+			&err);
 	if (rc != OTA_OK)
 		log_refused(in, topic, &err);
 }
 
+/* Where the key of a device was changed meanwhile, another look may help. */
+static void on_refused(void *ctx, const char *topic, const struct ota_error *why)
+{
+	struct mqtt_in *in = ctx;
+	struct ota_topic parsed;
+
+	log_refused(in, topic, why);
+	if (why->code == OTA_E_CONFLICT && in->opener &&
+		ota_topic_parse(in->fleet, topic, &parsed, NULL) == OTA_OK)
+		note_dropped(in, parsed.name);
+}
+
 /* ---- life */
+
+/* One that libuv knows nothing of. */
+static void drop(struct mqtt_in **in)
+{
+	if (*in)
+		free((*in)->rates);
+	free(*in);
+}
 
 enum ota_code mqtt_in_new(uv_loop_t *loop, const struct mqtt_in_config *config,
 	struct mqtt_in **out, struct ota_error *err)
 {
-	ota_autofree struct mqtt_in *in = calloc(1, sizeof(*in));
+	OTA_AUTO(drop) struct mqtt_in *in = calloc(1, sizeof(*in));
+	const struct opener_config opener = { config->core, on_refused, in };
+	enum ota_code rc;
 
 	if (in)
 		in->rates = calloc((size_t)1 << DEVICES_LOG2, sizeof(*in->rates));
 	if (!in || !in->rates)
 		return ota_fail(err, OTA_E_NOMEM, "MQTT reader");
-	in->core = config->core;
+	rc = opener_new(loop, &opener, &in->opener, err);
+	if (rc != OTA_OK)
+		return rc;
 	in->publisher = config->publisher;
 	(void)snprintf(in->fleet, sizeof(in->fleet), "%s", config->fleet);
 	(void)uv_timer_init(loop, &in->again);
@@ -246,8 +291,14 @@ static void release(uv_handle_t *handle)
 
 	if (in->closed)
 		in->closed(in->closed_ctx);
-	free(in->rates);
-	free(in);
+	drop(&in);
+}
+
+static void opener_gone(void *ctx)
+{
+	struct mqtt_in *in = ctx;
+
+	uv_close((uv_handle_t *)&in->again, release);
 }
 
 void mqtt_in_close(struct mqtt_in *in, void (*closed)(void *ctx), void *ctx)
@@ -258,5 +309,5 @@ void mqtt_in_close(struct mqtt_in *in, void (*closed)(void *ctx), void *ctx)
 	}
 	in->closed = closed;
 	in->closed_ctx = ctx;
-	uv_close((uv_handle_t *)&in->again, release);
+	opener_close(ota_take(&in->opener), opener_gone, in);
 }

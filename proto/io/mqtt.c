@@ -39,11 +39,12 @@ struct op_list {
 
 struct ota_mqtt {
 	struct ota_mqtt_events events;
-	void *ctx;                   /* borrowed */
-	uv_timer_t timer;            /* until the next attempt to connect */
-	struct ota_inbox *inbox;     /* owned */
-	struct ota_courier *courier; /* owned */
-	struct courier_job *end;     /* owned; kept so that closing needs no memory */
+	void *ctx;                     /* borrowed */
+	uv_timer_t timer;              /* until the next attempt to connect */
+	struct ota_inbox *inbox;       /* owned */
+	struct ota_courier *courier;   /* owned */
+	struct courier_job *end;       /* owned; kept so that closing needs no memory */
+	struct courier_report *report; /* owned; being handled, NULL once it is kept */
 	enum link_state state;
 	uint64_t serial;      /* the last one given */
 	uint64_t connection;  /* the serial that opened the current connection */
@@ -276,8 +277,10 @@ static void take_report(void *ctx, void *item)
 	struct courier_report *report = item;
 	bool ended = report->kind == REPORT_ENDED;
 
+	link->report = report;
 	handle_report(link, report);
-	ota_courier_release(link->courier, report);
+	if (link->report != NULL)
+		ota_courier_release(link->courier, ota_take(&link->report));
 	if (ended)
 		on_ended(link);
 }
@@ -435,6 +438,17 @@ enum ota_code ota_mqtt_unsubscribe(
 		return OTA_E_NOMEM;
 	send_op(link, op);
 	return OTA_OK;
+}
+
+struct ota_mqtt_kept *ota_mqtt_keep(struct ota_mqtt *link)
+{
+	assert(link->report != NULL && link->report->kind == REPORT_MESSAGE);
+	return ota_take(&link->report);
+}
+
+void ota_mqtt_let_go(struct ota_mqtt *link, struct ota_mqtt_kept *kept)
+{
+	ota_courier_release(link->courier, (struct courier_report *)kept);
 }
 
 size_t ota_mqtt_pending(const struct ota_mqtt *link)

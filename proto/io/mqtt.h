@@ -87,6 +87,16 @@ OTA_CHECKED enum ota_code ota_mqtt_unsubscribe(
 /** Publishes queued or not yet acknowledged. */
 size_t ota_mqtt_pending(const struct ota_mqtt *link);
 
+/** A message that outlives its callback. */
+struct ota_mqtt_kept;
+
+/** From within the message callback: topic and payload stay where they are, and count as
+ *  waiting, until ota_mqtt_let_go(). Call once. */
+struct ota_mqtt_kept *ota_mqtt_keep(struct ota_mqtt *link);
+
+/** Release a kept message; on the loop thread, and before its link is closed. */
+void ota_mqtt_let_go(struct ota_mqtt *link, struct ota_mqtt_kept *kept);
+
 /** Disconnect politely (MQTT 5 DISCONNECT, no last will) and release everything. Callers
  *  of publishes and subscribes still under way are told OTA_E_LINK before this returns;
  *  then nothing is called any more but closed (may be NULL), when libuv and Paho hold
