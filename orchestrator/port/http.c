@@ -11,7 +11,7 @@
 #include "proto/io/loop.h"
 
 enum {
-	POOL_LEN = 64 * 1024, /* bytes of memory of one connection */
+	POOL_LEN = 32768, /* bytes of memory of one connection */
 	SWEEP_MS = 1000,
 };
 
