@@ -28,12 +28,12 @@ struct api_keys {
 	unsigned version;
 };
 
-static bool scope_of(const char *text, enum api_scope *out)
-{
 #define SCOPE_TEXT(name, text) [API_##name] = (text),
-	static const char *const texts[] = { API_SCOPES(SCOPE_TEXT) };
+static const char *const texts[] = { API_SCOPES(SCOPE_TEXT) };
 #undef SCOPE_TEXT
 
+static bool scope_of(const char *text, enum api_scope *out)
+{
 	for (unsigned i = 0; i < N_API_SCOPES; i++)
 		if (strcmp(text, texts[i]) == 0) {
 			*out = (enum api_scope)i;
@@ -229,6 +229,23 @@ bool api_keys_check(const struct api_keys *keys, const char *key,
 	(void)snprintf(id, OTA_NAME_CAP, "%s", entry->id);
 	*scope = entry->scope;
 	return true;
+}
+
+bool api_keys_has(const struct api_keys *keys, const char *id,
+	const struct ota_digest *hash, enum api_scope *scope)
+{
+	for (size_t i = 0; i < keys->count; i++)
+		if (strcmp(keys->items[i].id, id) == 0 &&
+			ota_digest_equal(&keys->items[i].hash, hash)) {
+			*scope = keys->items[i].scope;
+			return true;
+		}
+	return false;
+}
+
+const char *api_scope_text(enum api_scope scope)
+{
+	return texts[scope];
 }
 
 bool api_scope_allows(enum api_scope scope, enum api_scope wanted)

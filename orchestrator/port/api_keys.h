@@ -52,6 +52,14 @@ unsigned api_keys_version(const struct api_keys *keys);
 bool api_keys_check(const struct api_keys *keys, const char *key,
 	char id[static OTA_NAME_CAP], enum api_scope *scope);
 
+/** True if a key that was known by api_keys_check() is still in the file: the digest of
+ *  the whole key, under its id. *scope is what it may do now, written on success only. */
+bool api_keys_has(const struct api_keys *keys, const char *id,
+	const struct ota_digest *hash, enum api_scope *scope);
+
+/** "read", "rollout", "enrol", "admin". */
+const char *api_scope_text(enum api_scope scope);
+
 /** True if a key of scope may do what needs the scope wanted. */
 bool api_scope_allows(enum api_scope scope, enum api_scope wanted);
 

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "orchestrator/port/assets.h"
 #include "orchestrator/port/http.h"
+#include "orchestrator/port/signin.h"
 #include "proto/base/own.h"
 #include "proto/io/log.h"
 #include "proto/io/loop.h"
@@ -22,6 +24,8 @@ static const char prefix[] = "/api/v1";
 struct exchange {
 	struct exchange_ground *ground; /* borrowed */
 	const struct api_route *route;  /* NULL: settled already */
+	const struct asset *asset;      /* borrowed; what is answered instead */
+	struct signin signin;
 	struct api_request request;
 	struct api_reply reply; /* owned */
 	bool settled;           /* reply stands; what still comes is thrown away */
@@ -117,25 +121,54 @@ static void settle_429(struct exchange *x)
 	x->reply.status = 429;
 }
 
-static void check_key(
-	struct exchange *x, struct MHD_Connection *connection, enum api_scope *scope)
+static void refresh_keys(struct exchange_ground *ground)
 {
-	static const char bearer[] = "Bearer ";
-	struct exchange_ground *ground = x->ground;
-	const char *given = MHD_lookup_connection_value(
-		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-	uint64_t now_ms = ota_clock_mono_ms();
 	struct ota_error err = { 0 };
 	char why[256];
 
 	if (api_keys_refresh(ground->keys, &err) != OTA_OK)
 		ota_log(OTA_LOG_ERR, "keys.failed", "why=%s",
 			ota_log_quote(err.text, why));
-	if (given && strncmp(given, bearer, sizeof(bearer) - 1) == 0 &&
-		api_keys_check(ground->keys, given + sizeof(bearer) - 1, x->request.who,
-			scope)) {
-		struct ota_digest slot = ota_digest_of(ota_bytes_of(x->request.who));
+}
 
+/* True if it is known who asks, by an API key or by the cookie of the dashboard. */
+static bool is_known(struct exchange *x, struct MHD_Connection *connection)
+{
+	static const char bearer[] = "Bearer ";
+	struct signin *signin = &x->signin;
+	const char *given = MHD_lookup_connection_value(
+		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	struct ota_error err = { 0 };
+
+	signin->sessions = &x->ground->sessions;
+	signin->keys = x->ground->keys;
+	if (given) {
+		if (strncmp(given, bearer, sizeof(bearer) - 1) != 0 ||
+			!api_keys_check(signin->keys, given + sizeof(bearer) - 1,
+				signin->who, &signin->scope))
+			return false;
+		signin->key = given + sizeof(bearer) - 1;
+		return true;
+	}
+	err.code = signin_by_cookie(signin, connection, x->method, &err);
+	if (err.code == OTA_E_NOTFOUND)
+		return false;
+	if (err.code != OTA_OK)
+		settle(x, err.code, err.text);
+	return true;
+}
+
+static void check_key(struct exchange *x, struct MHD_Connection *connection)
+{
+	struct exchange_ground *ground = x->ground;
+	uint64_t now_ms = ota_clock_mono_ms();
+	struct ota_digest slot;
+
+	refresh_keys(ground);
+	if (is_known(x, connection)) {
+		(void)snprintf(
+			x->request.who, sizeof(x->request.who), "%s", x->signin.who);
+		slot = ota_digest_of(ota_bytes_of(x->request.who));
 		if (!bucket_take(&ground->by_key[slot.at[0] % EXCHANGE_KEY_SLOTS],
 			    &key_rate, now_ms))
 			settle_429(x);
@@ -164,6 +197,26 @@ static bool is_health(struct exchange *x)
 	x->settled = ota_buf_add(&x->reply.body, ota_bytes_of(alive)) == OTA_OK;
 	x->reply.status = 200;
 	return x->settled;
+}
+
+/* The dashboard itself: for everybody, as there is nothing of the fleet in it. */
+static bool is_asset(struct exchange *x)
+{
+	if (strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0)
+		x->asset = asset_find(x->path);
+	x->settled = x->asset != NULL;
+	return x->settled;
+}
+
+/* What the dashboard begins and ends with. */
+static bool is_signin(struct exchange *x)
+{
+	if (strncmp(x->path, prefix, sizeof(prefix) - 1) != 0 ||
+		!signin_is_asked(x->method, x->path + sizeof(prefix) - 1))
+		return false;
+	signin_answer(&x->signin, x->method, &x->reply);
+	x->settled = true;
+	return true;
 }
 
 static const struct api_route *route_of(struct exchange *x)
@@ -232,7 +285,6 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 	struct MHD_Connection *connection, const char *method, const char *path)
 {
 	struct exchange *x = calloc(1, sizeof(*x));
-	enum api_scope scope = API_READ;
 
 	if (!x)
 		return NULL;
@@ -245,14 +297,14 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 		settle(x, OTA_E_LIMIT, "path is too long");
 	if (!x->settled)
 		check_header(x, connection);
-	if (!x->settled && is_health(x))
+	if (!x->settled && (is_health(x) || is_asset(x)))
 		return x;
 	if (!x->settled && is_open(x))
-		scope = API_NOBODY;
+		x->signin.scope = API_NOBODY;
 	else if (!x->settled)
-		check_key(x, connection, &scope);
-	if (!x->settled)
-		find_route(x, scope);
+		check_key(x, connection);
+	if (!x->settled && !is_signin(x))
+		find_route(x, x->signin.scope);
 	if (!x->settled)
 		prepare_body(x);
 	if (!x->settled)
@@ -291,6 +343,9 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 	(void)MHD_add_response_header(
 		response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (x->signin.set_cookie[0])
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_SET_COOKIE, x->signin.set_cookie);
 	if (x->reply.status == 401)
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
@@ -311,6 +366,8 @@ enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *conne
 	struct MHD_Response *response;
 	enum MHD_Result queued;
 
+	if (x->asset)
+		return asset_answer(x->asset, connection);
 	if (!x->settled && api_route_is_stream(x->route))
 		return answer_stream(x, connection);
 	if (!x->settled) {

@@ -7,6 +7,7 @@
 
 #include "orchestrator/port/api.h"
 #include "orchestrator/port/bucket.h"
+#include "orchestrator/port/sessions.h"
 #include "orchestrator/port/streams.h"
 
 enum { EXCHANGE_KEY_SLOTS = 64 };
@@ -19,6 +20,7 @@ struct exchange_ground {
 	struct bucket strangers;                  /* requests without a valid key */
 	struct bucket claims;                     /* requests that need none */
 	struct bucket by_key[EXCHANGE_KEY_SLOTS]; /* by a hash of the key's id */
+	struct sessions sessions;                 /* of the dashboard */
 };
 
 struct exchange;
