@@ -35,7 +35,7 @@ BUILDS = {  # directory -> compiler, options of meson; build/ is deploy/setup's
     'build-cov': ('gcc', ['-Db_coverage=true', '-Dbuildtype=debug']),
     'build-fuzz': ('clang', ['-Dfuzz=true']),
     'build-clang': ('clang', []),
-    'build-ndebug': ('gcc', ['-Db_ndebug=true']),
+    'build-release': ('gcc', ['-Dbuildtype=release', '-Db_ndebug=true']),
 }
 
 
@@ -270,7 +270,7 @@ def lint():
 
 
 def compilers():
-    return [(d, build(d)) for d in ('build-clang', 'build-ndebug')]
+    return [(d, build(d)) for d in ('build-clang', 'build-release')]
 
 
 def sanitizers():

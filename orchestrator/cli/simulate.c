@@ -35,7 +35,7 @@ static OTA_CHECKED enum ota_code read_rate(const char *option, const char *text,
 static OTA_CHECKED enum ota_code read_one(
 	const char *option, const char *text, uint32_t *ppm, struct ota_error *err)
 {
-	const char *end;
+	const char *end = text;
 	enum ota_code rc;
 
 	if (text == NULL)

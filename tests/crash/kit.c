@@ -48,7 +48,8 @@ static void write_file(const char *dir, const char *name, struct ota_bytes bytes
 	char path[PATH_CAP];
 	struct ota_error err = { 0 };
 
-	(void)snprintf(path, sizeof path, "%s/%s%s", top, dir, name);
+	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", top, dir, name) >= sizeof path)
+		must(ota_fail(&err, OTA_E_LIMIT, "path of %s", name), &err);
 	must(ota_file_replace(path, bytes, 0600, &err), &err);
 }
 
