@@ -5,9 +5,12 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DECIDES = ('proto/wire/trust.c', 'agent/core/hold.c', 'agent/core/journal.c',
-           'agent/core/judge.c', 'agent/core/policy.c', 'agent/core/slot.c',
-           'agent/core/work.c', 'agent/port/install.c', 'agent/port/install_files.c',
+DECIDES = ('proto/wire/trust.c', 'agent/core/decode_wire.c', 'agent/core/hold.c',
+           'agent/core/journal.c', 'agent/core/judge.c', 'agent/core/overlay.c',
+           'agent/core/policy.c', 'agent/core/slot.c', 'agent/core/work.c',
+           'agent/port/decode_child.c', 'agent/port/decode_sandbox.c',
+           'agent/port/decode_worker.c', 'agent/port/install.c',
+           'agent/port/install_files.c',
            'agent/port/install_hook.c', 'agent/port/install_jobs.c',
            'agent/port/install_link.c')
 NOT_ROOT = 'not root: '

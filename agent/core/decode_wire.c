@@ -41,20 +41,16 @@ enum ota_code decode_head_parse(
 {
 	struct ota_reader r = ota_reader_of(in);
 	struct decode_head head = { 0 };
-	const uint8_t *bytes = ota_read(&r, sizeof magic);
 
-	if (in.len != DECODE_HEAD_LEN || bytes == NULL ||
-		memcmp(bytes, magic, sizeof magic) != 0)
+	if (in.len != DECODE_HEAD_LEN ||
+		memcmp(ota_read(&r, sizeof magic), magic, sizeof magic) != 0)
 		return ota_fail(err, OTA_E_FORMAT, "not the head of a decoder's work");
 	head.manifest.codec = ota_read_u8(&r);
 	head.manifest.window_log = ota_read_u8(&r);
 	if (ota_read_u8(&r) != 0 || ota_read_u8(&r) != 0)
 		return ota_fail(err, OTA_E_FORMAT, "head: bytes 6 and 7 are not zero");
 	read_numbers(&r, &head);
-	bytes = ota_read(&r, OTA_DIGEST_LEN);
-	if (bytes == NULL)
-		return ota_fail(err, OTA_E_FORMAT, "head ends early");
-	memcpy(head.manifest.to.at, bytes, OTA_DIGEST_LEN);
+	memcpy(head.manifest.to.at, ota_read(&r, OTA_DIGEST_LEN), OTA_DIGEST_LEN);
 	*out = head;
 	return OTA_OK;
 }

@@ -321,7 +321,8 @@ static bool move_up(int *fd)
 	return true;
 }
 
-/* What is not there is read as empty. */
+/* What is not there is read as empty. It is opened when the numbers of the worker's
+ * descriptors are all taken: by us, if by nobody else. */
 static int dup_source(int fd)
 {
 	return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD)
@@ -339,8 +340,7 @@ static OTA_CHECKED enum ota_code open_ends(
 	if (opened)
 		ends->over = dup_source(job->overlay_fd > 0 ? job->overlay_fd : -1);
 	if (!opened || ends->from < 0 || ends->over < 0 || !move_up(&ends->in[1]) ||
-		!move_up(&ends->out[1]) || !move_up(&ends->from) ||
-		!move_up(&ends->over) || fcntl(ends->out[0], F_SETFL, O_NONBLOCK) != 0)
+		!move_up(&ends->out[1]) || fcntl(ends->out[0], F_SETFL, O_NONBLOCK) != 0)
 		return ota_fail(err, OTA_E_IO, "no descriptors for a decoder: %s",
 			strerror(errno));
 	/* A pipe of the usual 64 KiB is only slower. */

@@ -54,14 +54,12 @@ static OTA_CHECKED enum ota_code failed(struct ota_error *err, const char *what)
 
 enum ota_code decode_sandbox_close(struct ota_error *err)
 {
-	struct rlimit files = { .rlim_cur = 0 };
-
 	if (syscall(SYS_close_range, FIRST_FD, ~0U, 0) == 0)
 		return OTA_OK;
-	if (errno != ENOSYS || getrlimit(RLIMIT_NOFILE, &files) != 0)
+	if (errno != ENOSYS)
 		return failed(err, "close");
-	for (rlim_t fd = FIRST_FD; fd < files.rlim_cur; fd++)
-		(void)close((int)fd);
+	for (int fd = FIRST_FD, end = getdtablesize(); fd < end; fd++)
+		(void)close(fd);
 	return OTA_OK;
 }
 
@@ -82,15 +80,10 @@ static OTA_CHECKED enum ota_code measure(uint64_t *out, struct ota_error *err)
 {
 	ota_autoclose int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	char text[64] = "";
-	unsigned long pages;
-	char *end = NULL;
 
 	if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
 		return failed(err, "/proc/self/statm");
-	pages = strtoul(text, &end, 10);
-	if (end == text)
-		return failed(err, "/proc/self/statm");
-	*out = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	*out = strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 	return OTA_OK;
 }
 

@@ -102,18 +102,20 @@ static enum ota_code take_image(void *ctx, struct ota_bytes data)
 static enum ota_code read_from(void *ctx, uint64_t offset, uint8_t *out, size_t len)
 {
 	const struct worker *w = ctx;
-	enum ota_code rc = OTA_OK;
 
-	while (len > 0 && rc == OTA_OK) {
+	while (len > 0) {
 		struct overlay_piece piece = overlay_find(&w->overlay, offset, len);
+		enum ota_code rc =
+			ota_fd_read_at(piece.is_over ? DECODE_FD_OVER : DECODE_FD_FROM,
+				piece.offset, out, piece.len, NULL);
 
-		rc = ota_fd_read_at(piece.is_over ? DECODE_FD_OVER : DECODE_FD_FROM,
-			piece.offset, out, piece.len, NULL);
+		if (rc != OTA_OK)
+			return rc;
 		offset += piece.len;
 		out += piece.len;
 		len -= piece.len;
 	}
-	return rc;
+	return OTA_OK;
 }
 
 /* An empty file covers nothing, as one that is not there. */

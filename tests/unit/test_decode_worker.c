@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "agent/core/decode_wire.h"
@@ -266,6 +267,51 @@ Test(decode_worker, a_patch_that_ends_early_is_no_image)
 	cr_expect_not(is_made());
 }
 
+/* What is read from it reaches into a block that stands in the overlay. */
+Test(decode_worker, a_source_that_ends_early_is_told)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf image = { 0 };
+
+	(void)faults_next(walk);
+	write_overlay();
+	write_file(from_path, (struct ota_bytes){ from.at, OVER_LEN });
+	cr_expect_eq(run_worker(), 0);
+	cr_expect_eq(last_answer(&image), DECODE_FAILED);
+}
+
+Test(decode_worker, a_patch_that_is_none_is_not_read_to_its_end)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf image = { 0 };
+
+	(void)faults_next(walk);
+	patch.len = 0;
+	cr_assert_eq(ota_buf_add(&patch, ota_buf_bytes(&from)), OTA_OK);
+	manifest.patch_len = patch.len;
+	write_input(0);
+	cr_expect_eq(run_worker(), 0);
+	cr_expect_eq(last_answer(&image), DECODE_FAILED);
+	cr_expect_eq(image.len, 0);
+}
+
+/* That it has failed is not told behind half an answer. */
+Test(decode_worker, an_image_cut_off_by_a_failure_must_be_told_first)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf image = { 0 };
+	unsigned deaf = 0;
+
+	manifest.to.at[0] ^= 1; /* found at its end */
+	write_input(0);
+	walk->only = "write ";
+	while (faults_next(walk)) {
+		int status = run_worker();
+
+		cr_expect_eq(status == 0, last_answer(&image) == DECODE_FAILED, "%s",
+			faults_text(walk));
+		deaf += status != 0;
+	}
+	cr_expect_geq(deaf, 3, "READY, the image, its failure: %u", deaf);
+}
+
 Test(decode_worker, with_nobody_to_answer_it_ends_with_1)
 {
 	(void)faults_next(walk);
@@ -276,20 +322,42 @@ Test(decode_worker, with_nobody_to_answer_it_ends_with_1)
 	cr_expect_eq(run_worker(), 1);
 }
 
-/* Between limits that are there already, and with all memory there is. */
-Test(decode_worker, a_limit_that_is_lower_stays)
+/* What is only pretended: in the second no file can be written any more. */
+static const char most[] = "setgroups setresgid setresuid seccomp_load setrlimit64 ";
+static const char some[] = "setgroups setresgid setresuid seccomp_load ";
+
+/* Whether a process that goes there may hold as much memory as before. */
+static bool has_all_memory(uint64_t heap_bytes, const char *pretended)
 {
-	const struct decode_limits limits = { .heap_bytes = UINT64_MAX, .cpu_s = 1 };
+	void (*const leave)(int) = pretended == most ? __wrap__exit : __real__exit;
+	const struct decode_limits limits = { .heap_bytes = heap_bytes, .cpu_s = 1 };
+	struct rlimit memory;
 	int status;
 	pid_t pid = fork();
 
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
-		faults_pretend("setgroups setresgid setresuid setrlimit64 seccomp_load ");
-		__wrap__exit(decode_sandbox_enter(&limits, NULL) == OTA_OK ? 0 : 1);
+		faults_pretend(pretended);
+		if (decode_sandbox_enter(&limits, NULL) != OTA_OK ||
+			getrlimit(RLIMIT_AS, &memory) != 0)
+			leave(2);
+		leave(memory.rlim_cur == RLIM_INFINITY ? 0 : 1);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_expect_eq(status, 0);
+	cr_assert(status == 0 || WEXITSTATUS(status) == 1, "status %x", status);
+	return status == 0;
+}
+
+/* Between limits that are there already, and with all memory there is. */
+Test(decode_worker, a_limit_that_is_lower_stays)
+{
+	static const uint64_t shares = UINT64_MAX / (DECODE_AS_SHARE + 1);
+
+	cr_expect(has_all_memory(UINT64_MAX, most));
+	cr_expect(has_all_memory(shares * DECODE_AS_SHARE, most));
+	cr_expect_not(has_all_memory(1 << 30, some), "a limit is a limit");
+	cr_expect(has_all_memory(UINT64_MAX, some));
+	cr_expect(has_all_memory(shares * DECODE_AS_SHARE, some), "no sum is too large");
 	cr_expect_eq(decode_cpu_s(UINT64_MAX, UINT64_MAX), 24 * 3600);
 	cr_expect_eq(decode_cpu_s(0, 0), 60);
 }

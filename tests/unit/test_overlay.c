@@ -2,6 +2,7 @@
 
 #include "agent/core/overlay.h"
 #include "proto/base/own.h"
+#include "tests/unit/nomem_kit.h"
 
 enum { LEN = OTA_BLOCK_LEN_MIN };
 
@@ -92,4 +93,59 @@ Test(overlay, what_is_none_is_refused)
 	}
 	bytes.len -= 4;
 	cr_expect_eq(parse(ota_buf_bytes(&bytes), &found), OTA_E_FORMAT);
+}
+
+Test(overlay, one_that_is_longer_or_shorter_than_it_says_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct overlay found;
+
+	cr_assert_eq(overlay_encode(&over, &bytes), OTA_OK);
+	for (size_t len = 0; len <= OVERLAY_HEAD_LEN + 1; len++)
+		cr_expect_eq(overlay_parse_head(
+				     (struct ota_bytes){ bytes.at, len }, &found, NULL),
+			len == OVERLAY_HEAD_LEN ? OTA_OK : OTA_E_FORMAT, "%zu", len);
+	cr_assert_eq(ota_buf_add_le32(&bytes, OTA_BLOCKS_MAX - 1), OTA_OK);
+	cr_expect_eq(parse(ota_buf_bytes(&bytes), &found), OTA_E_FORMAT);
+}
+
+Test(overlay, one_of_too_many_or_too_long_blocks_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct ota_error err = { 0 };
+	struct overlay found;
+
+	over.count = OTA_BLOCKS_MAX + 1;
+	cr_assert_eq(overlay_encode(&over, &bytes), OTA_OK);
+	bytes.len = OVERLAY_HEAD_LEN;
+	cr_expect_eq(
+		overlay_parse_head(ota_buf_bytes(&bytes), &found, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "overlay of 3801 blocks of 65536 bytes");
+	bytes.len = 0;
+	over = (struct overlay){ .block_len = OTA_BLOCK_LEN_MAX + 1 };
+	cr_assert_eq(overlay_encode(&over, &bytes), OTA_OK);
+	cr_expect_eq(
+		overlay_parse_head(ota_buf_bytes(&bytes), &found, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "overlay of 0 blocks of 262145 bytes");
+}
+
+Test(overlay, without_memory_it_is_not_encoded)
+{
+	enum ota_code rc = OTA_E_NOMEM;
+	unsigned refused = 0;
+
+	/* The index outgrows what the first allocation has room for. */
+	for (uint32_t i = 4; i < OTA_BLOCKS_MAX; i++)
+		(void)overlay_add(&over, i);
+	for (long n = 0; rc != OTA_OK; n++) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+		bool fired;
+
+		nomem_arm(n);
+		rc = overlay_encode(&over, &bytes);
+		fired = nomem_disarm();
+		cr_expect_eq(rc, fired ? OTA_E_NOMEM : OTA_OK);
+		refused += fired;
+	}
+	cr_expect_geq(refused, 2);
 }
