@@ -35,8 +35,9 @@ enum ota_code block_table_read(const char *root, const struct ota_digest *patch,
 	struct ota_digest found;
 	enum ota_code rc = spool_file(root, patch, SPOOL_TABLE, path, err);
 
-	if (rc == OTA_OK)
-		rc = ota_file_read_plain(path, OTA_BLOCK_TABLE_LEN_MAX, &bytes, err);
+	if (rc != OTA_OK)
+		return rc;
+	rc = ota_file_read_plain(path, OTA_BLOCK_TABLE_LEN_MAX, &bytes, err);
 	if (rc != OTA_OK && rc != OTA_E_LIMIT)
 		return rc;
 	found = ota_digest_of(ota_buf_bytes(&bytes));

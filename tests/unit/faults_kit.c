@@ -318,7 +318,7 @@ bool faults_next(struct faults *walk)
 		return true;
 	}
 	if (walk->fired) {
-		walk->nth += walk->nth < FAULTS_EACH ? 1 : walk->nth;
+		walk->nth += walk->nth < FAULTS_EACH || walk->wants_each ? 1 : walk->nth;
 		walk->fired = false;
 		return true;
 	}

@@ -8,7 +8,8 @@
  * again.
  *
  * Each call that what is tested makes, of each kind, fails once, and with each error that
- * is told apart somewhere; of those that it makes more than FAULTS_EACH times only some.
+ * is told apart somewhere; of those that it makes more than FAULTS_EACH times only some,
+ * unless the walk wants them all.
  * The first step of a walk is without a fault and sees which calls are made.
  */
 
@@ -25,6 +26,7 @@ struct faults {
 	unsigned count; /* that fired so far */
 	/* of a walk over some kinds alone, and not the others: */
 	const char *only; /* borrowed; names with a space behind each, NULL: all */
+	bool wants_each;  /* and not some of those of one kind */
 };
 
 /** Go to the next fault; false when there is none left. */
