@@ -8,9 +8,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DECIDES = ('proto/wire/trust.c', 'agent/core/decode_wire.c', 'agent/core/hold.c',
            'agent/core/journal.c', 'agent/core/judge.c', 'agent/core/overlay.c',
            'agent/core/policy.c', 'agent/core/slot.c', 'agent/core/work.c',
-           'agent/port/decode_child.c', 'agent/port/decode_sandbox.c',
-           'agent/port/decode_worker.c', 'agent/port/install.c',
-           'agent/port/install_files.c',
+           'agent/port/block_spool.c', 'agent/port/decode_child.c',
+           'agent/port/decode_sandbox.c', 'agent/port/decode_worker.c',
+           'agent/port/install.c', 'agent/port/install_decode.c',
+           'agent/port/install_files.c', 'agent/port/install_hooks.c',
+           'agent/port/install_mark.c', 'agent/port/install_patch.c',
+           'agent/port/install_policy.c', 'agent/port/install_source.c',
            'agent/port/install_hook.c', 'agent/port/install_jobs.c',
            'agent/port/install_link.c')
 NOT_ROOT = 'not root: '

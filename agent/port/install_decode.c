@@ -14,7 +14,7 @@ enum ota_code install_decode_run(const struct install_decode *d, struct ota_erro
 	const struct decode_job job = { .manifest = d->manifest,
 		.from_fd = d->from->fd,
 		.from_len = d->from->len,
-		.overlay_fd = d->overlay_fd == NULL ? -1 : *d->overlay_fd,
+		.overlay_fd = *d->overlay_fd,
 		.out = *d->out,
 		.ram_max = d->ram_max,
 		.stop = d->stop,

@@ -12,7 +12,7 @@
 struct install_decode {
 	const struct ota_manifest *manifest;
 	const struct image_file *from; /* the running image */
-	const int *overlay_fd;         /* over it (decode_child.h); NULL: none */
+	const int *overlay_fd;         /* over it (decode_child.h); -1: nothing is */
 	const struct ota_source *have; /* what is proved of the new one, from its start */
 	const struct ota_sink *out;    /* gets what comes behind it */
 	uint64_t ram_max;              /* bytes of heap */

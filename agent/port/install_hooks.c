@@ -27,14 +27,14 @@ struct install_hooks {
 	char entries[INSTALL_HOOKS_MAX][ENTRY_CAP];
 	size_t count, next;
 	bool killed;
-	struct install_hook *running; /* releases itself */
+	struct install_hook *running; /* releases itself; one of them always runs */
 };
 
 static bool is_hook_name(const char *name)
 {
 	size_t len = strlen(name);
 
-	return len > 0 && len < ENTRY_CAP && strspn(name, LETTERS) == len;
+	return len < ENTRY_CAP && strspn(name, LETTERS) == len;
 }
 
 static OTA_CHECKED enum ota_code add_entry(
@@ -126,7 +126,6 @@ static void on_done(void *ctx, const struct ota_error *result)
 	struct ota_error last = *result;
 	enum ota_code rc;
 
-	h->running = NULL;
 	if (last.code != OTA_OK || h->killed) {
 		answer(h, &last);
 		return;
@@ -142,8 +141,7 @@ static void on_done(void *ctx, const struct ota_error *result)
 void install_hooks_kill(struct install_hooks *hooks)
 {
 	hooks->killed = true;
-	if (hooks->running != NULL)
-		install_hook_kill(hooks->running);
+	install_hook_kill(hooks->running);
 }
 
 enum ota_code install_hooks_start(uv_loop_t *loop, const struct install_hook_call *call,

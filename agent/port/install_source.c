@@ -199,7 +199,7 @@ static OTA_CHECKED enum ota_code open_nameless(
 	char path[SPOOL_PATH_CAP];
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, TEMPORARY_MODE);
 
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+	if (fd < 0 && errno == EOPNOTSUPP) {
 		(void)snprintf(path, sizeof path, "%.1100s/overlay.XXXXXX", dir);
 		fd = mkostemp(path, O_CLOEXEC);
 		if (fd >= 0)

@@ -29,21 +29,12 @@ enum ota_code install_work_verify(const struct install_work *work, struct ota_er
 	return rc == OTA_OK && work->repairs ? install_source_verify(work, err) : rc;
 }
 
-/* What the decoder asks for chunks. */
-struct feed {
-	const struct install_work *work;
-	struct install_patch *patch;
-};
-
+/* What the decoder asks for chunks; it looks itself whether it is told to stop. */
 static enum ota_code next_chunk(
 	void *ctx, uint32_t i, struct ota_bytes *out, struct ota_error *err)
 {
-	const struct feed *feed = ctx;
-	enum ota_code rc = check_stop(feed->work, err);
+	enum ota_code rc = install_patch_read(ctx, i, out, err);
 
-	if (rc != OTA_OK)
-		return rc;
-	rc = install_patch_read(feed->patch, i, out, err);
 	return rc == OTA_OK ? rc
 			    : ota_wrap(err, OTA_E_MEDIA, "changed after it was verified");
 }
@@ -52,7 +43,6 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 	struct install_patch *patch, struct install_target *target, struct ota_error *err)
 {
 	OTA_AUTO(install_source_fini) struct install_source from = { .overlay_fd = -1 };
-	struct feed feed = { work, patch };
 	const struct ota_source have = install_target_have(target);
 	const struct ota_sink sink = install_target_sink(target);
 	const struct install_decode how = { .manifest = &patch->manifest,
@@ -63,7 +53,7 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 		.ram_max = work->ram_max,
 		.program = work->decoder,
 		.stop = &work->stop,
-		.ctx = &feed,
+		.ctx = patch,
 		.chunk = next_chunk };
 	enum ota_code rc = install_source_open(work, &patch->manifest, &from, err);
 

@@ -2,9 +2,11 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "agent/port/install_hooks.h"
 #include "agent/port/install_policy.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static uv_loop_t loop;
@@ -198,6 +200,72 @@ Test(install_hooks, after_a_kill_nothing_more_is_begun)
 	expect_ran("");
 }
 
+/* It has gone well, and is killed before that is known. */
+Test(install_hooks, after_a_kill_that_came_too_late_nothing_more_is_begun)
+{
+	const struct install_hook_call call = call_of("health");
+	struct install_hooks *hooks;
+	siginfo_t ended;
+
+	make_dir("health.d");
+	write_hook("health.d/10-short", "0");
+	write_hook("health.d/20-next", "0");
+	cr_assert_eq(
+		install_hooks_start(&loop, &call, on_done, NULL, &hooks, NULL), OTA_OK);
+	cr_assert_eq(waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT), 0);
+	install_hooks_kill(hooks);
+	cr_assert_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	cr_expect_eq(answers, 1);
+	cr_expect_eq(answer.code, OTA_OK);
+	expect_ran("10-short ");
+}
+
+Test(install_hooks, a_name_that_is_too_long_is_none)
+{
+	char name[128] = "health.d/";
+
+	make_dir("health.d");
+	(void)memset(name + strlen(name), 'a', 65);
+	write_hook(name, "1");
+	cr_expect_eq(run("health"), OTA_E_NOTFOUND);
+	name[strlen(name) - 1] = '\0';
+	write_hook(name, "0");
+	cr_expect_eq(run("health"), OTA_OK);
+}
+
+Test(install_hooks, what_cannot_be_looked_at_is_a_veto)
+{
+	struct install_hook_call call = call_of("health");
+	struct install_hooks *hooks = NULL;
+	struct faults walk = { 0 };
+	char path[512];
+
+	temporary_write("file", "");
+	path_of("file", path);
+	call.dir = path;
+	cr_expect_eq(install_hooks_start(&loop, &call, on_done, NULL, &hooks, &answer),
+		OTA_E_HOOK);
+	cr_expect_not_null(strstr(answer.text, "cannot be read: Not a directory"), "%s",
+		answer.text);
+	cr_assert(faults_arm_text("calloc,12,0"));
+	cr_expect_eq(install_hooks_start(&loop, &call, on_done, NULL, &hooks, &answer),
+		OTA_E_NOMEM);
+	cr_expect(faults_disarm(&walk));
+	cr_expect_null(hooks);
+}
+
+Test(install_hooks, without_a_directory_there_are_none)
+{
+	struct install_hook_call call = call_of("health");
+	struct install_hooks *hooks = NULL;
+
+	call.dir = "";
+	cr_expect_eq(install_hooks_start(&loop, &call, on_done, NULL, &hooks, &answer),
+		OTA_E_NOTFOUND);
+	cr_expect_str_eq(answer.text, "there are no hooks");
+	cr_expect_null(hooks);
+}
+
 /* ---- scripts of the policy */
 
 static enum ota_code ask(const struct agent_policy_config *policy, const char *hook)
@@ -269,4 +337,51 @@ Test(install_hooks, a_lock_file_holds_with_its_reason_before_the_script_is_asked
 	write_script("asked", "echo busy; exit 1");
 	cr_expect_eq(ask(&policy, "lock"), OTA_E_HOOK);
 	cr_expect_str_eq(answer.text, "reboot_lock_command exited with 1: busy");
+}
+
+/* Whatever keeps it from being looked at. */
+Test(install_hooks, a_lock_that_cannot_be_read_holds_without_a_reason)
+{
+	struct agent_policy_config policy = { 0 };
+	struct faults walk = { .only = "malloc realloc read open64 " };
+	char text[4096 + 1] = "";
+	char expected[1200];
+
+	path_of("lock", policy.lock_file);
+	(void)snprintf(expected, sizeof expected, "lock %s", policy.lock_file);
+	make_dir("lock");
+	cr_expect_eq(ask(&policy, "lock"), OTA_E_HOOK);
+	cr_expect_str_eq(answer.text, expected);
+	cr_assert_eq(rmdir(policy.lock_file), 0);
+	(void)memset(text, 'x', sizeof text - 1); /* there is no room for a NUL */
+	temporary_write("lock", text);
+	while (faults_next(&walk)) {
+		struct install_hook_call call = call_of("lock");
+
+		answer = (struct ota_error){ 0 };
+		faults_arm(&walk);
+		cr_expect_eq(install_policy_call(&policy, "lock", &call, &answer),
+			OTA_E_HOOK, "%s", faults_text(&walk));
+		(void)faults_disarm(&walk);
+		cr_expect_eq(strncmp(answer.text, expected, strlen(expected)), 0,
+			"%s: %s", faults_text(&walk), answer.text);
+	}
+	cr_expect_gt(walk.count, 4);
+	path_of("lock/below", policy.lock_file);
+	cr_expect_eq(ask(&policy, "lock"), OTA_E_HOOK, "no directory: %s", answer.text);
+}
+
+Test(install_hooks, of_a_policy_there_are_three_questions)
+{
+	struct agent_policy_config policy = { 0 };
+
+	cr_expect(install_policy_is("metered"));
+	cr_expect(install_policy_is("power"));
+	cr_expect(install_policy_is("lock"));
+	cr_expect_not(install_policy_is("health"));
+	cr_expect_eq(ask(&policy, "metered"), OTA_E_NOTFOUND);
+	path_of("metered", policy.metered_command);
+	write_script("metered", "exit 21");
+	cr_expect_eq(ask(&policy, "metered"), OTA_E_BUSY);
+	cr_expect_str_eq(answer.text, "metered_command asks to come later");
 }

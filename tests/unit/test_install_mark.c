@@ -126,3 +126,52 @@ Test(install_mark, an_image_of_too_many_blocks_is_refused)
 	head.to_len = ((uint64_t)INSTALL_MARK_BLOCKS_MAX + 1) * INSTALL_BLOCK_LEN;
 	cr_expect_eq(install_mark_open(path, &head, &mark, NULL), OTA_E_LIMIT);
 }
+
+/* Whole, but for what its digest covers: it was made so. */
+static void expect_refused(size_t at, uint8_t value)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct install_mark_head head = HEAD;
+	struct ota_error err = { 0 };
+	struct ota_digest digest;
+
+	cr_assert_eq(install_mark_encode(&head, &bytes), OTA_OK);
+	bytes.at[at] = value;
+	digest = ota_digest_of((struct ota_bytes){ bytes.at, 48 });
+	memcpy(bytes.at + 48, digest.at, OTA_DIGEST_LEN);
+	cr_expect_eq(
+		install_mark_parse(ota_buf_bytes(&bytes), &head, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "mark: slot or flags");
+}
+
+Test(install_mark, a_mark_that_says_what_none_says_is_refused)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 };
+	struct install_mark_head head = HEAD;
+
+	expect_refused(4, 2);
+	expect_refused(5, 2);
+	expect_refused(6, 1);
+	expect_refused(7, 1);
+	cr_assert_eq(install_mark_encode(&HEAD, &bytes), OTA_OK);
+	for (size_t len = 0; len <= INSTALL_MARK_HEAD_LEN; len++)
+		cr_expect_eq(install_mark_parse(
+				     (struct ota_bytes){ bytes.at, len }, &head, NULL),
+			len == INSTALL_MARK_HEAD_LEN ? OTA_OK : OTA_E_FORMAT, "%zu", len);
+}
+
+Test(install_mark, who_distrusts_the_slot_begins_again)
+{
+	OTA_AUTO(install_mark_fini) struct install_mark mark = open_mark(HEAD);
+	struct install_mark_head head = HEAD;
+
+	put(&mark, 0);
+	install_mark_fini(&mark);
+	head.distrust = true;
+	mark = open_mark(head);
+	cr_expect(mark.head.distrust);
+	cr_expect_not(holds(&mark, 0));
+	install_mark_fini(&mark);
+	mark = open_mark(HEAD);
+	cr_expect(mark.head.distrust, "it is written down");
+}

@@ -1,8 +1,11 @@
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,6 +226,17 @@ Test(install_source, without_repair_the_same_patch_fails)
 	cr_expect_neq(install_kit_apply(&kit), OTA_OK);
 }
 
+Test(install_source, a_slot_that_is_not_there_is_told_as_that)
+{
+	char path[AGENT_PATH_CAP];
+
+	kit.work.repairs = false;
+	slot_path(path);
+	cr_assert_eq(unlink(path), 0);
+	cr_expect_eq(install_kit_apply(&kit), OTA_E_NOTFOUND);
+	cr_expect_null(strstr(kit.err.text, "repair"), "%s", kit.err.text);
+}
+
 Test(install_source, a_slot_that_is_right_needs_no_blocks)
 {
 	cr_assert_eq(install_work_verify(&kit.work, NULL), OTA_OK);
@@ -355,4 +369,193 @@ Test(install_source, any_call_may_fail)
 			faults_text(&walk), kit.err.text);
 	}
 	cr_expect_gt(refused, 40);
+}
+
+/* ---- what is not there, or is something else ---- */
+
+static void expect_wrong(enum ota_code got, enum ota_code code, const char *text)
+{
+	cr_expect_eq(got, code, "%s: %s", ota_code_name(got), kit.err.text);
+	cr_expect_not_null(strstr(kit.err.text, text), "%s", kit.err.text);
+}
+
+static enum ota_code verify(void)
+{
+	kit.err = (struct ota_error){ 0 };
+	return install_work_verify(&kit.work, &kit.err);
+}
+
+Test(install_source, told_to_stop_it_stops)
+{
+	spoil_some();
+	scan_then_fetch();
+	atomic_store(&kit.work.stop, true);
+	expect_wrong(verify(), OTA_E_CANCELLED, "told to stop");
+	expect_wrong(install_source_scan(&kit.work, &scan, &kit.err), OTA_E_CANCELLED,
+		"scan: told to stop");
+	expect_wrong(install_kit_apply(&kit), OTA_E_CANCELLED, "told to stop");
+}
+
+Test(install_source, blocks_that_nobody_fetched_are_lacking)
+{
+	spoil_some();
+	expect_wrong(verify(), OTA_E_DIGEST, "block 0 is not in the spool");
+}
+
+Test(install_source, blocks_that_are_no_file_are_an_error)
+{
+	char path[SPOOL_PATH_CAP];
+
+	path_of(SPOOL_BLOCKS, path);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	expect_wrong(verify(), OTA_E_IO, "blocks: not a file");
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(symlink("/dev/zero", path), 0);
+	expect_wrong(verify(), OTA_E_IO, "Too many levels of symbolic links");
+}
+
+/* Sign another patch: what it says of its source is not so. */
+static void sign_again(void)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf bytes = { 0 }, names = { 0 };
+	char from_dir[SPOOL_PATH_CAP], to_dir[SPOOL_PATH_CAP];
+
+	cr_assert_eq(ota_block_table_encode(&table, &names, NULL), OTA_OK);
+	kit.manifest.blocks = ota_digest_of(ota_buf_bytes(&names));
+	cr_assert_eq(ota_manifest_encode(&kit.manifest, &bytes, NULL), OTA_OK);
+	path_of("", from_dir);
+	kit.work.patch = ota_digest_of(ota_buf_bytes(&bytes));
+	path_of("", to_dir);
+	install_kit_run("mv %s %s", from_dir, to_dir);
+	cr_assert_eq(spool_manifest_write(
+			     kit.spool_dir, &kit.work.patch, ota_buf_bytes(&bytes), NULL),
+		OTA_OK);
+	cr_assert_eq(block_table_write(
+			     kit.spool_dir, &kit.work.patch, ota_buf_bytes(&names), NULL),
+		OTA_OK);
+}
+
+Test(install_source, a_table_that_makes_another_image_is_found_out)
+{
+	const char *text = "repair the source: the repaired source is not the image that "
+			   "the patch applies to";
+
+	kit.manifest.from.at[0] ^= 1;
+	sign_again();
+	expect_wrong(install_kit_apply(&kit), OTA_E_PRECURSOR, text);
+	kit.manifest.from.at[0] ^= 1;
+	kit.manifest.from_len++;
+	sign_again();
+	expect_wrong(install_kit_apply(&kit), OTA_E_PRECURSOR, text);
+}
+
+/* It has the digest that the table says, and is nothing that can be unpacked. */
+Test(install_source, a_block_that_cannot_be_unpacked_repairs_nothing)
+{
+	enum { PACKED = 9 }; /* half of it is of one byte */
+	uint8_t *at = packed.at;
+	uint32_t len = table.blocks[PACKED].packed_len;
+
+	cr_assert_lt(len, BLOCK);
+	for (uint32_t i = 0; i < PACKED; i++)
+		at += table.blocks[i].packed_len;
+	(void)memset(at, 'x', len);
+	table.blocks[PACKED].packed = ota_digest_of((struct ota_bytes){ at, len });
+	spoil(PACKED * BLOCK, 1);
+	sign_again();
+	scan_then_fetch();
+	cr_expect_eq(verify(), OTA_OK, "%s", kit.err.text);
+	expect_wrong(install_kit_apply(&kit), OTA_E_FORMAT,
+		"repair the source: block 9: not one frame of 65536 bytes");
+}
+
+/* ---- where the overlay is kept ---- */
+
+static void write_no_slot_b(void)
+{
+	install_kit_run("cd %s && rm -rf slots/b* state/*", temporary_dir);
+}
+
+/* A file system that has no files without a name. */
+Test(install_source, without_nameless_files_it_is_unlinked)
+{
+	struct faults walk = { .only = "open64 ", .wants_each = true };
+	unsigned done = 0;
+
+	spoil_some();
+	scan_then_fetch();
+	while (faults_next(&walk)) {
+		write_no_slot_b();
+		faults_arm(&walk);
+		done += install_kit_apply(&kit) == OTA_OK && walk.row > 0;
+		(void)faults_disarm(&walk);
+		install_kit_run("! ls %s/*/overlay* 2>/dev/null", temporary_dir);
+	}
+	cr_expect_geq(
+		done, 3, "EIO, ENOENT and EOPNOTSUPP of the nameless file: %u", done);
+}
+
+/* What can still be opened is the slot, the blocks, and no third. */
+Test(install_source, without_memory_for_the_overlay_it_says_so)
+{
+	struct faults walk = { .only = "realloc calloc ", .wants_each = true };
+	struct install_source source = { .overlay_fd = -1 };
+	unsigned of_overlay = 0;
+
+	spoil_some();
+	scan_then_fetch();
+	while (faults_next(&walk)) {
+		enum ota_code rc;
+
+		kit.err = (struct ota_error){ 0 };
+		faults_arm(&walk);
+		rc = install_source_open(&kit.work, &kit.manifest, &source, &kit.err);
+		cr_expect_eq(
+			faults_disarm(&walk), rc != OTA_OK, "%s", faults_text(&walk));
+		of_overlay += rc == OTA_E_NOMEM &&
+			      strcmp(kit.err.text, "repair the source: overlay") == 0;
+		install_source_fini(&source);
+	}
+	cr_expect_geq(of_overlay, 2, "in memory, and as it is written: %u", of_overlay);
+}
+
+Test(install_source, with_no_descriptor_for_the_overlay_it_says_so)
+{
+	struct install_source source = { .overlay_fd = -1 };
+	struct rlimit before, few;
+	unsigned said = 0;
+
+	spoil_some();
+	scan_then_fetch();
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ (rlim_t)dup(0) + 2, before.rlim_max };
+	(void)close((int)few.rlim_cur - 2);
+	for (unsigned n = 0; n < 9; n++) {
+		struct faults fault = { 0 };
+		char text[64];
+
+		(void)snprintf(text, sizeof text, "open64,%d,%u", EOPNOTSUPP, n);
+		kit.err = (struct ota_error){ 0 };
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+		cr_assert(faults_arm_text(text));
+		cr_expect_neq(
+			install_source_open(&kit.work, &kit.manifest, &source, &kit.err),
+			OTA_OK);
+		(void)faults_disarm(&fault);
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		said += fault.fired &&
+			strstr(kit.err.text, "Too many open files") != NULL;
+	}
+	cr_expect_geq(said, 2, "of the spool, of the state directory");
+	cr_expect_eq(source.overlay_fd, -1);
+}
+
+Test(install_source, a_patch_that_is_no_file_is_not_read)
+{
+	char path[SPOOL_PATH_CAP];
+
+	path_of(SPOOL_DATA, path);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	expect_wrong(verify(), OTA_E_IO, "data: not a file");
 }
