@@ -32,8 +32,8 @@ void mqtt_in_down(struct mqtt_in *in);
 /** A message arrived on the link; from within its callback. */
 void mqtt_in_message(struct mqtt_in *in, const char *topic, struct ota_bytes payload);
 
-/** Release, before the link is closed; what waits to be handled is dropped, and retained
- *  by the broker. closed runs once libuv holds nothing. NULL: closed runs at once. */
+/** Release; what waits to be handled is dropped, and retained by the broker. closed runs
+ *  once libuv holds nothing. NULL: closed runs at once. */
 void mqtt_in_close(struct mqtt_in *in, void (*closed)(void *ctx), void *ctx);
 
 #endif

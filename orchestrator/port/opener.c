@@ -14,7 +14,6 @@ enum { WAITING_MAX = 8192 }; /* messages; their link takes no more before */
 /* What a device said. */
 struct said {
 	struct ota_work work;       /* first */
-	struct ota_mqtt *link;      /* borrowed */
 	struct ota_mqtt_kept *kept; /* owned; topic and envelope are in it */
 	const char *topic;
 	char device[OTA_NAME_CAP];
@@ -40,7 +39,7 @@ static void release(void *ctx, struct ota_work *work)
 	struct said *said = (struct said *)work;
 
 	(void)ctx;
-	ota_mqtt_let_go(said->link, said->kept);
+	ota_mqtt_let_go(said->kept);
 	free(said);
 }
 
@@ -86,7 +85,6 @@ static OTA_CHECKED enum ota_code give(struct opener *opener,
 	if (!said)
 		return ota_fail(err, OTA_E_NOMEM, "message");
 	*said = *like;
-	said->link = message->link;
 	said->topic = message->topic;
 	(void)snprintf(said->device, sizeof(said->device), "%s", message->device);
 	rc = ota_worker_give(opener->worker, &said->work);

@@ -42,8 +42,7 @@ OTA_CHECKED enum ota_code opener_presence(struct opener *opener,
 	const struct opener_message *message, const struct ota_online *online,
 	struct ota_error *err);
 
-/** Let go of all that waits, and release; closed runs once libuv holds nothing. To be
- *  called before the links are closed. */
+/** Let go of all that waits, and release; closed runs once libuv holds nothing. */
 void opener_close(struct opener *opener, void (*closed)(void *ctx), void *ctx);
 
 #endif

@@ -236,7 +236,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void drop_late_report(void *item)
 {
-	free(item);
+	ota_courier_release(item);
 }
 
 static void on_ended(struct ota_mqtt *link)
@@ -279,8 +279,7 @@ static void take_report(void *ctx, void *item)
 
 	link->report = report;
 	handle_report(link, report);
-	if (link->report != NULL)
-		ota_courier_release(link->courier, ota_take(&link->report));
+	ota_courier_release(ota_take(&link->report));
 	if (ended)
 		on_ended(link);
 }
@@ -446,9 +445,9 @@ struct ota_mqtt_kept *ota_mqtt_keep(struct ota_mqtt *link)
 	return ota_take(&link->report);
 }
 
-void ota_mqtt_let_go(struct ota_mqtt *link, struct ota_mqtt_kept *kept)
+void ota_mqtt_let_go(struct ota_mqtt_kept *kept)
 {
-	ota_courier_release(link->courier, (struct courier_report *)kept);
+	ota_courier_release((struct courier_report *)kept);
 }
 
 size_t ota_mqtt_pending(const struct ota_mqtt *link)

@@ -5,7 +5,13 @@
  * tried first, 3.1.1 where the broker refuses it; sessions are clean. The link reconnects
  * by itself with jitter (1 s doubling to reconnect_max_s) from the loop, never from a
  * Paho callback. All callbacks below run on the loop thread. TCP_NODELAY is set on its
- * sockets (Paho C 1.3.12 never does). */
+ * sockets (Paho C 1.3.12 never does).
+ *
+ * Messages that came and were not handled yet take OTA_HOLD_LEN_MAX bytes of memory at
+ * most (proto/io/mqtt_hold.h). At that bound nothing is read from any broker of the
+ * process until a quarter of it is handled; so nothing is acknowledged, and the broker
+ * queues what comes for us, as far as it is configured to. A loop that stands still for
+ * longer than a keepalive and a half loses its connection by this. */
 
 #include <uv.h>
 
@@ -94,8 +100,8 @@ struct ota_mqtt_kept;
  *  waiting, until ota_mqtt_let_go(). Call once. */
 struct ota_mqtt_kept *ota_mqtt_keep(struct ota_mqtt *link);
 
-/** Release a kept message; on the loop thread, and before its link is closed. */
-void ota_mqtt_let_go(struct ota_mqtt *link, struct ota_mqtt_kept *kept);
+/** Release a kept message; from any thread, also after its link was closed. */
+void ota_mqtt_let_go(struct ota_mqtt_kept *kept);
 
 /** Disconnect politely (MQTT 5 DISCONNECT, no last will) and release everything. Callers
  *  of publishes and subscribes still under way are told OTA_E_LINK before this returns;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/io/mqtt_hold.h"
 #include "proto/io/mqtt_session.h"
 
 struct ota_courier {
@@ -214,9 +215,10 @@ void ota_courier_give(struct ota_courier *courier, struct courier_job *job)
 	(void)pthread_mutex_unlock(&courier->lock);
 }
 
-void ota_courier_release(struct ota_courier *courier, struct courier_report *report)
+void ota_courier_release(struct courier_report *report)
 {
-	(void)atomic_fetch_sub(&courier->desk.held_len, report->held_len);
+	if (report != NULL && report->kind == REPORT_MESSAGE)
+		ota_hold_release(report->payload_len);
 	free(report);
 }
 

@@ -59,8 +59,7 @@ struct courier_report {
 	enum courier_hint hint;
 	bool retained;
 	size_t payload_len;
-	size_t held_len; /* bytes counted as waiting until the release */
-	char text[];     /* NUL-terminated; then the payload */
+	char text[]; /* NUL-terminated; then the payload */
 };
 
 struct ota_courier;
@@ -74,8 +73,8 @@ OTA_CHECKED enum ota_code ota_courier_new(const struct ota_mqtt_config *config,
  *  an opened connection by REPORT_UP and REPORT_DOWN, or by REPORT_DOWN alone. */
 void ota_courier_give(struct ota_courier *courier, struct courier_job *job);
 
-/** Stop counting a report as waiting, and release it. */
-void ota_courier_release(struct ota_courier *courier, struct courier_report *report);
+/** Release a report; a message is not counted as waiting any more. NULL is allowed. */
+void ota_courier_release(struct courier_report *report);
 
 /** After REPORT_ENDED: join the thread and release. */
 void ota_courier_free(struct ota_courier *courier);

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/io/mqtt_hold.h"
+
 enum {
 	SETTLE_MS = 5000, /* Paho has gone round often enough to tidy up behind itself */
 	SOCKETS_MAX = 8,  /* with more of them there is more than one session */
@@ -238,6 +240,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 
 	if (!is_receiver || count > SOCKETS_MAX || timeout_ms < 0)
 		return __real_poll(fds, count, timeout_ms);
+	if (timeout_ms > 0 && !ota_hold_wait(timeout_ms))
+		return 0; /* nothing to read, as far as Paho is told */
 	if (timeout_ms == 0) {
 		has_unwritten = false;
 		for (nfds_t i = 0; i < count; i++)

@@ -9,13 +9,13 @@
 #include <time.h>
 
 #include "proto/base/own.h"
+#include "proto/io/mqtt_hold.h"
 #include "proto/io/mqtt_idle.h"
 
 enum {
 	CONNECT_TIMEOUT_S = 15, /* name, TCP, TLS and CONNACK together */
 	TOPIC_LEN_MAX = 512,
 	PACKET_LEN_MAX = 300 * 1000,       /* max_packet_size of the broker profile */
-	HELD_LEN_MAX = 64 * 1024 * 1024,   /* bytes of messages the loop has not taken */
 	PAHO_QUEUE_SPARE = 16,             /* our window is the limit, never Paho's */
 	MEMORY_WAIT_NS = 10 * 1000 * 1000, /* between attempts to get memory */
 	REASON_VERSION_OLD = 1             /* MQTT 3.1.1, 3.2.2.3 */
@@ -241,18 +241,11 @@ static bool is_wanted(const char *topic, int topic_len, const MQTTAsync_message 
 static void hand_over(
 	struct courier_session *s, const char *topic, const MQTTAsync_message *message)
 {
-	size_t held_len = sizeof(struct courier_report) + (size_t)message->payloadlen;
 	const struct courier_report like = { .kind = REPORT_MESSAGE,
 		.connection = s->connection,
-		.retained = message->retained != 0,
-		.held_len = held_len };
+		.retained = message->retained != 0 };
 
-	if (atomic_fetch_add(&s->desk->held_len, held_len) > HELD_LEN_MAX) {
-		/* Reconnecting asks for everything again; dropping would not. */
-		(void)atomic_fetch_sub(&s->desk->held_len, held_len);
-		report_down(s, HINT_NONE, "too many messages wait to be handled");
-		return;
-	}
+	ota_hold_add((size_t)message->payloadlen);
 	ota_desk_post(s->desk, &like, topic,
 		(struct ota_bytes){ message->payload, (size_t)message->payloadlen });
 }

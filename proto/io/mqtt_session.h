@@ -4,14 +4,11 @@
 /* One connection of the courier: a Paho handle, its callbacks, and the jobs it has in
  * flight. All functions are called by the courier's thread. Internal to proto/io. */
 
-#include <stdatomic.h>
-
 #include "proto/io/mqtt_courier.h"
 
-/** Where reports go, and how many bytes of messages wait there. */
+/** Where reports go. */
 struct courier_desk {
 	struct ota_inbox *inbox; /* borrowed */
-	atomic_size_t held_len;  /* bytes */
 };
 
 /** A copy of struct ota_mqtt_config; every string is owned and may be NULL. */

@@ -70,6 +70,15 @@ static void on_message(
 	if (ota_buf_add(&peer->payload, payload) != OTA_OK)
 		abort();
 	peer->retained = retained;
+	if (peer->keeps && peer->kept_count < PEER_KEPT_MAX)
+		peer->kept[peer->kept_count++] = ota_mqtt_keep(peer->link);
+}
+
+void peer_let_go(struct peer *peer)
+{
+	peer->keeps = false;
+	while (peer->kept_count > 0)
+		ota_mqtt_let_go(peer->kept[--peer->kept_count]);
 }
 
 bool peer_open(struct peer *peer, const struct ota_mqtt_config *config)

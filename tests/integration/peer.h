@@ -7,7 +7,7 @@
 #include "proto/io/mqtt.h"
 #include "tests/integration/broker.h"
 
-enum { PEER_TIMEOUT_MS = 20 * 1000 };
+enum { PEER_TIMEOUT_MS = 20 * 1000, PEER_KEPT_MAX = 512 };
 
 struct peer {
 	struct ota_mqtt *link;
@@ -17,6 +17,9 @@ struct peer {
 	char topic[256]; /* of the last message */
 	struct ota_buf payload;
 	bool retained;
+	bool keeps; /* messages, until peer_let_go() */
+	struct ota_mqtt_kept *kept[PEER_KEPT_MAX];
+	unsigned kept_count;
 	unsigned done_ok, done_denied, done_link; /* see peer_done() */
 	bool closing, closed;
 };
@@ -39,6 +42,9 @@ bool peer_wait(const unsigned *count, unsigned want);
 
 /** Turn the loop for a while; returns the longest time it took to come round, in ms. */
 uint64_t peer_turn(uint64_t for_ms);
+
+/** Let go of all messages that it keeps, and keep no more. */
+void peer_let_go(struct peer *peer);
 
 /** An ota_mqtt_done that counts into the peer given as ctx. */
 void peer_done(void *ctx, enum ota_code code);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proto/io/loop.h"
+#include "proto/io/mqtt_hold.h"
 #include "tests/integration/peer.h"
 
 enum { CHUNK_LEN = 64 * 1024, CHUNK_COUNT = 160, WINDOW = 8, FD_MAX = 256 };
@@ -469,6 +470,51 @@ static void pull(unsigned i)
 
 	(void)snprintf(topic, sizeof topic, "sluice/1/test/patch/x/%u/%u", i / 16, i);
 	cr_assert_eq(peer_subscribe(&device, topic), OTA_OK);
+}
+
+/* What is retained below patch/x: as much as twice what may wait. */
+static unsigned publish_twice_the_bound(void)
+{
+	const unsigned count = 2 * OTA_HOLD_LEN_MAX / (CHUNK_LEN + OTA_HOLD_COST);
+	char topic[64];
+
+	for (unsigned i = 0; i < count; i++) {
+		(void)snprintf(
+			topic, sizeof topic, "sluice/1/test/patch/x/%u/%u", i / 16, i);
+		cr_assert_eq(peer_publish(&sluiced, topic, chunk_bytes(), true), OTA_OK);
+	}
+	cr_assert(peer_wait(&sluiced.done_ok, count));
+	return count;
+}
+
+Test(mqtt, what_is_not_handled_holds_back_the_broker_and_nothing_is_lost)
+{
+	const unsigned full = OTA_HOLD_LEN_MAX / (CHUNK_LEN + OTA_HOLD_COST) + 1;
+	unsigned count;
+
+	both_up();
+	count = publish_twice_the_bound();
+	device.keeps = true;
+	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/patch/x/+/+"), OTA_OK);
+	cr_assert(peer_wait(&device.messages, full));
+	(void)peer_turn(1500); /* Paho has gone round, and still does not read */
+	cr_expect_eq(device.messages, full, "%u", device.messages);
+	peer_let_go(&device);
+	cr_assert(peer_wait(&device.messages, count));
+	cr_expect_eq(device.messages, count);
+	cr_expect_eq(device.downs, 0, "%s", device.why);
+	close_both();
+}
+
+Test(mqtt, a_link_is_closed_while_it_is_held_back)
+{
+	both_up();
+	(void)publish_twice_the_bound();
+	device.keeps = true;
+	cr_assert_eq(peer_subscribe(&device, "sluice/1/test/patch/x/+/+"), OTA_OK);
+	cr_assert(peer_wait(&device.messages, OTA_HOLD_LEN_MAX / CHUNK_LEN / 2));
+	close_both();
+	peer_let_go(&device);
 }
 
 Test(mqtt, ten_mebibytes_are_pulled_in_windows)

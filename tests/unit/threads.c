@@ -3,15 +3,25 @@
  *     CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
  *     meson test -C build-tsan threads
  *
- * Items go through a worker and an inbox at once, and the worker is closed half way. */
+ * Items go through a worker and an inbox at once, and the worker is closed half way.
+ * Those of the inbox count as messages that wait, and who sends is held back. */
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/io/loop.h"
+#include "proto/io/mqtt_hold.h"
 #include "proto/io/worker.h"
 
-enum { ITEMS = 20 * 1000, MAX = 64, SENDERS = 3 };
+enum {
+	ITEMS = 20 * 1000,
+	MAX = 64,
+	SENDERS = 3,
+	LEN = 100 * 1024, /* of a message that is sent */
+	WAIT_MS = 1000,
+	WAITING_MAX = OTA_HOLD_LEN_MAX / (LEN + OTA_HOLD_COST) + SENDERS
+};
 
 struct item {
 	struct ota_work work; /* first */
@@ -24,6 +34,7 @@ static struct world {
 	struct ota_inbox *inbox;
 	unsigned given, done, released, received, senders_done;
 	unsigned close_after;
+	atomic_uint waiting; /* messages */
 } world;
 
 static void must(int ok, const char *what)
@@ -83,6 +94,10 @@ static void send_all(void *arg)
 
 		must(number != NULL, "memory");
 		*number = i;
+		while (!ota_hold_wait(WAIT_MS))
+			continue;
+		ota_hold_add(LEN);
+		must(atomic_fetch_add(&world.waiting, 1) < WAITING_MAX, "the bound");
 		must(ota_inbox_put(world.inbox, number) == OTA_OK, "memory");
 	}
 }
@@ -92,6 +107,8 @@ static void receive(void *ctx, void *item)
 	must(ctx == &world, "context");
 	world.senders_done += *(unsigned *)item == ITEMS - 1;
 	free(item);
+	(void)atomic_fetch_sub(&world.waiting, 1);
+	ota_hold_release(LEN);
 	world.received++;
 	if (world.senders_done == SENDERS)
 		ota_inbox_close(world.inbox, free);
