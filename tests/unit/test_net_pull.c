@@ -1,0 +1,515 @@
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "proto/base/own.h"
+#include "proto/io/files.h"
+#include "tests/patch.h"
+#include "tests/unit/faults_kit.h"
+#include "tests/unit/net_kit.h"
+#include "tests/unit/temporary.h"
+
+/* How net gets a patch into the spool, step by step and with each call that fails. What
+ * a real broker does to it is in tests/integration/test_net.c. */
+
+enum { CHUNK_LEN = OTA_CHUNK_LEN_MIN, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
+
+static struct net_kit kit;
+static struct test_patch patch, other;
+static struct ota_buf chunks[N]; /* as messages */
+
+static const struct ota_topic *manifest_topic(const struct ota_digest *digest)
+{
+	static struct ota_topic topic;
+
+	topic = (struct ota_topic){ .kind = OTA_TOPIC_MANIFEST, .digest = *digest };
+	return &topic;
+}
+
+static const struct ota_topic *chunk_topic(uint32_t index)
+{
+	static struct ota_topic topic;
+
+	topic = (struct ota_topic){
+		.kind = OTA_TOPIC_CHUNK, .digest = patch.digest, .index = index
+	};
+	return &topic;
+}
+
+static void publish(void)
+{
+	for (uint32_t i = 0; i < N; i++)
+		net_kit_retain(&kit, chunk_topic(i), ota_buf_bytes(&chunks[i]));
+	net_kit_retain(
+		&kit, manifest_topic(&patch.digest), ota_buf_bytes(&patch.manifest));
+}
+
+static void begin(void)
+{
+	temporary_in_memory = true;
+	temporary_make();
+	net_kit_init(&kit, temporary_dir);
+	publish();
+}
+
+static void set_up(void)
+{
+	test_patch_init(&patch, PATCH_LEN, CHUNK_LEN, 1);
+	test_patch_init(&other, PATCH_LEN, CHUNK_LEN, 2);
+	for (uint32_t i = 0; i < N; i++)
+		cr_assert_eq(ota_chunk_encode(i, test_patch_chunk(&patch, i), &chunks[i]),
+			OTA_OK);
+	begin();
+}
+
+static void end(void)
+{
+	cr_expect(net_kit_fini(&kit), "something is left in the loop");
+	temporary_remove();
+}
+
+static void tear_down(void)
+{
+	for (uint32_t i = 0; i < N; i++)
+		ota_buf_fini(&chunks[i]);
+	test_patch_fini(&patch);
+	test_patch_fini(&other);
+}
+
+TestSuite(net_pull, .init = set_up, .fini = tear_down, .timeout = 100);
+
+static void ask(enum ipc_type type)
+{
+	net_kit_ask(&kit, type, IPC_PATCH, &patch.digest);
+}
+
+/* Ask for all of the patch; true if all of it came. */
+static bool fetch(void)
+{
+	ask(IPC_MANIFEST);
+	if (!net_kit_wait(&kit, IPC_SPOOLED, kit.count[IPC_SPOOLED] + 1))
+		return false;
+	ask(IPC_FETCH);
+	return net_kit_wait(&kit, IPC_FETCHED, kit.count[IPC_FETCHED] + 1);
+}
+
+static void path_of(const char *name, char out[static SPOOL_PATH_CAP])
+{
+	cr_assert_eq(
+		spool_file(kit.config.spool_dir, &patch.digest, name, out, NULL), OTA_OK);
+}
+
+static bool is_in_spool(void)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf data = { 0 };
+	char path[SPOOL_PATH_CAP];
+
+	path_of(SPOOL_DATA, path);
+	return ota_file_read(path, PATCH_LEN, &data, NULL) == OTA_OK &&
+	       ota_bytes_equal(ota_buf_bytes(&data), ota_buf_bytes(&patch.bytes));
+}
+
+static void expect_failed(enum ota_code code, const char *text)
+{
+	cr_expect_eq(kit.heard[IPC_FAILED].code, (uint32_t)code, "%s", kit.text);
+	cr_expect(ota_digest_equal(&kit.heard[IPC_FAILED].digest, &patch.digest));
+	cr_expect_not_null(strstr(kit.text, text), "no '%s' in '%s'", text, kit.text);
+	cr_expect_eq(kit.pull.stage, PULL_NONE);
+}
+
+/* ---- every call that fails ---- */
+
+/* One step of the walk: it is told why, or done all the same; then done. */
+static bool fetch_with(struct faults *walk)
+{
+	bool is_done;
+
+	faults_arm(walk);
+	is_done = fetch();
+	(void)faults_disarm(walk);
+	if (!is_done && !kit.gone) {
+		cr_expect_str_neq(kit.text, "", "%s", faults_text(walk));
+		cr_expect_neq(kit.heard[IPC_FAILED].code, (uint32_t)OTA_OK);
+		cr_expect(fetch(), "after %s: %s", faults_text(walk), kit.text);
+	}
+	if (!kit.gone)
+		cr_expect(is_in_spool(), "after %s", faults_text(walk));
+	return is_done;
+}
+
+Test(net_pull, any_call_that_fails_fails_one_fetch_at_most)
+{
+	struct faults walk = { .only = net_kit_calls };
+	unsigned failed = 0;
+
+	while (faults_next(&walk)) {
+		failed += !fetch_with(&walk);
+		end();
+		begin();
+	}
+	cr_log_info("%u faults, %u fetches failed", walk.count, failed);
+	cr_expect_gt(failed, 60);
+	end();
+}
+
+/* A fetch whose sync fails, on its thread. */
+static void fail_to_sync(void)
+{
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	cr_assert(faults_arm_text("fdatasync,5,0"));
+	ask(IPC_FETCH);
+	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
+	cr_expect(faults_disarm(&(struct faults){ 0 }));
+	expect_failed(OTA_E_IO, "Input/output error");
+}
+
+Test(net_pull, what_was_not_synced_is_removed_and_fetched_again)
+{
+	char path[SPOOL_PATH_CAP];
+
+	fail_to_sync();
+	path_of(SPOOL_DATA, path);
+	cr_expect_neq(access(path, F_OK), 0, "nobody knows what of it is on the disk");
+	cr_expect(fetch());
+	cr_expect(is_in_spool());
+	end();
+}
+
+Test(net_pull, what_was_not_synced_and_cannot_be_removed_is_an_error_all_the_same)
+{
+	char path[SPOOL_PATH_CAP];
+
+	path_of("not-ours", path);
+	cr_assert_eq(ota_dir_make(path, 0700, NULL), OTA_OK); /* stays: no file */
+	fail_to_sync();
+	cr_assert_eq(rmdir(path), 0);
+	cr_expect(fetch());
+	cr_expect(is_in_spool());
+	end();
+}
+
+/* ---- requests ---- */
+
+Test(net_pull, what_was_asked_twice_is_done_once)
+{
+	kit.is_deaf = true;
+	ask(IPC_MANIFEST);
+	cr_expect_eq(kit.subscribed, 1);
+	ask(IPC_MANIFEST);
+	cr_expect_eq(kit.subscribed, 1, "asked already");
+	kit.is_deaf = false;
+	net_kit_link(&kit, true);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	ask(IPC_FETCH);
+	ask(IPC_FETCH);
+	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
+	net_kit_settle(&kit);
+	cr_expect_eq(kit.count[IPC_FETCHED], 1);
+	cr_expect_eq(kit.heard[IPC_FETCHED].d, 0, "each chunk came once");
+	end();
+}
+
+Test(net_pull, another_patch_takes_the_place_of_the_first)
+{
+	kit.is_deaf = true;
+	ask(IPC_MANIFEST);
+	net_kit_ask(&kit, IPC_MANIFEST, IPC_PATCH, &other.digest);
+	cr_expect_eq(kit.subscribed, 2);
+	cr_expect_eq(kit.unsubscribed, 1, "from the first");
+	net_kit_deliver(&kit, manifest_topic(&patch.digest),
+		ota_buf_bytes(&patch.manifest), true);
+	cr_expect_eq(kit.pull.stage, PULL_MANIFEST, "the first is no news any more");
+	net_kit_deliver(&kit, manifest_topic(&other.digest),
+		ota_buf_bytes(&other.manifest), true);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	cr_expect(ota_digest_equal(&kit.heard[IPC_SPOOLED].digest, &other.digest));
+	end();
+}
+
+/* A thread may be done before it is seen: then it is all done again. */
+static void turn_until(enum net_pull_stage stage)
+{
+	for (;;) {
+		if (kit.pull.stage == PULL_NONE)
+			ask(IPC_FETCH);
+		if (kit.pull.stage == stage)
+			return;
+		net_kit_answer(&kit);
+		if (kit.pull.stage == stage)
+			return;
+		net_kit_turn(&kit);
+	}
+}
+
+/* Stopped while a thread opens the spool, while chunks come, and while a thread syncs:
+ * what the thread answers is for nobody. */
+Test(net_pull, stopped_at_any_stage_it_says_no_more_and_begins_again)
+{
+	static const enum net_pull_stage stages[] = { PULL_MANIFEST, PULL_OPENING,
+		PULL_CHUNKS, PULL_SYNCING };
+
+	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+		unsigned fetched;
+
+		net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &(struct ota_digest){ 0 });
+		ask(IPC_MANIFEST);
+		turn_until(stages[i]);
+		fetched = kit.count[IPC_FETCHED];
+		ask(IPC_STOP);
+		net_kit_settle(&kit);
+		cr_expect_eq(kit.count[IPC_FETCHED], fetched, "stage %d", stages[i]);
+		cr_expect_eq(kit.count[IPC_FAILED], 0, "stage %d", stages[i]);
+	}
+	end();
+}
+
+Test(net_pull, a_purge_keeps_what_it_names)
+{
+	cr_assert(fetch());
+	kit.is_deaf = true;
+	net_kit_retain(&kit, manifest_topic(&patch.digest), (struct ota_bytes){ 0 });
+	net_kit_ask(&kit, IPC_MANIFEST, IPC_PATCH, &other.digest);
+	net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &other.digest);
+	cr_expect_eq(kit.pull.stage, PULL_MANIFEST, "that one is kept");
+	cr_expect_not(is_in_spool(), "the other one is not");
+	net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &patch.digest);
+	cr_expect_eq(kit.pull.stage, PULL_NONE);
+	end();
+}
+
+/* It is said in the log; what can go has gone, and a fetch begins all the same. */
+Test(net_pull, a_purge_that_fails_stops_nothing)
+{
+	char path[SPOOL_PATH_CAP];
+
+	cr_assert(fetch());
+	path_of("not-ours", path);
+	cr_assert_eq(ota_dir_make(path, 0700, NULL), OTA_OK);
+	net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &(struct ota_digest){ 0 });
+	cr_expect_eq(kit.count[IPC_FAILED], 0);
+	cr_expect(fetch());
+	cr_expect(is_in_spool());
+	end();
+}
+
+Test(net_pull, what_is_for_blocks_is_not_for_it)
+{
+	net_kit_ask(&kit, IPC_MANIFEST, 7, &patch.digest);
+	net_kit_ask(&kit, IPC_FETCH, 7, &patch.digest);
+	ask(IPC_REPORT);
+	cr_expect_eq(kit.pull.stage, PULL_NONE);
+	cr_expect_eq(kit.subscribed, 0);
+	end();
+}
+
+/* How many chunks are asked for at first, after a FETCH that allows so many. */
+static unsigned outstanding(uint64_t allowed)
+{
+	struct ipc_message want = {
+		.type = IPC_FETCH, .digest = patch.digest, .b = allowed
+	};
+	unsigned before = kit.subscribed;
+
+	kit.is_deaf = true;
+	net_pull_request(&kit.pull, &want);
+	while (kit.pull.stage == PULL_OPENING)
+		net_kit_turn(&kit);
+	ask(IPC_STOP);
+	return kit.subscribed - before - 1; /* and the fence */
+}
+
+Test(net_pull, as_many_are_outstanding_as_both_allow)
+{
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	cr_expect_eq(outstanding(0), FETCH_WINDOW_START, "it says nothing");
+	cr_expect_eq(outstanding(1), 1);
+	cr_expect_eq(outstanding(FETCH_WINDOW_MAX), FETCH_WINDOW_START);
+	cr_expect_eq(outstanding(1000), FETCH_WINDOW_START, "no number of ours");
+	kit.config.chunks_outstanding = 2;
+	cr_expect_eq(outstanding(3), 2, "the owner allows fewer");
+	end();
+}
+
+Test(net_pull, a_number_of_chunks_that_nobody_can_have_is_an_error)
+{
+	kit.config.chunks_outstanding = FETCH_WINDOW_MAX + 1;
+	ask(IPC_MANIFEST);
+	cr_expect_not(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	expect_failed(OTA_E_LIMIT, "17 chunks outstanding");
+	end();
+}
+
+/* ---- what is in the spool ---- */
+
+Test(net_pull, a_manifest_in_the_spool_is_enough_if_it_is_whole)
+{
+	char path[SPOOL_PATH_CAP];
+
+	cr_assert(fetch());
+	kit.subscribed = 0;
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 2));
+	cr_expect_eq(kit.subscribed, 0, "it is there");
+	path_of(SPOOL_MANIFEST, path);
+	cr_assert_eq(ota_file_replace(path, ota_bytes_of("rotten"), 0600, NULL), OTA_OK);
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 3));
+	cr_expect_eq(kit.subscribed, 1, "fetched again");
+	cr_assert_eq(truncate(path, OTA_MANIFEST_LEN_MAX + 1), 0);
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 4));
+	cr_expect_eq(kit.subscribed, 2, "fetched again");
+	end();
+}
+
+Test(net_pull, a_manifest_that_is_no_file_is_an_error)
+{
+	char path[SPOOL_PATH_CAP];
+
+	cr_assert(fetch());
+	path_of(SPOOL_MANIFEST, path);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(ota_dir_make(path, 0700, NULL), OTA_OK);
+	ask(IPC_MANIFEST);
+	cr_expect_not(net_kit_wait(&kit, IPC_SPOOLED, 2));
+	expect_failed(OTA_E_IO, "manifest");
+	end();
+}
+
+/* ---- what arrives ---- */
+
+/* Its digest is right, since an order names it; but it is none. */
+Test(net_pull, a_manifest_that_is_none_is_an_error)
+{
+	const struct ota_bytes none = ota_bytes_of("OTM1 and no more");
+	struct ota_digest digest = ota_digest_of(none);
+
+	net_kit_retain(&kit, manifest_topic(&digest), none);
+	net_kit_ask(&kit, IPC_MANIFEST, IPC_PATCH, &digest);
+	cr_expect_not(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	cr_expect_eq(kit.heard[IPC_FAILED].code, (uint32_t)OTA_E_FORMAT, "%s", kit.text);
+	cr_expect(ota_digest_equal(&kit.heard[IPC_FAILED].digest, &digest));
+	end();
+}
+
+Test(net_pull, a_wrong_manifest_is_dropped_and_a_right_one_taken)
+{
+	kit.is_deaf = true;
+	ask(IPC_MANIFEST);
+	net_kit_deliver(&kit, manifest_topic(&patch.digest),
+		ota_buf_bytes(&other.manifest), false);
+	cr_expect_eq(kit.pull.stage, PULL_MANIFEST);
+	net_kit_deliver(&kit, chunk_topic(1), ota_buf_bytes(&chunks[1]), false);
+	cr_expect_eq(kit.pull.stage, PULL_MANIFEST, "a chunk before its manifest");
+	net_kit_deliver(&kit, manifest_topic(&patch.digest),
+		ota_buf_bytes(&patch.manifest), false);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	end();
+}
+
+static void begin_chunks(void)
+{
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	kit.is_deaf = true;
+	ask(IPC_FETCH);
+	while (kit.pull.stage != PULL_CHUNKS)
+		net_kit_turn(&kit);
+}
+
+/* One that was asked for and comes once more has cost; one that others asked for, one
+ * that is none, and a fence that is none, have not. */
+Test(net_pull, chunks_that_are_there_cost_only_if_asked_for)
+{
+	const struct ota_bytes chunk = ota_buf_bytes(&chunks[3]);
+
+	begin_chunks();
+	net_kit_deliver(&kit, chunk_topic(3), chunk, false);
+	cr_expect_eq(kit.pull.spool.held, 1, "whoever asked for it");
+	net_kit_deliver(&kit, chunk_topic(3), chunk, false);
+	cr_expect_eq(kit.pull.spool.refetched, 0);
+	net_kit_deliver(&kit, chunk_topic(N), chunk, true);
+	net_kit_deliver(&kit, manifest_topic(&patch.digest),
+		ota_buf_bytes(&patch.manifest), false);
+	cr_expect_eq(kit.pull.spool.refetched, 0);
+	cr_expect_eq(kit.pull.spool.bytes, CHUNK_LEN);
+	net_kit_deliver(&kit, chunk_topic(3), chunk, true);
+	cr_expect_eq(kit.pull.spool.refetched, 1);
+	cr_expect_eq(kit.pull.spool.bytes, 2 * CHUNK_LEN);
+	net_kit_deliver(&kit, chunk_topic(3), ota_bytes_of("x"), true);
+	cr_expect_eq(kit.pull.spool.refetched, 2);
+	cr_expect_eq(kit.pull.spool.bytes, 2 * CHUNK_LEN, "no more than a head");
+	end();
+}
+
+/* Each message that is no such chunk, and how the fetch ends when the counters of what
+ * was wasted cannot be kept either. */
+Test(net_pull, a_waste_that_cannot_be_counted_is_an_error)
+{
+	static const bool is_held[] = { true, false };
+
+	for (size_t i = 0; i < 2; i++) {
+		begin_chunks();
+		if (is_held[i])
+			net_kit_deliver(
+				&kit, chunk_topic(2), ota_buf_bytes(&chunks[2]), true);
+		cr_assert(faults_arm_text("pwrite64,5,0"));
+		net_kit_deliver(&kit, chunk_topic(2),
+			ota_buf_bytes(&chunks[is_held[i] ? 2 : 5]), true);
+		cr_expect(faults_disarm(&(struct faults){ 0 }));
+		cr_assert(!net_kit_wait(&kit, IPC_FETCHED, 1));
+		expect_failed(OTA_E_IO, "spool: bitmap");
+		end();
+		begin();
+	}
+	end();
+}
+
+Test(net_pull, eight_wrong_chunks_end_it)
+{
+	begin_chunks();
+	for (uint32_t i = 0; i < FETCH_WRONG_MAX; i++) {
+		cr_expect_eq(kit.pull.stage, PULL_CHUNKS, "%u", i);
+		net_kit_deliver(
+			&kit, chunk_topic(i), ota_buf_bytes(&chunks[i + 1]), true);
+	}
+	net_kit_turn(&kit);
+	expect_failed(OTA_E_POISON, "8 wrong chunks, the last as chunk 7; 0 of 21");
+	end();
+}
+
+Test(net_pull, a_link_that_goes_and_comes_costs_nothing)
+{
+	begin_chunks();
+	net_kit_deliver(&kit, chunk_topic(0), ota_buf_bytes(&chunks[0]), true);
+	net_kit_link(&kit, false);
+	net_kit_turn(&kit);
+	cr_expect_eq(kit.pull.stage, PULL_CHUNKS);
+	kit.is_deaf = false;
+	net_kit_link(&kit, true);
+	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
+	cr_expect_eq(kit.heard[IPC_FETCHED].c, PATCH_LEN, "each byte once");
+	cr_expect(is_in_spool());
+	net_kit_link(&kit, false); /* with nothing to do */
+	cr_expect_eq(kit.pull.stage, PULL_NONE);
+	end();
+}
+
+Test(net_pull, without_a_link_it_waits_for_one)
+{
+	net_kit_link(&kit, false);
+	ask(IPC_MANIFEST);
+	net_kit_turn(&kit);
+	cr_expect_eq(kit.subscribed, 0);
+	net_kit_link(&kit, true);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	net_kit_link(&kit, false);
+	ask(IPC_FETCH);
+	net_kit_turn(&kit);
+	net_kit_link(&kit, true);
+	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
+	cr_expect(is_in_spool());
+	end();
+}
