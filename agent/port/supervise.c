@@ -275,7 +275,8 @@ static void on_start_time(uv_timer_t *timer)
 		return;
 	}
 	start_child(s, INSTALL, s->listen_fd);
-	on_net_time(timer);
+	if (s->children[INSTALL].running) /* or both begin again, once it is closed */
+		on_net_time(timer);
 }
 
 static enum ota_code build(struct supervisor *s)

@@ -19,7 +19,7 @@
 
 enum { DEADLINE_MS = 20000, TICK_MS = 5, TEXT_MAX = 1 << 20 };
 
-static char yaml[64], log_path[64];
+static char yaml[64], log_path[64], mark[64];
 
 static void write_yaml(const char *reboot)
 {
@@ -44,6 +44,7 @@ static void setup(void)
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)snprintf(yaml, sizeof yaml, "%s/agent.yaml", temporary_dir);
 	(void)snprintf(log_path, sizeof log_path, "%s/log", temporary_dir);
+	(void)snprintf(mark, sizeof mark, "%s/mark", temporary_dir);
 	(void)snprintf(path, sizeof path, "%s/root.1", temporary_dir);
 	cr_assert_eq(ota_file_replace(path, ota_buf_bytes(&root), 0600, NULL), OTA_OK);
 	(void)snprintf(path, sizeof path, "%s/device.key", temporary_dir);
@@ -61,9 +62,13 @@ static void setup(void)
 
 TestSuite(supervise, .init = setup, .fini = temporary_remove);
 
-static pid_t start(void)
+/* The supervisor of which a call fails, without a fault if that is NULL. */
+static pid_t start_with(const char *fault)
 {
-	pid_t pid = fork();
+	pid_t pid;
+
+	(void)unlink(mark);
+	pid = fork();
 
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
@@ -71,10 +76,24 @@ static pid_t start(void)
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)dup2(log, STDERR_FILENO);
-		(void)execl(agent_program(), "sluice-agent", "-c", yaml, (char *)NULL);
+		(void)setenv("FAULT_MARK", mark, 1);
+		if (fault != NULL)
+			(void)setenv("FAULT", fault, 1);
+		(void)execl(fault != NULL ? FAULTY_AGENT : agent_program(),
+			"sluice-agent", "-c", yaml, (char *)NULL);
 		_exit(127);
 	}
 	return pid;
+}
+
+static pid_t start(void)
+{
+	return start_with(NULL);
+}
+
+static bool has_failed(void)
+{
+	return access(mark, F_OK) == 0;
 }
 
 /* The words of a process's command line, joined by spaces; "" if it is gone. */
@@ -306,4 +325,92 @@ Test(supervise, a_wrong_configuration_starts_nothing)
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	cr_expect_eq(count_in_log("agent.yaml:12:1: error: unknown key 'rebooot'"), 1);
 	cr_expect_eq(count_in_log("event="), 0);
+}
+
+/* Told once more while a child takes its time, it does not begin again to end. */
+Test(supervise, told_to_end_twice_it_ends_once)
+{
+	int status = 0;
+	pid_t agent = start();
+	pid_t install = wait_install(agent, 0), net = wait_child(agent, "net", 0);
+
+	(void)kill(net, SIGSTOP);
+	(void)kill(agent, SIGTERM);
+	wait_log("event=agent.told-to-end", 1);
+	(void)kill(agent, SIGINT);
+	(void)kill(net, SIGCONT);
+	cr_assert_eq(waitpid(agent, &status, 0), agent);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(count_in_log("event=agent.told-to-end"), 1);
+	cr_expect(kill(install, 0) < 0 && errno == ESRCH);
+	cr_expect(kill(net, 0) < 0 && errno == ESRCH);
+}
+
+/* ---- calls that fail ---- */
+
+Test(supervise, without_a_loop_it_ends_and_says_so)
+{
+	static const char *const faults[] = { "uv_loop_init,12,0", "uv_timer_init,12,0",
+		"uv_signal_init,12,0", "uv_signal_init,12,1", "uv_signal_start,22,0",
+		"uv_signal_start,22,1" };
+
+	for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		pid_t agent = start_with(faults[i]);
+		int status = 0;
+
+		cr_assert_eq(waitpid(agent, &status, 0), agent);
+		cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%s", faults[i]);
+		cr_expect(has_failed(), "%s did not fail", faults[i]);
+		cr_expect_eq(count_in_log("event=agent.failed why=\"no loop\""), i + 1);
+	}
+	cr_expect_eq(count_in_log("event=install.started"), 0);
+}
+
+/* What a first try lacks the second one has, after a while. */
+Test(supervise, what_cannot_be_started_is_started_again)
+{
+	static const struct {
+		const char *fault, *text;
+	} rows[] = {
+		{ "bind,5,0", "agent.start-failed why=\"Input/output error\"" },
+		{ "listen,5,0", "agent.start-failed why=\"Input/output error\"" },
+		{ "uv_spawn,11,0",
+			"agent.start-failed role=install why=\"no such file or" },
+		{ "uv_spawn,11,1", "agent.start-failed role=net why=\"no such file or" },
+		{ "getsockname,105,0", "agent.start-failed role=net why=\"No buffer" },
+		{ "connect,111,0", "agent.start-failed role=net why=\"Connection ref" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		pid_t agent = start_with(rows[i].fault);
+
+		wait_log(rows[i].text, 1);
+		cr_expect(has_failed(), "%s did not fail", rows[i].fault);
+		wait_log("event=install.started", 1);
+		(void)wait_child(agent, "net", 0);
+		cr_expect_eq(end(agent, SIGTERM), 0);
+		(void)unlink(log_path);
+	}
+}
+
+/* The kernel's name of its boot cannot be read: an installer is told so, which is a boot
+ * of its own, and not that there is none. The nth file that is opened is that one. */
+Test(supervise, a_boot_without_a_name_is_a_boot)
+{
+	char command[512] = "", fault[32];
+	enum { MOST = 40 };
+
+	for (int nth = 0; nth < MOST && strstr(command, "--boot unknown.") == NULL;
+		nth++) {
+		pid_t agent;
+
+		(void)snprintf(fault, sizeof fault, "open64,5,%d", nth);
+		agent = start_with(fault);
+		while (waitpid(agent, NULL, WNOHANG) == 0 && child_of(agent, "net") == 0)
+			(void)poll(NULL, 0, TICK_MS);
+		command_of(child_of(agent, "install"), command);
+		(void)kill(agent, SIGTERM);
+		(void)waitpid(agent, NULL, 0);
+	}
+	cr_expect_not_null(strstr(command, "--boot unknown."), "%s", command);
 }

@@ -178,6 +178,10 @@ WRAP(int, getsockopt, (int fd, int level, int name, void *out, socklen_t *len),
 	(fd, level, name, out, len), -1)
 WRAP(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
 	(fd, from, len, flags), -1)
+WRAP(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len), -1)
+WRAP(int, listen, (int fd, int most), (fd, most), -1)
+WRAP(int, connect, (int fd, const struct sockaddr *to, socklen_t len), (fd, to, len), -1)
+WRAP(int, getsockname, (int fd, struct sockaddr *out, socklen_t *len), (fd, out, len), -1)
 WRAP(ssize_t, send, (int fd, const void *at, size_t len, int flags), (fd, at, len, flags),
 	-1)
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags),
@@ -220,6 +224,10 @@ WRAP(int, sodium_init, (void), (), -1)
 WRAP(int, uv_loop_init, (uv_loop_t * loop), (loop), -armed_error)
 WRAP(int, uv_timer_init, (uv_loop_t * loop, uv_timer_t *timer), (loop, timer),
 	-armed_error)
+WRAP(int, uv_signal_init, (uv_loop_t * loop, uv_signal_t *handle), (loop, handle),
+	-armed_error)
+WRAP(int, uv_signal_start, (uv_signal_t * handle, uv_signal_cb run, int number),
+	(handle, run, number), -armed_error)
 WRAP(int, uv_poll_init, (uv_loop_t * loop, uv_poll_t *poll, int fd), (loop, poll, fd),
 	-armed_error)
 /* It makes the handle also when it fails, as the real one does: that is asked for a
@@ -282,8 +290,10 @@ static const struct row rows[] = {
 	{ "mkostemp64", EIO }, { "memfd_create", EIO },
 	{ "fcntl64", EMFILE }, { "ioctl", EIO },
 	{ "pipe", EMFILE }, { "pipe2", EMFILE }, { "socketpair", EMFILE },
-	{ "getsockopt", EIO }, { "accept4", EMFILE }, { "send", EIO }, { "send", EAGAIN },
-	{ "send", EINTR }, { "recvmsg", EIO }, { "recvmsg", EINTR }, { "recvmsg", 0 },
+	{ "getsockopt", EIO }, { "accept4", EMFILE }, { "bind", EIO }, { "listen", EIO },
+	{ "connect", ECONNREFUSED }, { "getsockname", ENOBUFS }, { "send", EIO },
+	{ "send", EAGAIN }, { "send", ENOBUFS }, { "send", EINTR }, { "recvmsg", EIO }, { "recvmsg", EINTR }, { "recvmsg", EAGAIN },
+	{ "recvmsg", 0 },
 	{ "syscall", ENOSYS }, { "syscall", EPERM }, { "prctl", EPERM },
 	{ "getrlimit64", EPERM }, { "setrlimit64", EPERM }, { "setgroups", EPERM },
 	{ "setgroups", EINVAL }, { "setresgid", EPERM }, { "setresgid", EINVAL },
@@ -293,6 +303,7 @@ static const struct row rows[] = {
 	{ "posix_spawn_file_actions_adddup2", ENOMEM }, { "pthread_create", EAGAIN },
 	{ "seccomp_init", 0 }, { "seccomp_load", EFAULT }, { "seccomp_rule_add", ENOMEM },
 	{ "sodium_init", 0 }, { "uv_loop_init", ENOMEM }, { "uv_timer_init", ENOMEM },
+	{ "uv_signal_init", ENOMEM }, { "uv_signal_start", EINVAL },
 	{ "uv_poll_init", ENOMEM }, { "uv_spawn", EAGAIN }, { "uv_queue_work", ENOMEM },
 	{ "archive_read_new", ENOMEM }, { "archive_read_support_format_tar", ENOMEM },
 	{ "archive_read_open_fd", ENOMEM }, { "ota_path_join", 0 },
