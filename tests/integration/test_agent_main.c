@@ -233,9 +233,10 @@ Test(agent_main, a_descriptor_that_cannot_be_kept_from_children_is_said)
 /* What net says of a call that fails while it begins. */
 Test(agent_main, a_net_that_cannot_begin_says_so)
 {
-	static const char *const faults[] = { "mkdir,5,0", "prctl,1,0",
+	static const char *const faults[] = { "mkdir,5,0", "prctl,1,0", "prctl,1,1",
 		"uv_loop_init,12,0", "uv_timer_init,12,0", "uv_timer_init,12,1",
-		"uv_timer_init,12,2", "uv_poll_init,12,0" };
+		"uv_timer_init,12,2", "uv_poll_init,12,0", "uv_signal_init,12,0",
+		"uv_signal_init,12,1", "uv_signal_start,22,0", "uv_signal_start,22,1" };
 	int fd = new_end();
 
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
@@ -287,5 +288,7 @@ Test(agent_main, a_password_is_read_or_missed)
 	write_config("{url: 'tcp://127.0.0.1:1', user: gw-1, password_file: secret}");
 	expect(&net, 1, "secret: open: No such file");
 	temporary_write("secret", "secret\n\n");
+	expect(&net, 1, "event=net.install-gone");
+	temporary_write("secret", "\n\n"); /* an empty one is one, too */
 	expect(&net, 1, "event=net.install-gone");
 }

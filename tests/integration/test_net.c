@@ -9,6 +9,8 @@
 
 #include "proto/base/own.h"
 #include "proto/io/files.h"
+#include "proto/io/loop.h"
+#include "proto/wire/envelope.h"
 #include "proto/wire/topics.h"
 #include "tests/integration/agent_net.h"
 #include "tests/integration/peer.h"
@@ -472,5 +474,92 @@ Test(net, an_installer_that_is_gone_ends_it)
 	net.pid = 0;
 	uv_close((uv_handle_t *)&net.poll, NULL);
 	(void)close(net.fd);
+	close_both();
+}
+
+/* How often its log holds a text. */
+static unsigned count_in_log(const char *text)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf log = { 0 };
+	unsigned count = 0;
+
+	if (ota_file_read(net.log, 1 << 20, &log, NULL) != OTA_OK)
+		return 0;
+	for (const char *at = ota_buf_text(&log); (at = strstr(at, text)) != NULL; at++)
+		count++;
+	return count;
+}
+
+static void wait_log(const char *text, unsigned times)
+{
+	uint64_t until_ms = ota_clock_mono_ms() + PEER_TIMEOUT_MS;
+
+	while (count_in_log(text) < times && ota_clock_mono_ms() < until_ms)
+		(void)peer_turn(5);
+	cr_assert_geq(count_in_log(text), times, "%s", text);
+}
+
+Test(net, an_oversized_document_is_refused_and_the_next_one_passes)
+{
+	static uint8_t bytes[OTA_ENVELOPE_LEN_MAX + 1];
+	const struct ota_topic fresh = { .kind = OTA_TOPIC_FRESH };
+
+	open_both("{rate: 0}");
+	publish(&fresh, (struct ota_bytes){ bytes, sizeof bytes });
+	wait_log("event=net.refused", 1);
+	cr_expect_eq(net.count[IPC_DOC], 0);
+	expect_doc(&fresh, "a small one");
+	close_both();
+}
+
+Test(net, progress_passes_to_whom_it_may_concern)
+{
+	const struct ipc_message progress = { .type = IPC_PROGRESS,
+		.payload = ota_bytes_of("half of it") };
+
+	open_both("{rate: 0}");
+	cr_assert_eq(peer_subscribe(&sluiced, "sluice/1/test/progress/+"), OTA_OK);
+	cr_assert(peer_wait(&sluiced.done_ok, 1));
+	agent_net_send(&net, &progress);
+	cr_assert(peer_wait(&sluiced.messages, 1));
+	cr_expect_str_eq(sluiced.topic, "sluice/1/test/progress/gw-1");
+	cr_expect(ota_bytes_equal(
+		ota_buf_bytes(&sluiced.payload), ota_bytes_of("half of it")));
+	cr_expect_not(sluiced.retained);
+	close_both();
+}
+
+/* Lost, refused, refused again: each reason once in a row, and install hears of one. */
+Test(net, each_new_reason_to_be_down_is_logged_once)
+{
+	open_both("{rate: 0}");
+	broker_kill(&broker);
+	wait_log("event=net.down", 2);
+	(void)peer_turn(4000); /* the next try comes within this */
+	cr_expect_eq(count_in_log("event=net.down"), 2);
+	cr_expect_eq(net.count[IPC_DOWN], 1);
+	broker_restart(&broker);
+	cr_assert(peer_wait(&net.count[IPC_UP], 2));
+	broker_kill(&broker);
+	wait_log("event=net.down", 3);
+	cr_assert(peer_wait(&net.count[IPC_DOWN], 2));
+	close_both();
+}
+
+/* Its last words are not answered: meanwhile nothing that comes is done any more, and
+ * it goes all the same. */
+Test(net, told_to_end_it_hears_no_more_and_goes)
+{
+	open_both("{rate: 0}");
+	broker_signal(&broker, SIGSTOP);
+	cr_assert_eq(kill(net.pid, SIGTERM), 0);
+	wait_log("event=net.told-to-end", 1);
+	agent_net_ask(&net, IPC_MANIFEST, &patch.digest);
+	cr_assert_eq(kill(net.pid, SIGINT), 0);
+	wait_log("event=net.told-to-end", 2);
+	broker_kill(&broker);
+	cr_expect_eq(agent_net_end(&net, 0), 0);
+	cr_expect_eq(count_in_log("event=net.down"), 0, "it was about to go");
+	broker_restart(&broker);
 	close_both();
 }

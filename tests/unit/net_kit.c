@@ -39,11 +39,15 @@ enum ota_code __wrap_ota_mqtt_publish(struct ota_mqtt *link,
 	const struct ota_mqtt_message *message, ota_mqtt_done *done, void *done_ctx)
 {
 	(void)link;
-	(void)done;
-	(void)done_ctx;
+	if (!linked->up || linked->refusal != OTA_OK)
+		return linked->up ? linked->refusal : OTA_E_LINK;
 	linked->published++;
+	linked->done = done;
+	linked->done_ctx = done_ctx;
 	(void)snprintf(linked->said, sizeof linked->said, "%s", message->topic);
-	return linked->refusal;
+	(void)snprintf(linked->words, sizeof linked->words, "%.*s",
+		(int)message->payload.len, (const char *)message->payload.at);
+	return OTA_OK;
 }
 
 enum ota_code __wrap_ota_mqtt_subscribe(struct ota_mqtt *link, const char *const *filters,
@@ -132,6 +136,15 @@ static void deliver_next(struct net_kit *kit)
 	at = find(kit, topic);
 	if (at != NULL && at->payload.len > 0)
 		deliver(kit, topic, at->payload, true);
+}
+
+void net_kit_acknowledge(struct net_kit *kit, enum ota_code code)
+{
+	ota_mqtt_done *done = kit->done;
+
+	cr_assert_not_null(done, "nobody waits for it");
+	kit->done = NULL;
+	done(kit->done_ctx, code);
 }
 
 void net_kit_link(struct net_kit *kit, bool up)

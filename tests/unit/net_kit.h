@@ -45,6 +45,9 @@ struct net_kit {
 	size_t queued;
 	unsigned subscribed, unsubscribed, published; /* topics; messages */
 	char said[OTA_TOPIC_CAP];                     /* topic of the last message */
+	char words[NET_KIT_TEXT_CAP];                 /* payload of it */
+	ota_mqtt_done *done; /* of it; NULL: not asked for, or answered */
+	void *done_ctx;
 };
 
 /** Kinds of calls that may fail, as tests/unit/faults_kit.h names them. uv_queue_work()
@@ -66,6 +69,9 @@ void net_kit_retain(
 /** Deliver a message. */
 void net_kit_deliver(struct net_kit *kit, const struct ota_topic *topic,
 	struct ota_bytes payload, bool retained);
+
+/** Answer the last message that was published. */
+void net_kit_acknowledge(struct net_kit *kit, enum ota_code code);
 
 /** The link comes or goes. */
 void net_kit_link(struct net_kit *kit, bool up);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/port/net_peer.h"
+#include "tests/unit/faults_kit.h"
 
 /* A real socketpair whose other end the test reads when it likes. */
 
@@ -190,4 +191,118 @@ Test(net_peer, a_closed_end_is_gone)
 	turn();
 	cr_expect_eq(gone, 1);
 	cr_expect_str_eq(why, "closed");
+}
+
+/* ---- calls that fail ---- */
+
+static void send_hello(void)
+{
+	struct ota_buf packet = { 0 };
+
+	cr_assert_eq(
+		ipc_encode(&(struct ipc_message){ .type = IPC_STOP }, &packet), OTA_OK);
+	cr_assert_eq(send(other, packet.at, packet.len, 0), (ssize_t)packet.len);
+	ota_buf_fini(&packet);
+}
+
+static void expect_fired(const char *fault)
+{
+	cr_expect(faults_disarm(&(struct faults){ 0 }), "%s did not fail", fault);
+}
+
+Test(net_peer, a_packet_that_cannot_go_at_once_goes_later)
+{
+	static const char *const faults[] = { "send,4,0", "send,11,0", "send,105,0" };
+	struct ipc_message m;
+
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		cr_assert(faults_arm_text(faults[i]));
+		send_numbers(IPC_CHUNKS, i);
+		expect_fired(faults[i]);
+		turn();
+		cr_assert(next(&m), "%s", faults[i]);
+		cr_expect_eq(m.a, i);
+		cr_expect_eq(peer.count, 0);
+	}
+	cr_expect_eq(gone, 0);
+}
+
+Test(net_peer, a_packet_that_cannot_come_at_once_comes_later)
+{
+	static const char *const faults[] = { "recvmsg,4,0", "recvmsg,11,0" };
+
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		send_hello();
+		cr_assert(faults_arm_text(faults[i]));
+		turn();
+		expect_fired(faults[i]);
+		cr_expect_eq(heard, i + 1, "%s", faults[i]);
+	}
+	cr_expect_eq(gone, 0);
+}
+
+/* What the end of it says, and that it is said once. */
+static void expect_gone(const char *fault, const char *text)
+{
+	expect_fired(fault);
+	cr_expect_eq(gone, 1, "%s", fault);
+	cr_expect_str_eq(why, text);
+	send_numbers(IPC_CHUNKS, 1);
+	send_hello();
+	turn();
+	cr_expect_eq(gone, 1, "%s: said once", fault);
+	cr_expect_eq(heard, 0);
+}
+
+Test(net_peer, a_socket_that_cannot_be_written_is_gone)
+{
+	cr_assert(faults_arm_text("send,5,0"));
+	send_numbers(IPC_CHUNKS, 1);
+	expect_gone("send", "Input/output error");
+}
+
+Test(net_peer, a_socket_that_cannot_be_written_later_is_gone)
+{
+	cr_assert(faults_arm_text("send,11,0"));
+	send_numbers(IPC_CHUNKS, 1);
+	expect_fired("send,11,0");
+	send_hello(); /* there would be something to read in the same moment */
+	cr_assert(faults_arm_text("send,5,0"));
+	turn();
+	expect_gone("send,5,0", "Input/output error");
+}
+
+Test(net_peer, a_socket_that_cannot_be_read_is_gone)
+{
+	send_hello();
+	cr_assert(faults_arm_text("recvmsg,5,0"));
+	turn();
+	expect_gone("recvmsg", "Input/output error");
+}
+
+Test(net_peer, without_memory_it_is_gone)
+{
+	cr_assert(faults_arm_text("realloc,12,0"));
+	send_numbers(IPC_CHUNKS, 1);
+	expect_gone("realloc", "packet could not be made");
+}
+
+/* Documents of one digest that differ in what else their topics say are two. */
+Test(net_peer, only_the_same_document_is_replaced)
+{
+	struct ipc_message doc = { .type = IPC_DOC, .code = 1, .a = 1, .name = "lab" };
+	size_t before;
+
+	fill();
+	before = peer.count;
+	net_peer_send(&peer, &doc);
+	net_peer_send(&peer, &doc);
+	cr_expect_eq(peer.count, before + 1);
+	doc.code = 2;
+	net_peer_send(&peer, &doc);
+	doc.a = 2;
+	net_peer_send(&peer, &doc);
+	(void)snprintf(doc.name, sizeof doc.name, "canary");
+	net_peer_send(&peer, &doc);
+	cr_expect_eq(peer.count, before + 4);
 }
