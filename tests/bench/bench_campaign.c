@@ -3,6 +3,7 @@
  * would pause it as soon as they are of that mind; where ours halts first, under a core
  * that is told that all is well. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -36,13 +37,13 @@ struct tally {
 	uint32_t done, bad;
 };
 
-/* The lower end of Wilson's one-sided 95 % interval (1927). */
-static double wilson_low(const struct tally *t)
+/* An end of Wilson's interval (1927): the lower one for z < 0, the upper one for z > 0.
+ */
+static double wilson(double bad, double n, double z)
 {
-	const double z = 1.645;
-	double n = t->done, p = t->bad / n;
+	double p = bad / n;
 
-	return (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) /
+	return (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) /
 	       (1 + z * z / n);
 }
 
@@ -54,7 +55,7 @@ static bool says_halt(enum rule rule, const struct tally *t)
 	case RULE_OF_EXECUTED:
 		return t->done >= 100 && t->bad * 5 >= t->done;
 	case RULE_WILSON:
-		return wilson_low(t) > 0.01;
+		return wilson(t->bad, t->done, -1.645) > 0.01;
 	case RULE_OURS:
 	case N_RULES:
 		break;
@@ -100,6 +101,7 @@ struct cell {
 	uint64_t seed;
 	uint32_t *again; /* owned; runs that the others get for themselves */
 	bool alone;
+	bool verbose;
 };
 
 static enum ota_code play(void *ctx, uint32_t index, void *out, struct ota_error *err)
@@ -172,9 +174,23 @@ static void print_rule(
 		sum += harmed[i];
 	}
 	qsort(harmed, runs, sizeof *harmed, by_size);
-	printf("  %-32s %6.2f %%  %9.1f %7u %7u\n", rule_texts[rule],
-		100.0 * halts / runs, (double)sum / runs, harmed[runs * 95 / 100],
-		harmed[runs - 1]);
+	printf("  %-32s %6.2f %% (%5.2f - %6.2f) %9.1f %7u %7u\n", rule_texts[rule],
+		100.0 * halts / runs, 100 * fmax(0, wilson(halts, runs, -1.96)),
+		100 * wilson(halts, runs, 1.96), (double)sum / runs,
+		harmed[runs * 95 / 100], harmed[runs - 1]);
+}
+
+/* Each run on a line of its own: its seed, and who halted it, with how many harmed. */
+static void print_runs(const struct cell *cell, const struct result *results,
+	uint32_t runs, const char *what)
+{
+	for (uint32_t i = 0; i < runs; i++) {
+		fprintf(stderr, "%s: seed %" PRIu64 ":", what, cell->seed + i);
+		for (enum rule rule = 0; rule < N_RULES; rule++)
+			fprintf(stderr, " %d %u", results[i].halted[rule],
+				results[i].harmed[rule]);
+		fprintf(stderr, "\n");
+	}
 }
 
 static double seconds(void)
@@ -198,11 +214,14 @@ static int bench(struct cell *cell, uint32_t runs, const char *what)
 		return 1;
 	}
 	printf("%s: %u runs, %.0f s\n", what, runs, seconds() - began);
-	printf("  %-32s %8s  %9s %7s %7s\n", "rule", "halts", "harmed", "95 %", "worst");
+	printf("  %-32s %8s %-16s %9s %7s %7s\n", "rule", "halts", "(95 % sure)",
+		"harmed", "95 %", "worst");
 	for (enum rule rule = 0; rule < N_RULES; rule++)
 		print_rule(results, runs, rule, harmed);
 	printf("\n");
 	(void)fflush(stdout);
+	if (cell->verbose)
+		print_runs(cell, results, runs, what);
 	free(cell->again);
 	free(harmed);
 	free(results);
@@ -280,13 +299,15 @@ int main(int argc, char **argv)
 	struct ota_error err = { 0 };
 	int opt, status;
 
-	while ((opt = getopt(argc, argv, "r:s:")) != -1) {
+	while ((opt = getopt(argc, argv, "r:s:v")) != -1) {
 		if (opt == 'r')
 			runs = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (opt == 's')
 			cell.seed = strtoull(optarg, NULL, 10);
+		else if (opt == 'v')
+			cell.verbose = true;
 		if (opt == '?' || runs == 0) {
-			fprintf(stderr, "usage: bench_campaign [-r RUNS] [-s SEED] "
+			fprintf(stderr, "usage: bench_campaign [-r RUNS] [-s SEED] [-v] "
 					"[PERCENT...]\n");
 			return 1;
 		}
