@@ -10,6 +10,7 @@
 #include "orchestrator/core/retries.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 
 enum {
@@ -433,16 +434,24 @@ static bool is_under(const struct core *core, const struct device *device,
 	return publish_rollout_of(core, device->cohort) == rollout;
 }
 
+uint64_t attempt_due_s(const struct attempt *attempt)
+{
+	bool retrying = attempt->state == ATTEMPT_RETRYING;
+
+	if (!retrying && attempt->state != ATTEMPT_WORKING)
+		return UINT64_MAX;
+	return retrying && attempt->retry_s != 0 ? attempt->retry_s
+						 : attempt_deadline_s(attempt);
+}
+
 /* What is to be done about an attempt now. Returns when to look at it again. */
 static uint64_t sweep(struct core *core, struct device *device, struct attempt *attempt)
 {
-	bool retrying = attempt->state == ATTEMPT_RETRYING;
-	uint64_t at_s = retrying && attempt->retry_s != 0 ? attempt->retry_s
-							  : attempt_deadline_s(attempt);
+	uint64_t at_s = attempt_due_s(attempt);
 
 	if (core->now.utc_s < at_s)
 		return at_s;
-	if (!retrying)
+	if (attempt->state == ATTEMPT_WORKING)
 		overdue(core, device, attempt);
 	else if (attempt->retry_s == 0 || !is_under(core, device, attempt->rollout))
 		give_up(core, device, attempt);
@@ -452,19 +461,37 @@ static uint64_t sweep(struct core *core, struct device *device, struct attempt *
 						  : UINT64_MAX;
 }
 
-uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
+/* Those of a rollout that is over are few, and no survey is kept for them. */
+static uint64_t sweep_all(struct core *core, const struct rollout *rollout)
 {
 	uint64_t due_s = UINT64_MAX;
 
 	for (size_t i = 0; i < core->device_count; i++) {
 		struct device *device = core->devices[i];
 		struct attempt *attempt = attempt_find(device, rollout);
-		uint64_t at_s;
+		uint64_t at_s =
+			attempt != NULL ? sweep(core, device, attempt) : UINT64_MAX;
 
-		if (attempt == NULL || (attempt->state != ATTEMPT_WORKING &&
-					       attempt->state != ATTEMPT_RETRYING))
-			continue;
-		at_s = sweep(core, device, attempt);
+		if (at_s < due_s)
+			due_s = at_s;
+	}
+	return due_s;
+}
+
+uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
+{
+	const struct survey *survey;
+	uint64_t due_s = UINT64_MAX;
+
+	if (!rollout_state_is_live(rollout->state))
+		return sweep_all(core, rollout);
+	survey = survey_of(core, rollout);
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
+		uint64_t at_s = s->due_s;
+
+		if (core->now.utc_s >= at_s)
+			at_s = sweep(core, core->devices[i], s->attempt);
 		if (at_s < due_s)
 			due_s = at_s;
 	}
@@ -486,6 +513,8 @@ static void acknowledge(struct core *core, struct device *device, struct attempt
 	attempt->counted_bad = false;
 	if (moved(attempt, ATTEMPT_EV_ASK))
 		retries_ask(core, device, attempt);
+	else
+		store_attempt(core, device, attempt);
 }
 
 void attempts_acknowledge(struct core *core, struct rollout *rollout)
@@ -509,19 +538,7 @@ void attempts_acknowledge(struct core *core, struct rollout *rollout)
 
 struct attempts_sum attempts_sum(const struct core *core, const struct rollout *rollout)
 {
-	struct attempts_sum sum = { 0 };
+	const struct tally *tally = &survey_with_tally(core, rollout)->tally;
 
-	for (size_t i = 0; i < core->device_count; i++) {
-		const struct attempt *attempt = attempt_find(core->devices[i], rollout);
-
-		if (attempt == NULL)
-			continue;
-		sum.touched += attempt->state == ATTEMPT_WORKING ||
-			       attempt->state == ATTEMPT_CONFIRMED;
-		if (attempt->state != ATTEMPT_FAILED || attempt->acknowledged)
-			continue;
-		sum.hard += attempt->class == FAILURE_HARD;
-		sum.soft += attempt->class != FAILURE_HARD;
-	}
-	return sum;
+	return (struct attempts_sum){ .soft = tally->soft, .hard = tally->hard };
 }

@@ -13,6 +13,10 @@ void attempts_report(struct core *core, struct device *device, uint64_t before);
  *  silent. */
 uint64_t attempt_deadline_s(const struct attempt *attempt);
 
+/** Seconds when something is to be done about the attempt: it is overdue, or its device
+ * is to be asked to try again. UINT64_MAX: nothing ever. */
+uint64_t attempt_due_s(const struct attempt *attempt);
+
 /** Judge the devices of a rollout that are past their deadline: silent is HARD, slow but
  *  talking is a TIMEOUT. Ask those that are to be tried again and whose wait is over.
  *  Returns when to look again; UINT64_MAX: no need. */
@@ -25,10 +29,9 @@ void attempts_acknowledge(struct core *core, struct rollout *rollout);
 /** How the attempts of a rollout stand. */
 struct attempts_sum {
 	uint32_t soft, hard; /* failures that nobody acknowledged */
-	uint32_t touched;    /* WORKING or CONFIRMED: may have to go back */
 };
 
-/** Count them. Visits every device. */
+/** Count them: stage_count() says what that costs. */
 struct attempts_sum attempts_sum(const struct core *core, const struct rollout *rollout);
 
 #endif

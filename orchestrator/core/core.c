@@ -21,6 +21,7 @@
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/rows.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tokens.h"
 #include "orchestrator/core/tree.h"
 #include "orchestrator/core/views.h"
@@ -34,6 +35,11 @@ struct core *core_new(const struct core_port *port, const char *fleet)
 
 	if (core == NULL)
 		return NULL;
+	core->changes = calloc(1, sizeof *core->changes);
+	if (core->changes == NULL) {
+		free(core);
+		return NULL;
+	}
 	core->port = *port;
 	(void)snprintf(core->fleet, sizeof core->fleet, "%s", fleet);
 	memcpy(core->spec.fleet, core->fleet, sizeof core->spec.fleet);
@@ -132,6 +138,7 @@ uint64_t core_tick(struct core *core, struct core_now now)
 	rollouts_settle(core, core->presence_due);
 	core->presence_due = false;
 	publish_settle(core);
+	rollouts_rest(core);
 	store_commit(core);
 
 	due_s = rollouts_due_s(core);

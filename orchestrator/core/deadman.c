@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "orchestrator/core/advance.h"
-#include "orchestrator/core/registry.h"
+#include "orchestrator/core/survey.h"
 
 enum {
 	MS_PER_S = 1000,
@@ -92,36 +92,36 @@ struct hearing {
 
 /* One that reboots or proves itself is judged by its deadline, and one that failed has
  * been. All others count, done or not: those left over are no fair sample of a wave. */
-static bool is_expected(const struct attempt *attempt, uint64_t now_s)
+static bool is_expected(const struct standing *s, uint64_t now_s)
 {
-	if (attempt->state == ATTEMPT_FAILED || attempt->began_s + WATCH_S > now_s)
+	if (s->attempt == NULL || s->state == ATTEMPT_FAILED ||
+		s->began_s + WATCH_S > now_s)
 		return false;
-	return attempt->state != ATTEMPT_WORKING || attempt->step < OTA_UPDATE_REBOOTING;
+	return s->state != ATTEMPT_WORKING || s->step < OTA_UPDATE_REBOOTING;
 }
 
 /* Who fetches tells of it every minute; of others it is enough that they are there. */
-static bool is_heard(
-	const struct device *device, const struct attempt *attempt, uint64_t now_s)
+static bool is_heard(const struct standing *s, uint64_t now_s)
 {
-	bool fetches = attempt->state == ATTEMPT_WORKING && !attempt->waiting &&
-		       attempt->step == OTA_UPDATE_FETCHING;
+	bool fetches = s->state == ATTEMPT_WORKING && !s->waiting &&
+		       s->step == OTA_UPDATE_FETCHING;
 
-	return device->heard_s + WATCH_S > now_s || (device->online && !fetches);
+	return s->heard_s + WATCH_S > now_s || (s->online && !fetches);
 }
 
 static struct hearing listen(const struct core *core, const struct rollout *rollout)
 {
+	const struct survey *survey = survey_of(core, rollout);
 	struct hearing hearing = { 0 };
 	uint64_t now_s = core->now.utc_s;
 
-	for (size_t i = 0; i < core->device_count; i++) {
-		const struct device *device = core->devices[i];
-		const struct attempt *attempt = attempt_find(device, rollout);
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
 
-		if (attempt == NULL || !is_expected(attempt, now_s))
+		if (!is_expected(s, now_s))
 			continue;
 		hearing.expected++;
-		hearing.heard += is_heard(device, attempt, now_s);
+		hearing.heard += is_heard(s, now_s);
 	}
 	return hearing;
 }

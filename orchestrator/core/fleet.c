@@ -255,7 +255,7 @@ void fleet_enrol(struct core *core, const char *who, const char *id,
 
 	if (device == NULL)
 		device = device_add(core, id);
-	device_set_labels(device, given);
+	device_set_labels(core, device, given);
 	device->key = *key;
 
 	cohort = place_of(core, device);

@@ -8,6 +8,7 @@
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 
@@ -303,12 +304,11 @@ static void count_all(struct look *look)
 
 static void look_at(struct core *core, struct rollout *rollout)
 {
-	OTA_AUTO(places_fini)
-	struct places places = places_of(core, rollout->spec.limits.site_label);
+	const struct places *places = &survey_with_places(core, rollout)->sites;
 	ota_autofree struct site *sites =
-		core_alloc(places.name_count + 1, sizeof *sites);
+		core_alloc(places->name_count + 1, sizeof *sites);
 	struct look look = {
-		.core = core, .rollout = rollout, .places = &places, .sites = sites
+		.core = core, .rollout = rollout, .places = places, .sites = sites
 	};
 
 	hear_sites(&look);

@@ -6,10 +6,10 @@
 
 #include "orchestrator/core/freeze.h"
 #include "orchestrator/core/pace.h"
-#include "orchestrator/core/places.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 #include "proto/wire/admit.h"
@@ -85,91 +85,90 @@ bool opening_holds(
 
 /* ---- who stands how */
 
-static enum pace_class class_of_step(enum ota_update_state step)
+/* How far each cohort is open to a rollout, by the first stage of the cohort. */
+struct extent {
+	uint64_t opened[SPEC_STAGES_MAX + 1]; /* the last is of no cohort: 0 */
+};
+
+static uint32_t first_of(uint32_t stages)
 {
-	switch (step) {
-	case OTA_UPDATE_REBOOTING:
-	case OTA_UPDATE_PROVING:
-	case OTA_UPDATE_ROLLING_BACK:
-		return PACE_REBOOTING;
-	case OTA_UPDATE_IDLE:
-	case OTA_UPDATE_OFFERED:
-	case OTA_UPDATE_FETCHING:
-	case OTA_UPDATE_VERIFYING:
-	case OTA_UPDATE_INSTALLING:
-	case OTA_UPDATE_ARMED:
-	case OTA_UPDATE_CONFIRMED:
-	case OTA_UPDATE_FAILED:
-	case OTA_N_UPDATE_STATES:
-		break;
+	return stages != 0 ? (uint32_t)__builtin_ctz(stages) : SPEC_STAGES_MAX;
+}
+
+static struct extent extent_of(const struct rollout *rollout)
+{
+	struct extent extent = { 0 };
+
+	for (uint32_t i = 0; i <= rollout->stage; i++) {
+		uint32_t first = 0;
+
+		while (strcmp(rollout->spec.stages[first].cohort,
+			       rollout->spec.stages[i].cohort) != 0)
+			first++;
+		if (rollout->runs[i].started_s != 0 &&
+			rollout->runs[i].opened > extent.opened[first])
+			extent.opened[first] = rollout->runs[i].opened;
 	}
-	return PACE_WORKING;
+	return extent;
 }
 
-static enum pace_class class_of_attempt(const struct attempt *attempt)
+/* Whether the order of the rollout names it. */
+static bool is_let_in_by_name(const struct rollout *rollout, const struct standing *s)
 {
-	switch (attempt->state) {
-	case ATTEMPT_NEW:
-		return PACE_WAITING;
-	case ATTEMPT_WORKING:
-		return class_of_step(attempt->step);
-	case ATTEMPT_RETRYING: /* it failed, and will be asked again */
-		return PACE_FAILED;
-	case ATTEMPT_FAILED:
-		return attempt->acknowledged ? PACE_DONE : PACE_FAILED;
-	case ATTEMPT_CONFIRMED:
-	case ATTEMPT_REVERTED:
-	case ATTEMPT_EXCUSED:
-	case N_ATTEMPT_STATES:
-		break;
-	}
-	return PACE_DONE;
-}
-
-/* A device of another rollout, or of none that has anything to do for it. */
-static enum pace_class class_of_other(const struct device *device)
-{
-	const struct attempt *newest = device->attempts;
-
-	if (newest != NULL && newest->state == ATTEMPT_WORKING)
-		return class_of_step(newest->step);
-	return PACE_DONE;
-}
-
-/* Held back by its owner: by what other devices do not wait for. */
-static bool is_held(const struct device *device)
-{
-	enum ota_code wait = ota_code_of_number(device->report.wait);
-
-	return wait == OTA_E_POWER || wait == OTA_E_METERED || wait == OTA_E_LOCKED;
+	return s->named <= rollout->stage && (s->stages >> s->named & 1) != 0 &&
+	       rollout->runs[s->named].started_s != 0;
 }
 
 static struct pace_device device_of(const struct core *core,
-	const struct rollout *rollout, const struct grant *grant, struct device *device)
+	const struct rollout *rollout, const struct extent *extent,
+	const struct standing *s)
 {
-	const struct attempt *attempt = attempt_find(device, rollout);
 	uint64_t now_s = core->now.utc_s;
 	struct pace_device d = {
-		.class = PACE_WAITING,
-		.mine = stage_concerns(rollout, device),
-		.away = !device->online,
-		.gone = !device->online && now_s >= device->presence_s + GONE_S,
-		.held = is_held(device),
+		.class = s->pace,
+		.bucket = s->bucket,
+		.mine = s->concerned,
+		.away = !s->online,
+		.gone = !s->online && now_s >= s->presence_s + GONE_S,
+		.held = s->held,
+		.recent = s->began_s + MINUTE_S > now_s,
 	};
 
-	if (attempt != NULL)
-		d.class = class_of_attempt(attempt);
-	else if (!d.mine)
-		d.class = class_of_other(device);
-	d.recent = attempt != NULL && attempt->began_s + MINUTE_S > now_s;
 	if (!d.mine || d.class != PACE_WAITING)
 		return d;
-	d.bucket = device_bucket(device, grant->doc.salt);
-	d.open = is_open(rollout, grant, device);
+	d.open = s->bucket < extent->opened[first_of(s->stages)] ||
+		 is_let_in_by_name(rollout, s);
 	/* Of a stage that is not under way: nothing opens it here. */
-	if (!d.open && strcmp(device->cohort, stage_of(rollout)->cohort) != 0)
+	if (!d.open && (s->stages >> rollout->stage & 1) == 0)
 		d.mine = false;
 	return d;
+}
+
+/* Counts for nothing, unless it stands at a site or in a group: it has done its part. */
+static bool is_through(const struct core *core, const struct standing *s)
+{
+	return s->pace == PACE_DONE && s->began_s + MINUTE_S <= core->now.utc_s;
+}
+
+static size_t fill_devices(const struct core *core, const struct rollout *rollout,
+	const struct survey *survey, struct pace_device *devices)
+{
+	const struct extent extent = extent_of(rollout);
+	size_t count = 0;
+
+	for (size_t i = 0; i < survey->count; i++) {
+		uint32_t site = survey->sites.of[i], group = survey->groups.of[i];
+		struct pace_device *d = &devices[count];
+
+		if (site == PACE_NOWHERE && group == PACE_NOWHERE &&
+			is_through(core, &survey->at[i]))
+			continue;
+		*d = device_of(core, rollout, &extent, &survey->at[i]);
+		d->site = site;
+		d->group = group;
+		count++;
+	}
+	return count;
 }
 
 /* ---- deciding */
@@ -183,17 +182,11 @@ uint64_t opening_in_flight_max(const struct core *core, const struct rollout_lim
 	return share > SPEC_IN_FLIGHT_MIN ? share : SPEC_IN_FLIGHT_MIN;
 }
 
-static struct pace_verdict judge(
-	const struct core *core, const struct rollout *rollout, const struct grant *grant)
+static struct pace_verdict judge(const struct core *core, const struct rollout *rollout)
 {
+	const struct survey *survey = survey_with_places(core, rollout);
 	const struct rollout_limits *limits = &rollout->spec.limits;
 	const struct stage_run *run = &rollout->runs[rollout->stage];
-	ota_autofree struct pace_device *devices =
-		core_alloc(core->device_count + 1, sizeof *devices);
-	OTA_AUTO(places_fini)
-	struct places sites = places_of(core, limits->site_label);
-	OTA_AUTO(places_fini)
-	struct places groups = places_of(core, limits->group_label);
 	struct pace_case c = {
 		.limits = { .in_flight = opening_in_flight_max(core, limits),
 			.rebooting = limits->rebooting,
@@ -201,30 +194,25 @@ static struct pace_verdict judge(
 			.per_site_permille = limits->per_site_permille },
 		.opened = (uint32_t)run->opened,
 		.upto = (uint32_t)run->permille,
-		.devices = devices,
-		.count = core->device_count,
-		.sites = sites.names,
-		.site_count = sites.name_count,
-		.groups = groups.names,
-		.group_count = groups.name_count,
+		.devices = survey->paces,
+		.count = fill_devices(core, rollout, survey, survey->paces),
+		.sites = survey->sites.names,
+		.site_count = survey->sites.name_count,
+		.groups = survey->groups.names,
+		.group_count = survey->groups.name_count,
 	};
 
-	for (size_t i = 0; i < core->device_count; i++) {
-		devices[i] = device_of(core, rollout, grant, core->devices[i]);
-		devices[i].site = sites.of[i];
-		devices[i].group = groups.of[i];
-	}
 	return pace_judge(&c);
 }
 
 /* Seconds between two orders of a cohort. */
 static uint64_t spacing_s(const struct core *core, const struct rollout *rollout)
 {
+	const struct survey *survey = survey_of(core, rollout);
 	uint64_t devices = 0;
 
-	for (size_t i = 0; i < core->device_count; i++)
-		devices +=
-			strcmp(core->devices[i]->cohort, stage_of(rollout)->cohort) == 0;
+	for (size_t i = 0; i < survey->count; i++)
+		devices += survey->at[i].stages >> rollout->stage & 1;
 	return 1 + devices / ORDERS_PER_S;
 }
 
@@ -291,7 +279,7 @@ void opening_step(struct core *core, struct rollout *rollout)
 	spacing = spacing_s(core, rollout);
 	if (!may_order(core, rollout, spacing))
 		return;
-	verdict = judge(core, rollout, grant);
+	verdict = judge(core, rollout);
 	note(rollout, verdict.code, verdict.text);
 	open_to(core, rollout, verdict.permille);
 	rollout->look_s = core->now.utc_s + (spacing > LOOK_S ? spacing : LOOK_S);

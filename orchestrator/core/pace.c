@@ -20,8 +20,10 @@ struct place {
 
 struct pace {
 	const struct pace_case *c;
-	struct place *sites, *groups;         /* owned */
-	uint32_t *order;                      /* owned: candidates by bucket */
+	struct place *sites, *groups; /* owned */
+	uint32_t *found;              /* owned: candidates */
+	uint32_t found_count;
+	uint32_t *order;                      /* owned: ... by bucket */
 	uint32_t first[OTA_PERMILLE_ALL + 1]; /* of each bucket in order */
 	uint64_t in_flight, rebooting, starts;
 	struct pace_verdict verdict;
@@ -31,7 +33,31 @@ static void pace_fini(struct pace *p)
 {
 	free(p->sites);
 	free(p->groups);
+	free(p->found);
 	free(p->order);
+}
+
+/* ---- classes */
+
+enum pace_class pace_class_of_step(enum ota_update_state step)
+{
+	switch (step) {
+	case OTA_UPDATE_REBOOTING:
+	case OTA_UPDATE_PROVING:
+	case OTA_UPDATE_ROLLING_BACK:
+		return PACE_REBOOTING;
+	case OTA_UPDATE_IDLE:
+	case OTA_UPDATE_OFFERED:
+	case OTA_UPDATE_FETCHING:
+	case OTA_UPDATE_VERIFYING:
+	case OTA_UPDATE_INSTALLING:
+	case OTA_UPDATE_ARMED:
+	case OTA_UPDATE_CONFIRMED:
+	case OTA_UPDATE_FAILED:
+	case OTA_N_UPDATE_STATES:
+		break;
+	}
+	return PACE_WORKING;
 }
 
 /* ---- counting */
@@ -88,8 +114,10 @@ static void count_all(struct pace *p)
 		p->in_flight += is_under_way(d);
 		p->rebooting += d->class == PACE_REBOOTING;
 		p->starts += d->recent || (is_about_to(d) && !d->away && !d->held);
-		if (is_candidate(d, p->c))
-			p->first[d->bucket + 1]++;
+		if (!is_candidate(d, p->c))
+			continue;
+		p->first[d->bucket + 1]++;
+		p->found[p->found_count++] = (uint32_t)i;
 	}
 }
 
@@ -102,10 +130,9 @@ static void sort(struct pace *p)
 		p->first[b + 1] += p->first[b];
 		next[b] = p->first[b];
 	}
-	p->order = core_alloc((size_t)p->first[OTA_PERMILLE_ALL] + 1, sizeof *p->order);
-	for (size_t i = 0; i < p->c->count; i++)
-		if (is_candidate(&p->c->devices[i], p->c))
-			p->order[next[p->c->devices[i].bucket]++] = (uint32_t)i;
+	p->order = core_alloc((size_t)p->found_count + 1, sizeof *p->order);
+	for (uint32_t i = 0; i < p->found_count; i++)
+		p->order[next[p->c->devices[p->found[i]].bucket]++] = p->found[i];
 }
 
 /* ---- one bucket */
@@ -247,6 +274,7 @@ struct pace_verdict pace_judge(const struct pace_case *c)
 
 	p.sites = core_alloc((size_t)c->site_count + 1, sizeof *p.sites);
 	p.groups = core_alloc((size_t)c->group_count + 1, sizeof *p.groups);
+	p.found = core_alloc(c->count + 1, sizeof *p.found);
 	count_all(&p);
 	sort(&p);
 	for (uint32_t b = c->opened; b < c->upto; b++) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/base/error.h"
+#include "proto/wire/documents.h"
 
 enum { PACE_TEXT_CAP = 192 };
 
@@ -23,6 +24,9 @@ enum pace_class {
 	PACE_FAILED,    /* nobody has acknowledged it */
 	PACE_DONE,      /* nothing to do for it, in service unless it is away */
 };
+
+/** The class of a device that is at an update, by the step it is at. */
+enum pace_class pace_class_of_step(enum ota_update_state step);
 
 /** A device of the fleet. */
 struct pace_device {
@@ -49,7 +53,7 @@ struct pace_case {
 	struct pace_limits limits;
 	uint32_t opened;                   /* permille open now */
 	uint32_t upto;                     /* permille of the stage, not below opened */
-	const struct pace_device *devices; /* borrowed: the fleet */
+	const struct pace_device *devices; /* borrowed: whoever counts for anything */
 	size_t count;
 	const char *const *sites; /* borrowed: their names, for the text */
 	uint32_t site_count;

@@ -14,6 +14,7 @@
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/stage.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 #include "proto/wire/manifest.h"
@@ -93,8 +94,7 @@ static void compute(struct plan *plan, uint32_t index)
 
 	out->permille = out->needs = stage->kind == STAGE_PERMILLE ? stage->permille : 0;
 	if (stage->kind == STAGE_COUNT) {
-		stage_buckets(plan->core, plan->rollout, stage->cohort, &plan->grant->doc,
-			&buckets);
+		stage_buckets(plan->core, plan->rollout, index, &buckets);
 		share = wave_of_count(&buckets, stage->count);
 		out->permille = share.permille;
 		out->needs = share.least;
@@ -382,7 +382,9 @@ enum ota_code plan_json(
 
 	if (rc == OTA_OK)
 		rc = rollouts_check(core, &rollout->spec, &rollout->release, err);
+	rollout->survey = survey_new();
 	if (rc == OTA_OK)
 		*out = plan_tree(core, rollout);
+	survey_free(rollout->survey);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/wire/admit.h"
 
@@ -58,8 +59,10 @@ struct device *device_add(struct core *core, const char *id)
 	return device;
 }
 
-void device_set_labels(struct device *device, const struct labels *labels)
+void device_set_labels(
+	struct core *core, struct device *device, const struct labels *labels)
 {
+	core->relabelled++;
 	free(device->labels);
 	device->labels = NULL;
 	if (labels->count > 0)
@@ -147,6 +150,7 @@ struct rollout *rollout_add(struct core *core, const struct rollout_spec *spec)
 
 	rollout->spec = *spec;
 	rollout->number = core->rollout_count;
+	rollout->survey = survey_new();
 	return rollout;
 }
 
@@ -349,6 +353,8 @@ void registry_fini(struct core *core)
 		ota_buf_fini(&core->cohorts[i]->envelope);
 	for (size_t i = 0; i < core->claim_count; i++)
 		ota_buf_fini(&core->claims[i]->report);
+	for (size_t i = 0; i < core->rollout_count; i++)
+		survey_free(core->rollouts[i]->survey);
 	free_all(core->approvals, core->approval_count);
 	free_all(core->claims, core->claim_count);
 	free_all(core->tokens, core->token_count);
@@ -362,4 +368,5 @@ void registry_fini(struct core *core)
 	fleet_spec_fini(&core->spec);
 	free(core->catalog);
 	free(core->fresh);
+	free(core->changes);
 }

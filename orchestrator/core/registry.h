@@ -16,7 +16,8 @@ size_t device_index_after(const struct core *core, const char *after);
 struct device *device_add(struct core *core, const char *id);
 
 /** Give a device these labels in place of those it has. */
-void device_set_labels(struct device *device, const struct labels *labels);
+void device_set_labels(
+	struct core *core, struct device *device, const struct labels *labels);
 
 /** The rollout of that name. */
 struct rollout *rollout_find(const struct core *core, const char *name);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
+#include "orchestrator/core/survey.h"
 
 /* The first stage from index on that has begun; stage_count: everybody who is left. */
 static uint32_t next_started(const struct rollout *rollout, uint32_t index)
@@ -39,52 +39,52 @@ uint64_t revert_due_s(const struct rollout *rollout)
 
 /* ---- how the devices stand */
 
-struct standing {
+struct progress {
 	uint32_t away;   /* have to go back, and left before they were told */
 	uint32_t here;   /* ... and could have */
 	uint32_t failed; /* could not go back */
 };
 
-static bool has_failed_to(const struct rollout *rollout, const struct attempt *attempt)
+static bool has_failed_to(const struct rollout *rollout, const struct standing *s)
 {
-	return attempt->state == ATTEMPT_FAILED && attempt->class == FAILURE_HARD &&
-	       attempt->step_s > rollout->reverting_s;
+	return s->state == ATTEMPT_FAILED && s->class == FAILURE_HARD &&
+	       s->attempt->step_s > rollout->reverting_s;
 }
 
-static void look_at(const struct rollout *rollout, const struct device *device,
-	const struct attempt *attempt, struct standing *out)
+static void look_at(
+	const struct rollout *rollout, const struct standing *s, struct progress *out)
 {
-	if (has_failed_to(rollout, attempt))
+	if (has_failed_to(rollout, s))
 		out->failed++;
-	if (attempt->state != ATTEMPT_WORKING && attempt->state != ATTEMPT_CONFIRMED)
+	if (s->state != ATTEMPT_WORKING && s->state != ATTEMPT_CONFIRMED)
 		return;
-	if (!device->online && device->presence_s <= rollout->revert_step_s)
+	if (!s->online && s->presence_s <= rollout->revert_step_s)
 		out->away++;
 	else
 		out->here++;
 }
 
 /* Of the devices that are told by now; a device in no stage is among those left. */
-static struct standing standing_of(const struct core *core, const struct rollout *rollout)
+static struct progress progress_of(const struct core *core, const struct rollout *rollout)
 {
 	const struct stage_shares shares = stage_shares(core, rollout);
-	struct standing sum = { 0 };
+	const struct survey *survey = survey_of(core, rollout);
+	struct progress sum = { 0 };
 
-	for (size_t i = 0; i < core->device_count; i++) {
-		struct device *device = core->devices[i];
-		const struct attempt *attempt = attempt_find(device, rollout);
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
 
-		if (attempt != NULL && (!revert_is_unfinished(rollout) ||
-					       stage_of_device(&shares, rollout,
-						       device) <= rollout->revert_stage))
-			look_at(rollout, device, attempt, &sum);
+		if (s->attempt != NULL &&
+			(!revert_is_unfinished(rollout) ||
+				stage_of_standing(&shares, s) <= rollout->revert_stage))
+			look_at(rollout, s, &sum);
 	}
 	return sum;
 }
 
 /* ---- stepping */
 
-static enum revert_move stop(const struct rollout *rollout, const struct standing *s,
+static enum revert_move stop(const struct rollout *rollout, const struct progress *s,
 	char text[static GATE_TEXT_CAP])
 {
 	(void)snprintf(text, GATE_TEXT_CAP,
@@ -97,7 +97,7 @@ static enum revert_move stop(const struct rollout *rollout, const struct standin
 enum revert_move revert_step(
 	struct core *core, struct rollout *rollout, char text[static GATE_TEXT_CAP])
 {
-	const struct standing s = standing_of(core, rollout);
+	const struct progress s = progress_of(core, rollout);
 	bool over = core->now.utc_s >= revert_due_s(rollout);
 	bool staged = revert_is_unfinished(rollout);
 

@@ -13,6 +13,7 @@
 #include "orchestrator/core/revert.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/store.h"
+#include "orchestrator/core/survey.h"
 #include "proto/base/own.h"
 #include "proto/wire/admit.h"
 
@@ -332,6 +333,14 @@ void rollouts_settle(struct core *core, bool all)
 		if (all || rollout->dirty || core->now.utc_s >= rollout->due_s)
 			advance(core, rollout);
 	}
+}
+
+void rollouts_rest(struct core *core)
+{
+	for (size_t i = 0; i < core->rollout_count; i++)
+		if (!rollout_state_is_live(core->rollouts[i]->state) &&
+			core->rollouts[i]->state != ROLLOUT_REVERTING)
+			survey_drop(core->rollouts[i]->survey);
 }
 
 void rollouts_restart(struct core *core)

@@ -142,7 +142,7 @@ static enum ota_code load_device(
 	device = device_add(core, id);
 	ota_json_hex(&r, "key", device->key.at, OTA_PK_LEN);
 	fleet_read_labels(&r, &labels);
-	device_set_labels(device, &labels);
+	device_set_labels(core, device, &labels);
 	ota_json_text_copy(&r, "cohort", device->cohort, sizeof device->cohort);
 	device->assign_seq = ota_json_u64(&r, "assign_seq");
 	read_second(&r, &device->second);
@@ -425,9 +425,13 @@ static enum ota_code load_rollout(
 {
 	ota_autofree struct rollout *read = core_alloc(1, sizeof *read);
 	enum ota_code rc = read_rollout(core, row->tree, read, err);
+	struct rollout *added;
 
-	if (rc == OTA_OK)
-		*rollout_add(core, &read->spec) = *read;
+	if (rc != OTA_OK)
+		return rc;
+	added = rollout_add(core, &read->spec);
+	read->survey = added->survey;
+	*added = *read;
 	return rc;
 }
 

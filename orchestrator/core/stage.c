@@ -60,22 +60,29 @@ bool stage_concerns(const struct rollout *rollout, const struct device *device)
 
 /* ---- shares */
 
-void stage_buckets(const struct core *core, const struct rollout *rollout,
-	const char *cohort, const struct ota_grant *grant, struct wave_buckets *out)
+static bool is_of_cohort(const struct standing *standing, uint32_t stage)
 {
-	*out = (struct wave_buckets){ 0 };
-	for (size_t i = 0; i < core->device_count; i++) {
-		struct device *device = core->devices[i];
+	return (standing->stages >> stage & 1) != 0;
+}
 
-		if (strcmp(device->cohort, cohort) == 0 &&
-			stage_concerns(rollout, device))
-			out->count[device_bucket(device, grant->salt)]++;
+void stage_buckets(const struct core *core, const struct rollout *rollout, uint32_t stage,
+	struct wave_buckets *out)
+{
+	const struct survey *survey = survey_of(core, rollout);
+
+	*out = (struct wave_buckets){ 0 };
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
+
+		if (s->concerned && is_of_cohort(s, stage))
+			out->count[s->bucket]++;
 	}
 }
 
 static uint64_t planned_permille(const struct core *core, const struct rollout *rollout,
-	const struct rollout_stage *stage, const struct ota_grant *grant)
+	uint32_t index, const struct ota_grant *grant)
 {
+	const struct rollout_stage *stage = &rollout->spec.stages[index];
 	struct wave_buckets buckets;
 
 	switch (stage->kind) {
@@ -84,7 +91,7 @@ static uint64_t planned_permille(const struct core *core, const struct rollout *
 	case STAGE_COUNT:
 		if (grant == NULL)
 			return 0;
-		stage_buckets(core, rollout, stage->cohort, grant, &buckets);
+		stage_buckets(core, rollout, index, &buckets);
 		return wave_of_count(&buckets, stage->count).permille;
 	case STAGE_DEVICES:
 	case N_STAGE_KINDS:
@@ -93,21 +100,26 @@ static uint64_t planned_permille(const struct core *core, const struct rollout *
 	return 0;
 }
 
-struct stage_shares stage_shares(const struct core *core, const struct rollout *rollout)
+struct stage_shares stage_shares_anew(
+	const struct core *core, const struct rollout *rollout)
 {
 	const struct grant *grant = grant_find(core, &rollout->spec.release);
-	struct stage_shares shares = { .grant = grant != NULL ? &grant->doc : NULL };
+	struct stage_shares shares = { .grant = grant != NULL ? &grant->doc : NULL,
+		.count = rollout->spec.stage_count };
 
-	for (uint32_t i = 1; i < rollout->spec.stage_count; i++)
-		shares.same_cohort[i] = strcmp(rollout->spec.stages[i].cohort,
-						rollout->spec.stages[i - 1].cohort) == 0;
-	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
-		shares.permille[i] =
-			rollout->runs[i].started_s != 0
-				? rollout->runs[i].permille
-				: planned_permille(core, rollout,
-					  &rollout->spec.stages[i], shares.grant);
+	for (uint32_t i = 0; i < shares.count; i++) {
+		shares.started[i] = rollout->runs[i].started_s != 0;
+		shares.by_name[i] = rollout->spec.stages[i].kind == STAGE_DEVICES;
+		shares.permille[i] = shares.started[i] ? rollout->runs[i].permille
+						       : planned_permille(core, rollout,
+								 i, shares.grant);
+	}
 	return shares;
+}
+
+struct stage_shares stage_shares(const struct core *core, const struct rollout *rollout)
+{
+	return survey_with_tally(core, rollout)->tally.shares;
 }
 
 static uint32_t find_name(const struct rollout *rollout, const char *id)
@@ -119,9 +131,8 @@ static uint32_t find_name(const struct rollout *rollout, const char *id)
 	return STAGE_NONE;
 }
 
-/* The stage that names a device, remembered; a rollout that is only planned has no number
- * to remember it by. */
-static uint32_t named_by(const struct rollout *rollout, struct device *device)
+/* Remembered; a rollout that is only planned has no number to remember it by. */
+uint32_t stage_naming(const struct rollout *rollout, struct device *device)
 {
 	if (rollout->number == 0)
 		return find_name(rollout, device->id);
@@ -132,33 +143,37 @@ static uint32_t named_by(const struct rollout *rollout, struct device *device)
 	return device->named_by;
 }
 
-static bool takes(
-	const struct stage_shares *shares, uint64_t permille, struct device *device)
+static bool takes(const struct stage_shares *shares, uint32_t stage, uint32_t bucket)
 {
-	if (permille == OTA_PERMILLE_ALL)
-		return true;
-	return shares->grant != NULL &&
-	       device_bucket(device, shares->grant->salt) < permille;
+	uint64_t permille = shares->permille[stage];
+
+	return permille == OTA_PERMILLE_ALL ||
+	       (shares->grant != NULL && bucket < permille);
+}
+
+uint32_t stage_of_standing(const struct stage_shares *shares, const struct standing *s)
+{
+	for (uint32_t i = 0; i < shares->count; i++) {
+		bool taken =
+			shares->by_name[i] ? i == s->named : takes(shares, i, s->bucket);
+
+		if (taken && is_of_cohort(s, i))
+			return i;
+	}
+	return STAGE_NONE;
 }
 
 uint32_t stage_of_device(const struct stage_shares *shares, const struct rollout *rollout,
 	struct device *device)
 {
-	const struct rollout_stage *stages = rollout->spec.stages;
-	uint32_t named = named_by(rollout, device);
-	bool same = false;
+	struct standing s = { .named = stage_naming(rollout, device) };
 
-	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
-		bool taken = stages[i].kind == STAGE_DEVICES
-				     ? i == named
-				     : takes(shares, shares->permille[i], device);
-
-		if (!shares->same_cohort[i])
-			same = strcmp(stages[i].cohort, device->cohort) == 0;
-		if (same && taken)
-			return i;
-	}
-	return STAGE_NONE;
+	if (shares->grant != NULL)
+		s.bucket = (uint16_t)device_bucket(device, shares->grant->salt);
+	for (uint32_t i = 0; i < shares->count; i++)
+		if (strcmp(rollout->spec.stages[i].cohort, device->cohort) == 0)
+			s.stages |= UINT32_C(1) << i;
+	return stage_of_standing(shares, &s);
 }
 
 /* ---- the grant */
@@ -207,7 +222,7 @@ enum ota_code stage_cover(const struct core *core, const struct rollout *rollout
 		share.permille = share.least = (uint32_t)stage->permille;
 		return cover_share(stage, &grant->doc, &share, permille, err);
 	case STAGE_COUNT:
-		stage_buckets(core, rollout, stage->cohort, &grant->doc, &buckets);
+		stage_buckets(core, rollout, index, &buckets);
 		share = wave_of_count(&buckets, stage->count);
 		return cover_share(stage, &grant->doc, &share, permille, err);
 	case STAGE_DEVICES:
@@ -231,16 +246,15 @@ bool device_has_alarm(const struct device *device)
 	       device->alarm_acked != error;
 }
 
-static uint64_t away_s(
-	const struct device *device, const struct rollout *rollout, uint32_t stage)
+static uint64_t away_s(uint64_t presence_s, const struct rollout *rollout, uint32_t stage)
 {
 	uint64_t since = rollout->runs[stage].started_s;
 	const struct rollout_offline *offline = &rollout->spec.offline;
 
 	if (offline->wait)
 		return UINT64_MAX;
-	if (device->presence_s > since)
-		since = device->presence_s;
+	if (presence_s > since)
+		since = presence_s;
 	return since +
 	       (offline->after_s > 0 ? offline->after_s : rollout->spec.gates.silence_s);
 }
@@ -248,89 +262,53 @@ static uint64_t away_s(
 bool device_is_away(const struct device *device, const struct rollout *rollout,
 	uint32_t stage, uint64_t now_utc_s)
 {
-	return !device->online && now_utc_s >= away_s(device, rollout, stage);
+	return !device->online && now_utc_s >= away_s(device->presence_s, rollout, stage);
 }
 
 uint64_t stage_away_due_s(
 	const struct core *core, const struct rollout *rollout, uint32_t stage)
 {
+	const struct survey *survey = survey_of(core, rollout);
 	uint64_t due_s = UINT64_MAX;
 
-	for (size_t i = 0; i < core->device_count; i++) {
-		const struct device *device = core->devices[i];
-		uint64_t at_s = away_s(device, rollout, stage);
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
+		uint64_t at_s;
 
-		if (!device->online && at_s > core->now.utc_s && at_s < due_s &&
-			attempt_find(device, rollout) == NULL)
+		if (s->online || s->attempt != NULL)
+			continue;
+		at_s = away_s(s->presence_s, rollout, stage);
+		if (at_s > core->now.utc_s && at_s < due_s)
 			due_s = at_s;
 	}
 	return due_s;
 }
 
-static void count_failed(const struct attempt *attempt, struct gate_counts *n)
+/* Those that are away and have not begun: for long enough, or not yet. */
+static void count_absent(const struct core *core, const struct rollout *rollout,
+	const struct survey *survey, struct gate_counts *counts)
 {
-	if (attempt->acknowledged)
-		n->excused++;
-	else if (attempt->class == FAILURE_HARD)
-		n->hard++;
-	else
-		n->soft++;
-}
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct standing *s = &survey->at[i];
 
-static void count_attempt(const struct attempt *attempt, struct gate_counts *n)
-{
-	switch (attempt->state) {
-	case ATTEMPT_NEW:
-	case ATTEMPT_WORKING:
-		n->working++;
-		break;
-	case ATTEMPT_RETRYING:
-		if (attempt->class == FAILURE_EXCUSED || attempt->acknowledged)
-			n->excused++;
+		if (s->online || s->attempt != NULL || s->stage == STAGE_NONE)
+			continue;
+		if (core->now.utc_s >= away_s(s->presence_s, rollout, s->stage))
+			counts[s->stage].offline++;
 		else
-			n->working++;
-		break;
-	case ATTEMPT_CONFIRMED:
-		n->confirmed++;
-		break;
-	case ATTEMPT_FAILED:
-		count_failed(attempt, n);
-		break;
-	case ATTEMPT_REVERTED:
-		n->reverted++;
-		break;
-	case ATTEMPT_EXCUSED:
-		n->excused++;
-		break;
-	case N_ATTEMPT_STATES:
-		break;
+			counts[s->stage].pending++;
 	}
 }
 
 void stage_count(const struct core *core, const struct rollout *rollout,
 	struct gate_counts *counts)
 {
-	const struct stage_shares shares = stage_shares(core, rollout);
+	const struct survey *survey = survey_with_tally(core, rollout);
+	uint64_t absent = 0;
 
-	memset(counts, 0, SPEC_STAGES_MAX * sizeof *counts);
-	for (size_t i = 0; i < core->device_count; i++) {
-		struct device *device = core->devices[i];
-		const struct attempt *attempt;
-		uint32_t stage;
-
-		if (!stage_concerns(rollout, device))
-			continue;
-		stage = stage_of_device(&shares, rollout, device);
-		if (stage == STAGE_NONE)
-			continue;
-		attempt = attempt_find(device, rollout);
-		if (attempt != NULL)
-			count_attempt(attempt, &counts[stage]);
-		else if (device_is_away(device, rollout, stage, core->now.utc_s))
-			counts[stage].offline++;
-		else
-			counts[stage].pending++;
-		if (device_has_alarm(device))
-			counts[stage].alarms++;
-	}
+	memcpy(counts, survey->tally.counts, sizeof survey->tally.counts);
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		absent += survey->tally.absent[i];
+	if (absent > 0)
+		count_absent(core, rollout, survey, counts);
 }

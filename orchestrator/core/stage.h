@@ -5,6 +5,7 @@
  * it. */
 
 #include "orchestrator/core/state.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/wave.h"
 
 /** No stage. */
@@ -27,24 +28,30 @@ struct rollout *stage_rollout_of(const struct core *core, const char *cohort);
  *  fits, or has begun the update. */
 bool stage_concerns(const struct rollout *rollout, const struct device *device);
 
-/** The share of each stage: as decided, or as planned for those that have not started. */
-struct stage_shares {
-	const struct ota_grant *grant; /* borrowed; NULL: none, so nobody can tell */
-	uint64_t permille[SPEC_STAGES_MAX];
-	bool same_cohort[SPEC_STAGES_MAX]; /* as the stage before */
-};
-
-/** Work the shares out. Visits every device for each stage by count yet to start. */
+/** The shares of the stages, worked out. Visits every device for each stage by count yet
+ *  to start, if any has come or gone since the last time. */
 struct stage_shares stage_shares(const struct core *core, const struct rollout *rollout);
+
+/** ... without the survey's tally, for which they are. */
+struct stage_shares stage_shares_anew(
+	const struct core *core, const struct rollout *rollout);
+
+/** The stage that names a device; STAGE_NONE if none does. */
+uint32_t stage_naming(const struct rollout *rollout, struct device *device);
 
 /** Index of the first stage that takes the device; STAGE_NONE if none does, or none can
  *  be told before there is a grant. */
 uint32_t stage_of_device(const struct stage_shares *shares, const struct rollout *rollout,
 	struct device *device);
 
-/** Count the concerned devices of a cohort by their buckets under a grant's salt. */
-void stage_buckets(const struct core *core, const struct rollout *rollout,
-	const char *cohort, const struct ota_grant *grant, struct wave_buckets *out);
+/** The same of a device in the rollout's survey. */
+uint32_t stage_of_standing(
+	const struct stage_shares *shares, const struct standing *standing);
+
+/** Count the concerned devices of a stage's cohort by their buckets. There must be a
+ *  grant. */
+void stage_buckets(const struct core *core, const struct rollout *rollout, uint32_t stage,
+	struct wave_buckets *out);
 
 /**
  * The share to open for a stage under the grant in force.
@@ -59,7 +66,8 @@ OTA_CHECKED enum ota_code stage_cover(const struct core *core,
 	struct ota_error *err);
 
 /** Count the devices of each stage by how they fare. counts has SPEC_STAGES_MAX entries.
- *  Visits every device. */
+ *  Costs the devices that changed since the last time; every device, once a stage has
+ *  begun, and while some are away that have not begun. */
 void stage_count(const struct core *core, const struct rollout *rollout,
 	struct gate_counts *counts);
 

@@ -55,8 +55,10 @@ struct patch {
 	char why[CORE_TEXT_CAP];
 };
 
+struct changes;
 struct device;
 struct rollout;
+struct survey;
 
 struct attempt {
 	struct attempt *older;   /* owned; of the same device */
@@ -144,6 +146,7 @@ struct claim {
 
 struct device {
 	char id[OTA_NAME_CAP];
+	size_t index; /* in the core's array, as of the last survey that was built */
 	struct ota_public_key key;
 	char (*labels)[OTA_LABEL_CAP]; /* owned */
 	uint32_t label_count;
@@ -194,7 +197,8 @@ struct rollout {
 	struct stage_run runs[SPEC_STAGES_MAX];
 	int64_t llr_micro;
 	struct worse_test worse;
-	enum ota_code reason; /* why it stands where it stands; OTA_OK: nothing to say */
+	struct survey *survey; /* owned; survey.h */
+	enum ota_code reason;  /* why it stands where it stands; OTA_OK: nothing to say */
 	char reason_text[CORE_TEXT_CAP];
 	uint64_t created_s, changed_s;
 	bool reverted; /* orders to revert are out, or have done their work */
@@ -262,6 +266,8 @@ struct core {
 	struct cohort **cohorts;
 	struct token **tokens;
 	struct claim **claims;
+	struct changes *changes; /* owned; of devices: survey.h */
+	uint64_t relabelled;     /* times that labels of a device were set */
 	size_t document_count, release_count, grant_count, approval_count, image_count,
 		device_count, patch_count, rollout_count, cohort_count, token_count,
 		claim_count;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
 
@@ -227,10 +228,14 @@ void store_drop_claim(struct core *core, const struct claim *claim)
 	drop(core, CORE_CLAIM, claim->id);
 }
 
-void store_device(struct core *core, const struct device *device)
+void store_device(struct core *core, struct device *device)
 {
-	cJSON *tree = tree_object(), *labels;
+	cJSON *tree, *labels;
 
+	survey_touch(core, device);
+	if (!keeps(core))
+		return;
+	tree = tree_object();
 	tree_text(tree, "id", device->id);
 	tree_hex(tree, "key", (struct ota_bytes){ device->key.at, OTA_PK_LEN });
 	labels = tree_add(tree, "labels", tree_array());
@@ -266,10 +271,11 @@ static cJSON *incidents_tree(const struct health *health)
 	return list;
 }
 
-void store_status(struct core *core, const struct device *device)
+void store_status(struct core *core, struct device *device)
 {
 	cJSON *tree;
 
+	survey_touch(core, device);
 	if (!keeps(core))
 		return;
 	tree = tree_object();
@@ -377,11 +383,12 @@ static void attempt_key(char out[static KEY_CAP], const struct device *device,
 }
 
 void store_attempt(
-	struct core *core, const struct device *device, const struct attempt *attempt)
+	struct core *core, struct device *device, const struct attempt *attempt)
 {
 	cJSON *tree;
 	char key[KEY_CAP];
 
+	survey_touch(core, device);
 	if (!keeps(core))
 		return;
 	tree = tree_object();
@@ -406,10 +413,11 @@ void store_attempt(
 }
 
 void store_drop_attempt(
-	struct core *core, const struct device *device, const struct attempt *attempt)
+	struct core *core, struct device *device, const struct attempt *attempt)
 {
 	char key[KEY_CAP];
 
+	survey_touch(core, device);
 	attempt_key(key, device, attempt);
 	drop(core, CORE_ATTEMPT, key);
 }

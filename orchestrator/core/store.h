@@ -34,11 +34,12 @@ void store_drop_approval(struct core *core, const struct approval *approval);
 /** Store an image. */
 void store_image(struct core *core, const struct image *image);
 
-/** Store a device but for its status. */
-void store_device(struct core *core, const struct device *device);
+/** Store a device but for its status. This and the two below also tell the surveys
+ *  (survey.h) that the device has changed: in a simulation nothing else comes of them. */
+void store_device(struct core *core, struct device *device);
 
 /** Store what a device said last, and its presence. */
-void store_status(struct core *core, const struct device *device);
+void store_status(struct core *core, struct device *device);
 
 /** Store a claim token. */
 void store_token(struct core *core, const struct token *token);
@@ -60,14 +61,14 @@ void store_rollout(struct core *core, const struct rollout *rollout);
 
 /** Store an attempt. */
 void store_attempt(
-	struct core *core, const struct device *device, const struct attempt *attempt);
+	struct core *core, struct device *device, const struct attempt *attempt);
 
 /** Store the order of a cohort. */
 void store_cohort(struct core *core, const struct cohort *cohort);
 
 /** Forget an attempt that left the history. */
 void store_drop_attempt(
-	struct core *core, const struct device *device, const struct attempt *attempt);
+	struct core *core, struct device *device, const struct attempt *attempt);
 
 /** Append to the audit log. detail is taken. */
 void store_audit(struct core *core, const char *who, const char *action, cJSON *detail);

@@ -3,13 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "orchestrator/core/survey.h"
 #include "proto/base/own.h"
 #include "tests/sim/laws_world.h"
 
 /* Ten thousand hostile worlds, each from its seed, and the laws that hold in all of them.
  * SLUICE_SEED=N plays one world alone, SLUICE_NIGHTLY=1 half a million. */
 
-enum { WORLDS = 10000, WORLDS_NIGHTLY = 500000, PARTS = 4, STEPS = 240 };
+enum {
+	WORLDS = 10000,
+	WORLDS_NIGHTLY = 500000,
+	PARTS = 4,
+	STEPS = 240,
+	LOOK_STEPS = 16, /* between two looks at the survey */
+};
 
 struct faults {
 	uint64_t lost, killed, restarted, dropped, doubled, steps;
@@ -42,8 +49,11 @@ static void play(uint64_t seed, struct faults *sum)
 	struct laws_world *w = calloc(1, sizeof *w);
 
 	lw_init(w, seed);
-	for (int i = 0; i < STEPS && w->wrong[0] == '\0'; i++)
+	for (int i = 0; i < STEPS && w->wrong[0] == '\0'; i++) {
 		lw_step(w);
+		if (i % LOOK_STEPS == 0 && !survey_is_true(w->core))
+			lw_wrong(w, "survey: it is not what the devices are");
+	}
 	lw_settle(w);
 	if (w->wrong[0] == '\0')
 		laws_end(w);
