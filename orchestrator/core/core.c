@@ -9,6 +9,7 @@
 #include "orchestrator/core/claims.h"
 #include "orchestrator/core/deadman.h"
 #include "orchestrator/core/documents.h"
+#include "orchestrator/core/expiry.h"
 #include "orchestrator/core/explain.h"
 #include "orchestrator/core/fleet.h"
 #include "orchestrator/core/health.h"
@@ -346,6 +347,11 @@ cJSON *core_status_json(const struct core *core, struct core_now now)
 	struct core view = at(core, now);
 
 	return views_status(&view);
+}
+
+cJSON *core_expiry_json(const struct core *core)
+{
+	return expiry_all(core);
 }
 
 cJSON *core_fleet_json(const struct core *core)

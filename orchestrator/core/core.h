@@ -274,6 +274,10 @@ OTA_CHECKED enum ota_code core_command(struct core *core, struct core_now now,
 /** The fleet at a glance. */
 cJSON *core_status_json(const struct core *core, struct core_now now);
 
+/** When the root, the catalog and the grants of rollouts that are not over expire:
+ *  [{"type","expires"}], of a grant with "rollout". */
+cJSON *core_expiry_json(const struct core *core);
+
 /** The fleet file in force, with the number of devices in each cohort. */
 cJSON *core_fleet_json(const struct core *core);
 

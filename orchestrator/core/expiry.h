@@ -18,4 +18,7 @@ enum { /* this long before, seconds */
  *  expire soon or did: [{"type","expires"}], of a grant with "rollout". The caller's. */
 cJSON *expiry_view(const struct core *core);
 
+/** As expiry_view(), however far away. */
+cJSON *expiry_all(const struct core *core);
+
 #endif

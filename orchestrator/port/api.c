@@ -44,6 +44,7 @@ static const struct api_route routes[] = {
 	{ "GET",  "/rollouts/{}",         API_READ,    PLAIN,  api_get_rollout },
 	{ "POST", "/rollouts/{}/{}",      API_ROLLOUT, PLAIN,  api_post_command },
 	{ "GET",  "/events",              API_READ,    STREAM, NULL },
+	{ "GET",  "/metrics",             API_READ,    PLAIN,  api_get_metrics },
 	{ "GET",  "/audit",               API_READ,    PLAIN,  api_get_audit },
 	{ "GET",  "/audit/verify",        API_READ,    PLAIN,  api_get_audit_verify },
 };
@@ -55,7 +56,17 @@ static const struct { enum ota_code code; unsigned status; } statuses[] = {
 	{ OTA_E_LIMIT, 413 },     { OTA_E_NOSPACE, 507 },  { OTA_E_NOMEM, 507 },
 	{ OTA_E_IO, 507 },
 };
+/* What is ever answered, for the counts; what has no place counts as the last. */
+static const unsigned counted[] = { 200, 400, 401, 403, 404, 409, 413, 429, 503, 507, 500 };
 /* clang-format on */
+
+static const size_t route_count = sizeof(routes) / sizeof(routes[0]);
+static const size_t counted_count = sizeof(counted) / sizeof(counted[0]);
+
+_Static_assert(sizeof(routes) / sizeof(routes[0]) < API_ROUTES_MAX,
+	"the last is for what has no route");
+_Static_assert(
+	sizeof(counted) / sizeof(counted[0]) <= API_STATUSES_MAX, "each has a place");
 
 /* ---- replies */
 
@@ -92,7 +103,7 @@ static void fail_with(
 {
 	api_reply_fini(reply);
 	reply->status = status;
-	reply->octets = false;
+	reply->type = NULL;
 	(void)print_failure(&reply->body, err); /* short of memory: the status alone */
 }
 
@@ -227,7 +238,7 @@ static bool is_match(struct api_request *request, const char *pattern)
 
 const struct api_route *api_route_of(struct api_request *request)
 {
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+	for (size_t i = 0; i < route_count; i++)
 		if (strcmp(request->method, routes[i].method) == 0 &&
 			is_match(request, routes[i].path))
 			return &routes[i];
@@ -258,6 +269,34 @@ enum ota_code api_upload_new(const struct api *api, const struct api_request *re
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "image");
 	return image_upload_new(api->images, &image, request->body_len, out, err);
+}
+
+/* ---- counts */
+
+void api_count(struct api *api, const struct api_route *route, unsigned status)
+{
+	size_t row = route ? (size_t)(route - routes) : API_ROUTES_MAX - 1, i = 0;
+
+	while (i < counted_count - 1 && counted[i] != status)
+		i++;
+	api->counts.answers[row][i]++;
+}
+
+void api_each_count(const struct api *api,
+	void (*take)(void *ctx, const struct api_counted *counted), void *ctx)
+{
+	for (size_t row = 0; row < API_ROUTES_MAX; row++)
+		for (size_t i = 0; i < counted_count; i++) {
+			struct api_counted one = { "", "", counted[i],
+				api->counts.answers[row][i] };
+
+			if (row < route_count) {
+				one.method = routes[row].method;
+				one.path = routes[row].path;
+			}
+			if (one.count > 0)
+				take(ctx, &one);
+		}
 }
 
 void api_answer(struct api *api, const struct api_route *route,

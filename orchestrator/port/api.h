@@ -8,6 +8,7 @@
 #include "orchestrator/port/api_keys.h"
 #include "orchestrator/port/images.h"
 #include "orchestrator/port/ledger.h"
+#include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/patches.h"
 #include "orchestrator/port/publisher.h"
 
@@ -19,6 +20,14 @@ enum {
 	API_CLAIM_MAX = 4096,   /* bytes of a body that comes without a key */
 	API_PAGE = 100,         /* entries of a list by default */
 	API_PAGE_MAX = 1000,
+	API_ROUTES_MAX = 64,
+	API_STATUSES_MAX = 16, /* that are ever answered */
+};
+
+/** Answers by route and status (api_count()). */
+struct api_counts {
+	uint64_t answers[API_ROUTES_MAX][API_STATUSES_MAX];
+	unsigned streams; /* open now */
 };
 
 /** What the handlers act on; everything is borrowed. */
@@ -31,6 +40,8 @@ struct api {
 	struct ota_mqtt *link;
 	const char *broker_url;
 	const char *standby; /* NULL; or who leads, and nothing of the above is there */
+	struct mqtt_in *in;
+	struct api_counts counts; /* of all answers, whoever leads */
 };
 
 struct api_param {
@@ -52,7 +63,7 @@ struct api_request {
 /** `= { 0 }` is empty; release with api_reply_fini(). */
 struct api_reply {
 	unsigned status;     /* of HTTP */
-	bool octets;         /* otherwise JSON */
+	const char *type;    /* of the body, borrowed; NULL: JSON */
 	struct ota_buf body; /* owned */
 };
 
@@ -87,6 +98,13 @@ OTA_CHECKED enum ota_code api_upload_new(const struct api *api,
 /** Answer a request whose body is whole. */
 void api_answer(struct api *api, const struct api_route *route,
 	const struct api_request *request, struct api_reply *reply);
+
+/** Count an answer. route: NULL if it was not looked for, or there is none. */
+void api_count(struct api *api, const struct api_route *route, unsigned status);
+
+/** True if this sluiced does what it is for: it leads, and the broker is there and
+ *  takes what is published. (A ledger that cannot be written ends the process.) */
+void api_ready(const struct api *api, struct api_reply *reply);
 
 /** Answer with a failure, in the one form all failures have. */
 void api_fail(struct api_reply *reply, const struct ota_error *err);

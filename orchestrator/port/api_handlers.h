@@ -33,6 +33,7 @@
 	X(api_get_rollouts)    \
 	X(api_get_rollout)     \
 	X(api_post_command)    \
+	X(api_get_metrics)     \
 	X(api_get_audit)       \
 	X(api_get_audit_verify)
 
@@ -41,6 +42,17 @@
 		struct api_reply *reply, struct ota_error *err);
 API_HANDLERS(API_HANDLER_DECLARE)
 #undef API_HANDLER_DECLARE
+
+/** Answers of one route with one status; both "" for those without a route. */
+struct api_counted {
+	const char *method, *path;
+	unsigned status;
+	uint64_t count; /* > 0 */
+};
+
+/** Walk the counts. */
+void api_each_count(const struct api *api,
+	void (*take)(void *ctx, const struct api_counted *counted), void *ctx);
 
 /** An entry of the audit log; NULL: no memory. */
 cJSON *api_audit_entry(const struct audit_entry *entry);

@@ -57,7 +57,7 @@ static enum ota_code reply_octets(
 	if (ota_buf_add(&reply->body, octets) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "answer");
 	reply->status = 200;
-	reply->octets = true;
+	reply->type = "application/octet-stream";
 	return OTA_OK;
 }
 

@@ -296,8 +296,15 @@ static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 		rc = start_link(d, err);
 	if (rc != OTA_OK)
 		return rc;
-	d->api = (struct api){ d->core, d->ledger, d->images, d->patches, d->publisher,
-		d->link, d->config->broker.url, NULL };
+	d->api.core = d->core;
+	d->api.ledger = d->ledger;
+	d->api.images = d->images;
+	d->api.patches = d->patches;
+	d->api.publisher = d->publisher;
+	d->api.link = d->link;
+	d->api.broker_url = d->config->broker.url;
+	d->api.in = d->in;
+	d->api.standby = NULL;
 	(void)uv_timer_start(&d->tick, tick, TICK_MS, TICK_MS);
 	ota_log(OTA_LOG_NOTICE, "sluiced.leading", "fleet=%s self=%s", d->config->fleet,
 		d->self.owner);

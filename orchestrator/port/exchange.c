@@ -26,6 +26,7 @@ struct exchange {
 	const struct api_route *route;  /* NULL: settled already */
 	const struct asset *asset;      /* borrowed; what is answered instead */
 	struct signin signin;
+	const struct api_route *asked; /* may be refused; NULL: none, or not known yet */
 	struct api_request request;
 	struct api_reply reply; /* owned */
 	bool settled;           /* reply stands; what still comes is thrown away */
@@ -184,18 +185,30 @@ static void check_key(struct exchange *x, struct MHD_Connection *connection)
 
 /* ---- what is asked */
 
+/* Below our prefix or without it, as probes and Prometheus ask for it. */
+static const char *below_prefix(const struct exchange *x)
+{
+	const size_t len = sizeof(prefix) - 1;
+
+	return strncmp(x->path, prefix, len) == 0 ? x->path + len : x->path;
+}
+
+/* What anybody may know. */
 static bool is_health(struct exchange *x)
 {
 	const char *alive = x->ground->api->standby ? "{\"ok\":true,\"standby\":true}"
 						    : "{\"ok\":true}";
-	const char *path = x->path;
+	const char *path = below_prefix(x);
 
-	if (strncmp(path, prefix, sizeof(prefix) - 1) == 0)
-		path += sizeof(prefix) - 1;
-	if (strcmp(x->method, "GET") != 0 || strcmp(path, "/healthz") != 0)
+	if (strcmp(x->method, "GET") != 0)
 		return false;
-	x->settled = ota_buf_add(&x->reply.body, ota_bytes_of(alive)) == OTA_OK;
-	x->reply.status = 200;
+	if (strcmp(path, "/readyz") == 0) {
+		api_ready(x->ground->api, &x->reply);
+		x->settled = true;
+	} else if (strcmp(path, "/healthz") == 0) {
+		x->settled = ota_buf_add(&x->reply.body, ota_bytes_of(alive)) == OTA_OK;
+		x->reply.status = 200;
+	}
 	return x->settled;
 }
 
@@ -221,10 +234,11 @@ static bool is_signin(struct exchange *x)
 
 static const struct api_route *route_of(struct exchange *x)
 {
-	if (strncmp(x->path, prefix, sizeof(prefix) - 1) != 0)
+	x->request.path = below_prefix(x);
+	if (x->request.path == x->path && strcmp(x->path, "/metrics") != 0)
 		return NULL;
-	x->request.path = x->path + sizeof(prefix) - 1;
-	return api_route_of(&x->request);
+	x->asked = api_route_of(&x->request);
+	return x->asked;
 }
 
 /* True if what is asked needs no key: the one who asks may be anybody, and all of them
@@ -339,7 +353,7 @@ void exchange_body(struct exchange *x, struct ota_bytes data)
 static void add_headers(const struct exchange *x, struct MHD_Response *response)
 {
 	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-		x->reply.octets ? "application/octet-stream" : "application/json");
+		x->reply.type ? x->reply.type : "application/json");
 	(void)MHD_add_response_header(
 		response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -358,6 +372,7 @@ static enum MHD_Result answer_stream(
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Last-Event-ID");
 
 	x->settled = true;
+	api_count(x->ground->api, x->asked, MHD_HTTP_OK);
 	return streams_open(x->ground->streams, connection, last_id);
 }
 
@@ -376,6 +391,7 @@ enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *conne
 		api_answer(x->ground->api, x->route, &x->request, &x->reply);
 		x->settled = true;
 	}
+	api_count(x->ground->api, x->asked, x->reply.status);
 	response = MHD_create_response_from_buffer(
 		x->reply.body.len, x->reply.body.at, MHD_RESPMEM_MUST_COPY);
 	if (!response)

@@ -35,6 +35,7 @@ struct mqtt_in {
 	struct rates *rates; /* owned, 1 << DEVICES_LOG2 */
 	uint64_t dropped;    /* bit i: something of state/<i>/ was dropped */
 	struct bucket log;
+	struct mqtt_in_counts counts;
 	uint64_t silent; /* lines not written for their rate */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -47,6 +48,7 @@ static void log_refused(
 {
 	char quoted[256], text[256];
 
+	in->counts.refused++;
 	if (!bucket_take(&in->log, &log_rate, ota_clock_mono_ms())) {
 		in->silent++;
 		return;
@@ -224,6 +226,11 @@ static enum ota_code take(struct mqtt_in *in, const struct ota_topic *topic,
 	return rc;
 }
 
+struct mqtt_in_counts mqtt_in_counts(const struct mqtt_in *in)
+{
+	return in->counts;
+}
+
 void mqtt_in_message(struct mqtt_in *in, const char *topic, struct ota_bytes payload)
 {
 	struct ota_topic parsed;
@@ -232,6 +239,7 @@ void mqtt_in_message(struct mqtt_in *in, const char *topic, struct ota_bytes pay
 
 	if (!in->link || !in->opener)
 		return;
+	in->counts.received++;
 	rc = ota_topic_parse(in->fleet, topic, &parsed, &err);
 	if (rc == OTA_OK)
 		rc = take(in, &parsed,

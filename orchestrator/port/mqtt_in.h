@@ -19,6 +19,11 @@ struct mqtt_in_config {
 
 struct mqtt_in;
 
+/** Messages since the start. */
+struct mqtt_in_counts {
+	uint64_t received, refused;
+};
+
 /** A reader without a link. */
 OTA_CHECKED enum ota_code mqtt_in_new(uv_loop_t *loop,
 	const struct mqtt_in_config *config, struct mqtt_in **out, struct ota_error *err);
@@ -28,6 +33,9 @@ void mqtt_in_up(struct mqtt_in *in, struct ota_mqtt *link);
 
 /** The link is down. */
 void mqtt_in_down(struct mqtt_in *in);
+
+/** What came in so far. */
+struct mqtt_in_counts mqtt_in_counts(const struct mqtt_in *in);
 
 /** A message arrived on the link; from within its callback. */
 void mqtt_in_message(struct mqtt_in *in, const char *topic, struct ota_bytes payload);

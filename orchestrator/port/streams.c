@@ -37,6 +37,7 @@ struct stream {
 
 struct streams {
 	struct api_keys *keys;           /* borrowed */
+	struct api *api;                 /* borrowed; counts them */
 	struct feed *feed;               /* owned */
 	struct feed_event *hello, *beat; /* owned */
 	struct stream *first;
@@ -112,7 +113,7 @@ static void forget(void *cls)
 	*s->from = s->next;
 	if (s->next)
 		s->next->from = s->from;
-	s->streams->count--;
+	s->streams->api->counts.streams = (unsigned)--s->streams->count;
 	feed_event_drop(s->event);
 	free(s);
 }
@@ -151,7 +152,7 @@ static struct stream *add(
 	if (s->next)
 		s->next->from = &s->next;
 	streams->first = s;
-	streams->count++;
+	streams->api->counts.streams = (unsigned)++streams->count;
 	tune(s->fd);
 	return s;
 }
@@ -252,6 +253,7 @@ enum ota_code streams_new(struct api *api, struct api_keys *keys, struct streams
 
 	if (!streams)
 		return OTA_E_NOMEM;
+	streams->api = api;
 	streams->keys = keys;
 	streams->keys_seen = api_keys_version(keys);
 	streams->feed = feed_new(api);

@@ -8,6 +8,7 @@
 #include "proto/base/own.h"
 #include "proto/io/loop.h"
 #include "proto/io/mqtt_courier.h"
+#include "proto/io/mqtt_hold.h"
 #include "proto/io/mqtt_socket.h"
 #include "proto/io/mqtt_tls.h"
 
@@ -453,6 +454,11 @@ void ota_mqtt_let_go(struct ota_mqtt_kept *kept)
 size_t ota_mqtt_pending(const struct ota_mqtt *link)
 {
 	return link->pending;
+}
+
+size_t ota_mqtt_inbox_len(void)
+{
+	return ota_hold_len();
 }
 
 void ota_mqtt_close(struct ota_mqtt *link, void (*closed)(void *ctx), void *ctx)

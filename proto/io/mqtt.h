@@ -93,6 +93,9 @@ OTA_CHECKED enum ota_code ota_mqtt_unsubscribe(
 /** Publishes queued or not yet acknowledged. */
 size_t ota_mqtt_pending(const struct ota_mqtt *link);
 
+/** Bytes of messages received and not handled yet, of all links of the process. */
+size_t ota_mqtt_inbox_len(void);
+
 /** A message that outlives its callback. */
 struct ota_mqtt_kept;
 

@@ -31,6 +31,11 @@ void ota_hold_release(size_t len)
 	(void)pthread_mutex_unlock(&hold.lock);
 }
 
+size_t ota_hold_len(void)
+{
+	return atomic_load(&hold.len);
+}
+
 static struct timespec deadline_in(int timeout_ms)
 {
 	struct timespec at;

@@ -20,6 +20,9 @@ void ota_hold_add(size_t len);
 /** It was handled, or dropped. Any thread. */
 void ota_hold_release(size_t len);
 
+/** Bytes that wait, with what each message costs beside itself. Any thread. */
+size_t ota_hold_len(void);
+
 /** Wait for timeout_ms at most while there is no room. True if there is. */
 bool ota_hold_wait(int timeout_ms);
 
