@@ -15,7 +15,10 @@ DECIDES = ('proto/wire/trust.c', 'agent/core/decode_wire.c', 'agent/core/hold.c'
            'agent/port/install_mark.c', 'agent/port/install_patch.c',
            'agent/port/install_policy.c', 'agent/port/install_source.c',
            'agent/port/install_hook.c', 'agent/port/install_jobs.c',
-           'agent/port/install_link.c')
+           'agent/port/install_link.c', 'agent/port/mounts.c',
+           'agent/port/slot_block.c', 'agent/port/slot_dir.c',
+           'agent/port/slot_file.c', 'agent/port/slot_medium.c',
+           'agent/port/slots.c')
 NOT_ROOT = 'not root: '
 REST = 'agent/'
 REST_PERCENT = 84  # of the branches of all other files of the agent together

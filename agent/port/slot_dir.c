@@ -11,13 +11,11 @@
 /* The type `directory`: an image is a tar archive, kept as it is, because the next delta
  * is made from it; and unpacked beside it, because that is what applications run. */
 
-static OTA_CHECKED enum ota_code fresh_path(
-	const char *tree, char out[static AGENT_PATH_CAP], struct ota_error *err)
-{
-	int len = snprintf(out, AGENT_PATH_CAP, "%s.new", tree);
+enum { FRESH_CAP = AGENT_PATH_CAP + sizeof ".new" }; /* bytes with the NUL */
 
-	return len < AGENT_PATH_CAP ? OTA_OK
-				    : ota_fail(err, OTA_E_LIMIT, "path is too long");
+static void fresh_path(const char *tree, char out[static FRESH_CAP])
+{
+	(void)snprintf(out, FRESH_CAP, "%s.new", tree);
 }
 
 /* Put a whole tree where its name is; there is none of that name, or one that is over. */
@@ -38,13 +36,13 @@ static OTA_CHECKED enum ota_code unpack(const struct slot_place *place, uint64_t
 	const struct tree_limits limits = { .bytes_max = len,
 		.special_files = place->config->special_files,
 		.stop = stop };
-	char tree[AGENT_PATH_CAP], fresh[AGENT_PATH_CAP];
+	char tree[AGENT_PATH_CAP], fresh[FRESH_CAP];
 	enum ota_code rc = slot_file_use_path(place, tree, err);
 
-	if (rc == OTA_OK)
-		rc = fresh_path(tree, fresh, err);
-	if (rc == OTA_OK)
-		rc = tree_remove(fresh, err);
+	if (rc != OTA_OK)
+		return rc;
+	fresh_path(tree, fresh);
+	rc = tree_remove(fresh, err);
 	if (rc == OTA_OK)
 		rc = slot_image_open(place, len, &archive, err);
 	if (rc != OTA_OK)
@@ -96,16 +94,16 @@ static enum ota_code room(
 static enum ota_code open_target(
 	const struct slot_place *place, uint64_t len, int *out, struct ota_error *err)
 {
-	char tree[AGENT_PATH_CAP], fresh[AGENT_PATH_CAP];
+	char tree[AGENT_PATH_CAP], fresh[FRESH_CAP];
 	ota_autoclose int fd = -1;
 	enum ota_code rc = slot_file_open_target(place, len, &fd, err);
 
 	if (rc == OTA_OK)
 		rc = slot_file_use_path(place, tree, err);
-	if (rc == OTA_OK)
-		rc = fresh_path(tree, fresh, err);
-	if (rc == OTA_OK)
-		rc = tree_remove(fresh, err);
+	if (rc != OTA_OK)
+		return rc;
+	fresh_path(tree, fresh);
+	rc = tree_remove(fresh, err);
 	if (rc == OTA_OK)
 		rc = tree_remove(tree, err);
 	if (rc != OTA_OK)

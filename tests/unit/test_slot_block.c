@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -202,7 +204,83 @@ Test(slot_block, what_is_neither_device_nor_file_is_refused)
 	expect_refused(OTA_E_CONFIG, "neither a block device nor a plain file");
 }
 
+Test(slot_block, files_of_two_file_systems_are_two_slots)
+{
+	struct stat here, there;
+
+	(void)snprintf(kit.slot.devices[0], AGENT_PATH_CAP, "/dev/shm/%s",
+		strrchr(temporary_dir, '/') + 1);
+	install_kit_run("truncate -s %d %s", SLOT_LEN, kit.slot.devices[0]);
+	cr_assert_eq(stat(kit.slot.devices[0], &there), 0);
+	cr_assert_eq(stat(kit.slot.devices[1], &here), 0);
+	if (here.st_dev == there.st_dev)
+		cr_log_warn("/dev/shm and %s are one file system", temporary_dir);
+	expect_installed();
+	cr_expect_eq(unlink(kit.slot.devices[0]), 0);
+}
+
+Test(slot_block, a_block_device_and_a_file_are_two_slots)
+{
+	if (!use_loops())
+		return;
+	(void)snprintf(kit.slot.devices[1], AGENT_PATH_CAP, "%s/b", temporary_dir);
+	expect_installed();
+}
+
+/* Whoever has put another file there meanwhile. */
+static atomic_bool swaps;
+
+static void *swap(void *ctx)
+{
+	char link[AGENT_PATH_CAP + 8];
+
+	(void)snprintf(link, sizeof link, "%s.new", (const char *)ctx);
+	for (unsigned i = 0; atomic_load(&swaps); i++)
+		if (symlink(i % 2 == 0 ? "c" : "d", link) == 0)
+			(void)rename(link, ctx);
+	return NULL;
+}
+
+Test(slot_block, a_slot_that_becomes_another_while_it_is_opened_is_refused)
+{
+	enum { TRIES = 1000000 };
+	struct ota_error err = { 0 };
+	pthread_t thread;
+	bool seen = false;
+
+	install_kit_run("cd %s && mv b c && cp c d && ln -s c b", temporary_dir);
+	atomic_store(&swaps, true);
+	cr_assert_eq(pthread_create(&thread, NULL, swap, kit.slot.devices[1]), 0);
+	for (unsigned i = 0; i < TRIES && !seen; i++) {
+		ota_autoclose int fd = -1;
+
+		if (slot_block_medium.open_target(&kit.work.to, 1, &fd, &err) == OTA_OK)
+			continue;
+		seen = err.code == OTA_E_IO &&
+		       strstr(err.text, "/b: became another device") != NULL;
+		cr_assert(seen, "%s", err.text);
+	}
+	atomic_store(&swaps, false);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	cr_expect(seen);
+}
+
 /* ---- what the kernel says is mounted ---- */
+
+Test(slot_block, a_table_that_cannot_be_read_is_an_error)
+{
+	struct ota_error err = { 0 };
+	enum mounts_use use = MOUNTS_ROOT;
+	struct stat st;
+
+	cr_expect_eq(mounts_find(1, temporary_dir, &use, &err), OTA_E_IO);
+	cr_expect_not_null(strstr(err.text, ": read failed"), "%s", err.text);
+	cr_assert_eq(stat("/", &st), 0);
+	cr_assert(faults_arm_text("stat64,5,0"));
+	cr_expect_eq(mounts_find(st.st_dev, "/dev/null", &use, &err), OTA_OK);
+	cr_expect(faults_fired());
+	cr_expect_eq(use, MOUNTS_FREE, "what the root is nobody knows");
+}
 
 Test(slot_block, the_root_is_found_and_so_is_every_mount)
 {
@@ -274,7 +352,127 @@ Test(slot_block, without_a_boot_loader_the_table_plays_one)
 	cr_expect_eq(slots.table.slots[0].image_len, SLOT_LEN, "all there is to digest");
 }
 
+Test(slot_block, a_start_needs_both_slots_to_be_there_and_two)
+{
+	const struct slots_origin origin = { .config = &kit.slot,
+		.state_dir = kit.state_dir };
+	struct slots slots;
+	struct ota_error err = { 0 };
+	unsigned slot;
+	bool known;
+
+	cr_assert_eq(unlink(kit.slot.devices[1]), 0);
+	cr_expect_eq(slot_block_medium.find_running(&kit.slot, &known, &slot, &err),
+		OTA_E_NOTFOUND);
+	cr_assert_eq(link(kit.slot.devices[0], kit.slot.devices[1]), 0);
+	cr_expect_eq(slots_open(&origin, &slots, &err), OTA_E_CONFIG);
+	cr_expect_not_null(strstr(err.text, "are the same device"), "%s", err.text);
+}
+
+/* In the root that such a directory is; returns what it takes to come back. */
+static int enter(const char *dir)
+{
+	int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert_eq(chroot(dir), 0);
+	cr_assert_eq(chdir("/"), 0);
+	return root;
+}
+
+static void leave(int root)
+{
+	cr_assert_eq(fchdir(root), 0);
+	cr_assert_eq(chroot("."), 0);
+	(void)close(root);
+}
+
+/* Slot b holds a file system with both slots and the state in it, as a running system
+ * has them. */
+static void make_root(void)
+{
+	install_kit_run(
+		"cd %s && mkdir mnt && mkfs.ext4 -q %s && mount %s mnt && cd mnt && "
+		"mkdir proc && mount --bind /proc proc && mkdir state && "
+		"cp -a %s a && cp -a %s b",
+		kit.dir, loops[1], loops[1], loops[0], loops[1]);
+}
+
+Test(slot_block, the_slot_that_the_root_lies_on_is_current_and_not_written)
+{
+	OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+	struct ota_error err = { 0 }, busy = { 0 };
+	struct slots_origin origin = { .config = &kit.slot };
+	char state[AGENT_PATH_CAP];
+	int root, fd = -1;
+	unsigned slot;
+	bool known = true;
+
+	if (!use_loops())
+		return;
+	make_root();
+	(void)snprintf(state, sizeof state, "%s/mnt/state", kit.dir);
+	origin.state_dir = state;
+	cr_expect_eq(slots_open(&origin, &slots, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(slots.table.current, 0, "neither is the root");
+	slots_fini(&slots);
+	origin.state_dir = "/state";
+	(void)snprintf(kit.slot.devices[0], AGENT_PATH_CAP, "/a");
+	(void)snprintf(kit.slot.devices[1], AGENT_PATH_CAP, "/b");
+	(void)snprintf(state, sizeof state, "%s/mnt", kit.dir);
+	root = enter(state);
+	cr_expect_eq(slots_open(&origin, &slots, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(slots.table.current, 1);
+	slots_fini(&slots);
+	cr_expect_eq(
+		slot_block_medium.open_target(&kit.work.to, 1, &fd, &busy), OTA_E_BUSY);
+	cr_expect_str_eq(busy.text, "/b: the running system is on it; it is not written");
+	cr_expect(faults_arm_text("stat64,5,3"), "a, the root, b, the root");
+	cr_expect_eq(
+		slot_block_medium.find_running(&kit.slot, &known, &slot, &err), OTA_OK);
+	cr_expect(faults_fired());
+	cr_expect_not(known, "what the root is nobody can say");
+	leave(root);
+	install_kit_run("cd %s/mnt && umount proc && cd .. && umount mnt", kit.dir);
+}
+
+Test(slot_block, what_is_mounted_must_be_known_before_a_device_is_written)
+{
+	struct faults fault = { 0 };
+
+	if (!use_loops())
+		return;
+	cr_assert(faults_arm_text("fopen64,5,0"));
+	cr_expect_eq(install_kit_apply(&kit), OTA_E_IO);
+	cr_expect(faults_disarm(&fault));
+	cr_expect_str_eq(kit.err.text, "/proc/self/mountinfo: Input/output error");
+}
+
 /* ---- each call that fails ---- */
+
+Test(slot_block, any_look_at_a_start_may_fail)
+{
+	const struct slots_origin origin = {
+		.config = &kit.slot, .state_dir = kit.state_dir, .boot_id = { { 2 } }
+	};
+	struct faults walk = { .only = "stat64 ", .wants_each = true };
+	unsigned refused = 0;
+
+	kit.slot.initial_len = 10;
+	{
+		OTA_AUTO(slots_fini) struct slots slots = open_slots(1);
+	}
+	while (faults_next(&walk)) {
+		OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+		struct ota_error err = { 0 };
+
+		faults_arm(&walk);
+		refused += slots_open(&origin, &slots, &err) != OTA_OK;
+		cr_expect_eq(faults_disarm(&walk), err.code != OTA_OK, "%s: %s",
+			faults_text(&walk), err.text);
+	}
+
+	cr_expect_geq(refused, 2 * 4, "of both slots, by the record and by what runs");
+}
 
 Test(slot_block, any_call_may_fail)
 {

@@ -245,3 +245,35 @@ Test(slot_dir, any_call_of_the_first_start_may_fail)
 	}
 	cr_expect_gt(refused, 30);
 }
+
+Test(slot_dir, each_path_that_is_too_long_is_told)
+{
+	struct faults walk = { .only = "ota_path_join ", .wants_each = true };
+	const struct slot_place first = { &kit.slot, 0 };
+	unsigned refused = 0;
+
+	begin_in_memory();
+	boot_once();
+	cr_assert_eq(install_kit_apply(&kit), OTA_OK);
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		uint64_t room;
+		int fd = -1;
+		enum ota_code rc;
+
+		install_kit_run("rm -rf %s/slots/a", temporary_dir);
+		faults_arm(&walk);
+		rc = slot_dir_medium.point(&first, &err);
+		if (rc == OTA_OK)
+			rc = slot_dir_medium.room(&kit.work.to, &room, &err);
+		if (rc == OTA_OK)
+			rc = slot_dir_medium.settle(&kit.work.to, kit.to.len, NULL, &err);
+		if (rc == OTA_OK)
+			rc = slot_dir_medium.open_target(&kit.work.to, 0, &fd, &err);
+		cr_expect_eq(rc, faults_disarm(&walk) ? OTA_E_LIMIT : OTA_OK, "%s: %s",
+			faults_text(&walk), err.text);
+		refused += rc != OTA_OK;
+		(void)close(fd);
+	}
+	cr_expect_gt(refused, 8);
+}

@@ -180,6 +180,31 @@ Test(slots, a_lost_record_is_made_again_from_what_runs)
 	cr_expect_eq(slots.table.slots[0].state, SLOT_BAD);
 }
 
+Test(slots, without_a_boot_loader_the_table_says_which_is_primary)
+{
+	OTA_AUTO(slots_fini) struct slots slots = open_at(1);
+	struct slot_port port = slots_port(&slots);
+	unsigned primary = 9;
+
+	arm_b(&slots);
+	cr_expect_eq(port.get_primary(port.ctx, &primary, NULL), OTA_OK);
+	cr_expect_eq(primary, 1);
+}
+
+/* It was linked as what runs, and is gone. */
+Test(slots, the_initial_image_is_for_the_first_slot_alone)
+{
+	struct slots slots;
+	struct ota_error err = { 0 };
+	char path[2048];
+
+	cr_assert_eq(mkdir(config.dir, 0755), 0);
+	(void)snprintf(path, sizeof path, "%s/current", config.dir);
+	cr_assert_eq(symlink("b.img", path), 0);
+	cr_expect_eq(try_open(1, &slots, &err), OTA_E_NOTFOUND);
+	cr_expect_not_null(strstr(err.text, "b.img: no image"), "%s", err.text);
+}
+
 /* ---- each call that fails ---- */
 
 /* The first start, an update, the boot into it, and what then is there. */

@@ -13,7 +13,8 @@
 struct loader {
 	unsigned current, primary, tries;
 	enum slot_state states[SLOT_COUNT];
-	unsigned calls, cut_at; /* the call that fails, from 1 on; 0: none */
+	unsigned calls, cut_at;  /* the change that fails, from 1 on; 0: none */
+	unsigned asked, mute_at; /* the same of questions */
 };
 
 static struct loader loader;
@@ -24,18 +25,21 @@ static enum ota_code change(struct loader *l, struct ota_error *err)
 	return ++l->calls == l->cut_at ? ota_fail(err, OTA_E_IO, "power is cut") : OTA_OK;
 }
 
+static enum ota_code ask(struct loader *l, struct ota_error *err)
+{
+	return ++l->asked == l->mute_at ? ota_fail(err, OTA_E_IO, "no answer") : OTA_OK;
+}
+
 static enum ota_code get_current(void *ctx, unsigned *slot, struct ota_error *err)
 {
-	(void)err;
 	*slot = ((struct loader *)ctx)->current;
-	return OTA_OK;
+	return ask(ctx, err);
 }
 
 static enum ota_code get_primary(void *ctx, unsigned *slot, struct ota_error *err)
 {
-	(void)err;
 	*slot = ((struct loader *)ctx)->primary;
-	return OTA_OK;
+	return ask(ctx, err);
 }
 
 static enum ota_code set_primary(
@@ -53,9 +57,8 @@ static enum ota_code set_primary(
 static enum ota_code get_state(
 	void *ctx, unsigned slot, enum slot_state *out, struct ota_error *err)
 {
-	(void)err;
 	*out = ((struct loader *)ctx)->states[slot];
-	return OTA_OK;
+	return ask(ctx, err);
 }
 
 static enum ota_code set_state(
@@ -236,6 +239,14 @@ Test(slots_boot, a_cut_before_any_call_leaves_a_device_that_arms_again)
 	}
 }
 
+static int remove_record(void)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/slots", temporary_dir);
+	return remove(path);
+}
+
 static void damage_record(void)
 {
 	char path[256], noise[8192];
@@ -283,4 +294,82 @@ Test(slots_boot, a_boot_loader_that_cannot_tell_is_an_error_with_its_words)
 
 	cr_expect_eq(slots_open(&origin, &slots, &err), OTA_E_NOTFOUND);
 	cr_expect_not_null(strstr(err.text, "neither slot runs"), "%s", err.text);
+}
+
+/* What it says of a slot that is not needed is missed by nobody. */
+Test(slots_boot, a_boot_loader_that_does_not_answer_is_an_error_and_then_is_asked_again)
+{
+	unsigned refused = 0;
+
+	loader.states[1] = SLOT_GOOD;
+	for (unsigned n = 1; loader.mute_at != 0 || n == 1; n++) {
+		OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+		struct ota_error err = { 0 };
+		enum ota_code rc;
+		bool mute;
+
+		loader.asked = 0;
+		loader.mute_at = n;
+		rc = try_open(&slots, &err);
+		mute = loader.asked >= n;
+		cr_expect(rc == OTA_OK || mute, "%u: %s", n, err.text);
+		cr_expect(rc == OTA_OK || strstr(err.text, "no answer") != NULL, "%s",
+			err.text);
+		refused += rc != OTA_OK;
+		loader.mute_at = mute ? n : 0;
+		slots_fini(&slots);
+		(void)remove_record();
+	}
+	cr_expect_eq(refused, 5, "current, twice; primary; the state of each");
+}
+
+Test(slots_boot, which_slot_is_primary_the_boot_loader_says)
+{
+	OTA_AUTO(slots_fini) struct slots slots = open_slots();
+	struct slot_port port = slots_port(&slots);
+	unsigned primary = 9;
+
+	loader.primary = 1;
+	cr_expect_eq(port.get_primary(port.ctx, &primary, NULL), OTA_OK);
+	cr_expect_eq(primary, 1);
+}
+
+/* It is called good, and holds less than an image. */
+Test(slots_boot, a_slot_that_cannot_be_read_is_not_good)
+{
+	OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+
+	loader.states[1] = SLOT_GOOD;
+	temporary_write("b", "two");
+	slots = open_slots();
+	cr_expect_eq(info(&slots, 0)->state, SLOT_GOOD);
+	cr_expect_eq(info(&slots, 1)->state, SLOT_BAD);
+	slots_fini(&slots);
+	temporary_write("a", "one");
+	cr_assert_eq(remove_record(), 0);
+	{
+		struct ota_error err = { 0 };
+
+		cr_expect_eq(try_open(&slots, &err), OTA_E_LIMIT);
+		cr_expect_not_null(strstr(err.text, "/a: holds 3 bytes, its image has 9"),
+			"%s", err.text);
+	}
+}
+
+Test(slots_boot, a_first_slot_that_was_given_up_is_bad_as_well)
+{
+	OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
+
+	loader = (struct loader){ .current = 1, .primary = 1 };
+	loader.states[0] = loader.states[1] = SLOT_GOOD;
+	slots = open_slots();
+	cr_expect_eq(info(&slots, 0)->state, SLOT_GOOD);
+	slots_fini(&slots);
+	loader.states[0] = SLOT_BAD;
+	slots = open_slots();
+	cr_expect_eq(info(&slots, 0)->state, SLOT_BAD);
+	slots_fini(&slots);
+	loader.states[0] = SLOT_TRIAL;
+	slots = open_slots();
+	cr_expect_eq(info(&slots, 0)->state, SLOT_BAD, "it was written down");
 }
