@@ -1,5 +1,5 @@
-/* One encoder for every document: a tree from the table, printed, then parsed again, so
- * that nothing is ever signed that its reader would refuse. */
+/* One encoder for every document: its text from the table, and then parsed again, so that
+ * nothing is ever signed that its reader would refuse. */
 
 #include "proto/wire/doc_table.h"
 
@@ -7,128 +7,130 @@
 #include <string.h>
 
 #include "proto/base/own.h"
+#include "proto/wire/json_write.h"
 
-static cJSON *object_of(const struct ota_doc_table *table, const void *doc);
+static void write_object(struct ota_json_writer *w, const char *key,
+	const struct ota_doc_table *table, const void *doc);
 
-static cJSON *number_of(const struct ota_doc_member *m, const void *at)
+static uint64_t number_at(const struct ota_doc_member *m, const void *at)
 {
 	uint64_t value = 0;
 	uint32_t small = 0;
 
-	if (m->size == sizeof small) {
-		memcpy(&small, at, sizeof small);
-		value = small;
-	} else {
+	if (m->size == sizeof value) {
 		memcpy(&value, at, sizeof value);
+		return value;
 	}
-	return cJSON_CreateNumber((double)value);
+	memcpy(&small, at, sizeof small);
+	return small;
 }
 
-static cJSON *bool_of(const void *at)
+static bool bool_at(const void *at)
 {
 	bool value;
 
 	memcpy(&value, at, sizeof value);
-	return cJSON_CreateBool(value);
-}
-
-static cJSON *hex_of(const struct ota_doc_member *m, const void *at)
-{
-	ota_autofree char *text = malloc(2 * m->size + 1);
-
-	if (text == NULL)
-		return NULL;
-	ota_hex_encode((struct ota_bytes){ at, m->size }, text);
-	return cJSON_CreateString(text);
+	return value;
 }
 
 /* A value outside the enum becomes "", which the parser refuses. */
-static cJSON *choice_of(const struct ota_doc_member *m, const void *at)
+static const char *choice_at(const struct ota_doc_member *m, const void *at)
 {
 	unsigned value;
 
 	memcpy(&value, at, sizeof value);
-	return cJSON_CreateString(value <= m->max ? m->texts[value] : "");
+	return value <= m->max ? m->texts[value] : "";
 }
 
-static cJSON *value_of(const struct ota_doc_member *m, const void *at)
+/* key: NULL in a list. */
+static void write_value(struct ota_json_writer *w, const char *key,
+	const struct ota_doc_member *m, const void *at)
 {
 	switch (m->kind) {
 	case OTA_DOC_NUMBER:
-		return number_of(m, at);
+		ota_json_put_u64(w, key, number_at(m, at));
+		break;
 	case OTA_DOC_BOOL:
-		return bool_of(at);
+		ota_json_put_bool(w, key, bool_at(at));
+		break;
 	case OTA_DOC_HEX:
-		return hex_of(m, at);
+		ota_json_put_hex(w, key, (struct ota_bytes){ at, m->size });
+		break;
 	case OTA_DOC_CHOICE:
-		return choice_of(m, at);
+		ota_json_put_text(w, key, choice_at(m, at));
+		break;
 	case OTA_DOC_OBJECT:
-		return object_of(m->object, at);
+		write_object(w, key, m->object, at);
+		break;
 	case OTA_DOC_NAME:
 	case OTA_DOC_LABEL:
 	case OTA_DOC_TEXT:
+		ota_json_put_text(w, key, at);
 		break;
 	}
-	return cJSON_CreateString(at);
 }
 
 /* A count over the array's size becomes one entry too many, which the parser refuses. */
-static cJSON *list_of(const struct ota_doc_member *m, const uint8_t *base)
+static void write_list(
+	struct ota_json_writer *w, const struct ota_doc_member *m, const uint8_t *base)
 {
-	OTA_AUTO(ota_json_fini) cJSON *array = cJSON_CreateArray();
 	uint32_t count;
 
 	memcpy(&count, base + m->count_offset, sizeof count);
-	for (size_t i = 0; array != NULL && i < count && i <= m->list_max; i++) {
+	ota_json_open(w, m->key, '[');
+	for (size_t i = 0; i < count && i <= m->list_max; i++) {
 		size_t entry = i < m->list_max ? i : 0;
 
-		if (!cJSON_AddItemToArray(
-			    array, value_of(m, base + m->offset + entry * m->size)))
-			return NULL;
+		write_value(w, NULL, m, base + m->offset + entry * m->size);
 	}
-	return ota_take(&array);
+	ota_json_close(w, ']');
 }
 
 static bool is_left_out(const struct ota_doc_member *m, const uint8_t *at)
 {
 	size_t i = 0;
 
-	while (i < m->size && at[i] == 0)
+	while (m->optional && i < m->size && at[i] == 0)
 		i++;
 	return m->optional && i == m->size;
 }
 
-static cJSON *object_of(const struct ota_doc_table *table, const void *doc)
+static void write_object(struct ota_json_writer *w, const char *key,
+	const struct ota_doc_table *table, const void *doc)
 {
-	OTA_AUTO(ota_json_fini) cJSON *object = cJSON_CreateObject();
 	const uint8_t *base = doc;
 
+	ota_json_open(w, key, '{');
 	for (size_t i = 0; i < table->count; i++) {
 		const struct ota_doc_member *m = &table->members[i];
-		cJSON *item;
 
 		if (is_left_out(m, base + m->offset))
 			continue;
-		item = m->list_max > 0 ? list_of(m, base) : value_of(m, base + m->offset);
-		if (!cJSON_AddItemToObject(object, m->key, item)) {
-			cJSON_Delete(item);
-			return NULL;
-		}
+		if (m->list_max > 0)
+			write_list(w, m, base);
+		else
+			write_value(w, m->key, m, base + m->offset);
 	}
-	return ota_take(&object);
+	ota_json_close(w, '}');
+}
+
+enum ota_code ota_doc_print(
+	const struct ota_doc_spec *spec, const void *doc, struct ota_buf *out)
+{
+	struct ota_json_writer w = ota_json_write(out);
+
+	write_object(&w, NULL, &spec->table, doc);
+	return w.rc;
 }
 
 static OTA_CHECKED enum ota_code print_doc(const struct ota_doc_spec *spec,
 	const void *doc, struct ota_buf *out, struct ota_error *err)
 {
-	OTA_AUTO(ota_json_fini) cJSON *tree = object_of(&spec->table, doc);
 	ota_autofree void *back = calloc(1, spec->size);
-	enum ota_code rc;
 
-	if (tree == NULL || back == NULL)
+	if (back == NULL || ota_doc_print(spec, doc, out) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "no memory to encode");
-	rc = ota_json_print(tree, out, err);
-	return rc != OTA_OK ? rc : ota_doc_parse(spec, ota_buf_bytes(out), back, err);
+	return ota_doc_parse(spec, ota_buf_bytes(out), back, err);
 }
 
 enum ota_code ota_doc_encode(const struct ota_doc_spec *spec, const void *doc,

@@ -1,4 +1,5 @@
-/* One parser for every document: walks the payload's tree and the table side by side. */
+/* One parser for every document: walks the payload's text and the table side by side. The
+ * text was scanned before, so that it is strict JSON to its end, without white space. */
 
 #include "proto/wire/doc_table.h"
 
@@ -9,17 +10,67 @@
 
 enum { ESCAPED_CAP = 80 };
 
-static OTA_CHECKED enum ota_code read_object(const struct ota_doc_table *table,
-	const cJSON *item, void *out, struct ota_error *err);
+/* A value, by the byte it begins with. */
+static bool is_text(const char *at)
+{
+	return *at == '"';
+}
 
-static OTA_CHECKED enum ota_code read_number(const struct ota_doc_member *m,
-	const cJSON *item, void *out, struct ota_error *err)
+static bool is_number(const char *at)
+{
+	return *at >= '0' && *at <= '9';
+}
+
+static bool is_bool(const char *at)
+{
+	return *at == 't' || *at == 'f';
+}
+
+/* The string at *at, written over itself without its quotes and escapes, and ended with a
+ * NUL; *at moves behind it. */
+static char *take_text(char **at)
+{
+	char *text = *at + 1, *from = text, *to = text;
+
+	while (*from != '"') {
+		if (*from == '\\')
+			from++;
+		*to++ = *from++;
+	}
+	*to = '\0';
+	*at = from + 1;
+	return text;
+}
+
+/* The key at *at; *at moves to its value. */
+static const char *take_key(char **at)
+{
+	const char *key = take_text(at);
+
+	*at += 1; /* ':' */
+	return key;
+}
+
+static uint64_t take_number(char **at)
+{
+	uint64_t value = 0;
+
+	while (is_number(*at))
+		value = value * 10 + (uint64_t)(*(*at)++ - '0');
+	return value;
+}
+
+static OTA_CHECKED enum ota_code read_object(
+	const struct ota_doc_table *table, char **at, void *out, struct ota_error *err);
+
+static OTA_CHECKED enum ota_code read_number(
+	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
 {
 	uint64_t value;
 
-	if (!cJSON_IsNumber(item))
+	if (!is_number(*at))
 		return ota_fail(err, OTA_E_FORMAT, "not a number");
-	value = (uint64_t)item->valuedouble;
+	value = take_number(at);
 	if (value < m->min || value > m->max)
 		return ota_fail(err, OTA_E_LIMIT, "%llu is not in %llu .. %llu",
 			(unsigned long long)value, (unsigned long long)m->min,
@@ -31,13 +82,13 @@ static OTA_CHECKED enum ota_code read_number(const struct ota_doc_member *m,
 	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code read_bool(
-	const cJSON *item, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_bool(char **at, void *out, struct ota_error *err)
 {
-	bool value = cJSON_IsTrue(item);
+	bool value = **at == 't';
 
-	if (!cJSON_IsBool(item))
+	if (!is_bool(*at))
 		return ota_fail(err, OTA_E_FORMAT, "neither true nor false");
+	*at += strlen(value ? "true" : "false");
 	memcpy(out, &value, sizeof value);
 	return OTA_OK;
 }
@@ -91,13 +142,14 @@ static OTA_CHECKED enum ota_code read_hex(const struct ota_doc_member *m,
 	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code read_string(const struct ota_doc_member *m,
-	const cJSON *item, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_string(
+	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
 {
-	const char *text = item->valuestring;
+	const char *text;
 
-	if (!cJSON_IsString(item))
+	if (!is_text(*at))
 		return ota_fail(err, OTA_E_FORMAT, "not a string");
+	text = take_text(at);
 	switch (m->kind) {
 	case OTA_DOC_NAME:
 		return text[0] == '\0' && m->min == 0
@@ -119,16 +171,16 @@ static OTA_CHECKED enum ota_code read_string(const struct ota_doc_member *m,
 	return ota_fail(err, OTA_E_FORMAT, "not a string");
 }
 
-static OTA_CHECKED enum ota_code read_value(const struct ota_doc_member *m,
-	const cJSON *item, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_value(
+	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
 {
 	switch (m->kind) {
 	case OTA_DOC_NUMBER:
-		return read_number(m, item, out, err);
+		return read_number(m, at, out, err);
 	case OTA_DOC_BOOL:
-		return read_bool(item, out, err);
+		return read_bool(at, out, err);
 	case OTA_DOC_OBJECT:
-		return read_object(m->object, item, out, err);
+		return read_object(m->object, at, out, err);
 	case OTA_DOC_NAME:
 	case OTA_DOC_LABEL:
 	case OTA_DOC_TEXT:
@@ -136,78 +188,92 @@ static OTA_CHECKED enum ota_code read_value(const struct ota_doc_member *m,
 	case OTA_DOC_CHOICE:
 		break;
 	}
-	return read_string(m, item, out, err);
+	return read_string(m, at, out, err);
 }
 
-static OTA_CHECKED enum ota_code read_list(const struct ota_doc_member *m,
-	const cJSON *array, uint8_t *base, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_list(
+	const struct ota_doc_member *m, char **at, uint8_t *base, struct ota_error *err)
 {
-	const cJSON *item = array->child;
 	uint32_t count = 0;
 
-	if (!cJSON_IsArray(array))
+	if (**at != '[')
 		return ota_fail(err, OTA_E_FORMAT, "not an array");
-	for (; item != NULL; item = item->next) {
+	while (*++*at != ']') { /* over '[' or ',' */
 		enum ota_code rc;
 
 		if (count == m->list_max)
 			return ota_fail(
 				err, OTA_E_LIMIT, "over %zu entries", m->list_max);
-		rc = read_value(m, item, base + m->offset + count * m->size, err);
+		rc = read_value(m, at, base + m->offset + count * m->size, err);
 		if (rc != OTA_OK)
 			return ota_wrap(err, rc, "entry %u", count);
 		count++;
+		if (**at == ']')
+			break;
 	}
+	*at += 1;
 	if (count < m->list_min)
 		return ota_fail(err, OTA_E_LIMIT, "under %zu entries", m->list_min);
 	memcpy(base + m->count_offset, &count, sizeof count);
 	return OTA_OK;
 }
 
+/* key: of the value that comes next, NULL behind the last one. */
 static OTA_CHECKED enum ota_code read_member(const struct ota_doc_member *m,
-	const cJSON *item, uint8_t *base, struct ota_error *err)
+	const char *key, char **at, uint8_t *base, struct ota_error *err)
 {
 	char escaped[ESCAPED_CAP];
 	enum ota_code rc;
 
-	if (item == NULL)
+	if (key == NULL)
 		return ota_fail(err, OTA_E_FORMAT, "member '%s' is missing", m->key);
-	if (strcmp(item->string, m->key) != 0) {
-		ota_escape(item->string, escaped, sizeof escaped);
+	if (strcmp(key, m->key) != 0) {
+		ota_escape(key, escaped, sizeof escaped);
 		return ota_fail(err, OTA_E_FORMAT, "member '%s' where '%s' belongs",
 			escaped, m->key);
 	}
-	rc = m->list_max > 0 ? read_list(m, item, base, err)
-			     : read_value(m, item, base + m->offset, err);
+	rc = m->list_max > 0 ? read_list(m, at, base, err)
+			     : read_value(m, at, base + m->offset, err);
 	return rc == OTA_OK ? rc : ota_wrap(err, rc, "%s", m->key);
 }
 
-static bool is_left_out(const struct ota_doc_member *m, const cJSON *item)
+static bool is_left_out(const struct ota_doc_member *m, const char *key)
 {
-	return m->optional && (item == NULL || strcmp(item->string, m->key) != 0);
+	return m->optional && (key == NULL || strcmp(key, m->key) != 0);
 }
 
-static enum ota_code read_object(const struct ota_doc_table *table, const cJSON *object,
-	void *out, struct ota_error *err)
+/* The key behind a '{' or ',', or NULL at the end of the object. */
+static const char *next_key(char **at)
 {
-	const cJSON *item = object->child;
-	char escaped[ESCAPED_CAP];
+	if (**at == '}')
+		return NULL;
+	*at += 1;
+	return **at == '}' ? NULL : take_key(at);
+}
 
-	if (!cJSON_IsObject(object))
+static enum ota_code read_object(
+	const struct ota_doc_table *table, char **at, void *out, struct ota_error *err)
+{
+	char escaped[ESCAPED_CAP];
+	const char *key;
+
+	if (**at != '{')
 		return ota_fail(err, OTA_E_FORMAT, "not an object");
+	key = next_key(at);
 	for (size_t i = 0; i < table->count; i++) {
 		enum ota_code rc;
 
-		if (is_left_out(&table->members[i], item))
+		if (is_left_out(&table->members[i], key))
 			continue;
-		rc = read_member(&table->members[i], item, out, err);
+		rc = read_member(&table->members[i], key, at, out, err);
 		if (rc != OTA_OK)
 			return rc;
-		item = item->next;
+		key = next_key(at);
 	}
-	if (item == NULL)
+	*at += 1; /* '}' */
+	if (key == NULL)
 		return OTA_OK;
-	ota_escape(item->string, escaped, sizeof escaped);
+	ota_escape(key, escaped, sizeof escaped);
 	return ota_fail(err, OTA_E_FORMAT, "unknown member '%s'", escaped);
 }
 
@@ -215,14 +281,17 @@ static enum ota_code read_object(const struct ota_doc_table *table, const cJSON 
 static OTA_CHECKED enum ota_code parse_into(const struct ota_doc_spec *spec,
 	struct ota_bytes payload, void *doc, struct ota_error *err)
 {
-	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-	enum ota_code rc = ota_json_parse(payload, true, &tree, err);
+	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 }; /* a copy to write over */
+	enum ota_code rc = ota_json_scan(payload, true, err);
+	char *at;
 
-	if (rc == OTA_OK)
-		rc = read_object(&spec->table, tree, doc, err);
-	if (rc == OTA_OK)
-		rc = spec->check(doc, err);
-	return rc;
+	if (rc != OTA_OK)
+		return rc;
+	if (ota_buf_add(&text, payload) != OTA_OK || ota_buf_text(&text) == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "no memory for JSON");
+	at = (char *)text.at;
+	rc = read_object(&spec->table, &at, doc, err);
+	return rc == OTA_OK ? spec->check(doc, err) : rc;
 }
 
 enum ota_code ota_doc_parse(const struct ota_doc_spec *spec, struct ota_bytes payload,
