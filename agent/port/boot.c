@@ -96,11 +96,8 @@ static OTA_CHECKED enum ota_code mend(
 	if (copied)
 		*mended = "a block was damaged or missing";
 	rc = boot_counter_load(&boot->counter, &vars, &why);
-	if (!is_damage(rc)) {
-		if (rc != OTA_OK && err != NULL)
-			*err = why;
-		return rc;
-	}
+	if (!is_damage(rc))
+		return rc == OTA_OK ? rc : ota_fail(err, rc, "%s", why.text);
 	rc = write_fresh(&boot->counter, err);
 	if (rc == OTA_OK)
 		*mended = "variables were missing or senseless";

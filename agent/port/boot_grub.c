@@ -140,20 +140,24 @@ static OTA_CHECKED enum ota_code add(
 	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code add_ours(
-	struct writer *w, const struct boot_text *text, struct ota_error *err)
-{
-	enum ota_code rc = add(w, HEAD, HEAD_LEN, err);
+enum { LINE_CAP = 64 }; /* bytes of a variable of ours, with a NUL */
+_Static_assert(
+	HEAD_LEN + BOOT_N_VARS * LINE_CAP <= BOOT_GRUB_SECTOR_LEN, "ours fit a sector");
 
-	for (enum boot_var i = 0; rc == OTA_OK && i < BOOT_N_VARS; i++) {
-		char line[64];
+static void add_ours(struct writer *w, const struct boot_text *text)
+{
+	memcpy(w->out, HEAD, HEAD_LEN);
+	w->len = HEAD_LEN;
+	for (enum boot_var i = 0; i < BOOT_N_VARS; i++) {
+		char line[LINE_CAP];
 		int len = snprintf(
 			line, sizeof line, "%s=%s\n", boot_var_name(i), text->value[i]);
 
-		if (text->value[i][0] != '\0')
-			rc = add(w, line, (size_t)len, err);
+		if (text->value[i][0] == '\0')
+			continue;
+		memcpy(w->out + w->len, line, (size_t)len);
+		w->len += (size_t)len;
 	}
-	return rc;
 }
 
 static OTA_CHECKED enum ota_code add_others(
@@ -177,13 +181,11 @@ enum ota_code boot_grub_encode(const struct boot_text *text, struct ota_bytes ol
 {
 	uint8_t block[BOOT_GRUB_LEN];
 	struct writer w = { .out = block };
-	enum ota_code rc;
+	enum ota_code rc = OTA_OK;
 
 	memset(block, '#', sizeof block);
-	rc = add_ours(&w, text, err);
-	if (rc == OTA_OK && w.len > BOOT_GRUB_SECTOR_LEN)
-		rc = ota_fail(err, OTA_E_LIMIT, "our variables do not fit a sector");
-	if (rc == OTA_OK && old.len > 0)
+	add_ours(&w, text);
+	if (old.len > 0)
 		rc = add_others(&w, old, err);
 	if (rc == OTA_OK)
 		memcpy(out, block, sizeof block);
@@ -198,7 +200,7 @@ enum ota_code boot_grub_open(
 	struct boot_grub grub;
 	int len = snprintf(grub.paths[1], AGENT_PATH_CAP, "%s.2", path);
 
-	if (len < 0 || len >= AGENT_PATH_CAP)
+	if (len >= AGENT_PATH_CAP)
 		return ota_fail(err, OTA_E_LIMIT, "%s: path too long", path);
 	(void)snprintf(grub.paths[0], AGENT_PATH_CAP, "%s", path);
 	*out = grub;

@@ -23,6 +23,7 @@ struct boot_running boot_running_of(const char *device_a, const char *device_b)
 {
 	return (struct boot_running){ .cmdline_file = "/proc/cmdline",
 		.root_dir = "/",
+		.sys_dir = "/sys/dev/block",
 		.devices = { device_a, device_b } };
 }
 
@@ -72,36 +73,47 @@ static bool is_device(const char *path, dev_t device)
 {
 	struct stat st;
 
-	return path != NULL && path[0] != '\0' && stat(path, &st) == 0 &&
-	       S_ISBLK(st.st_mode) && st.st_rdev == device;
+	return stat(path, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device;
+}
+
+static void close_file(FILE **file)
+{
+	if (*file != NULL)
+		(void)fclose(*file);
+}
+
+/* The device of a link in the directory of those that one lies on. */
+static bool read_device(const char *dir, const char *name, dev_t *out)
+{
+	char path[AGENT_PATH_CAP];
+	OTA_AUTO(close_file) FILE *file = NULL;
+	unsigned high, low;
+
+	(void)snprintf(path, sizeof path, "%s/%s/dev", dir, name);
+	file = fopen(path, "re");
+	if (file == NULL || fscanf(file, "%9u:%9u", &high, &low) != 2)
+		return false;
+	*out = makedev(high, low);
+	return true;
 }
 
 /* A mapped device lies on others: one of those may be the slot. */
-static bool lies_on(dev_t device, const char *path)
+static bool lies_on(const char *sys_dir, dev_t device, const char *path)
 {
-	char dir[64];
+	char dir[AGENT_PATH_CAP / 2];
 	struct dirent *entry;
 	bool found = false;
+	dev_t below;
 	DIR *slaves;
 
-	(void)snprintf(dir, sizeof dir, "/sys/dev/block/%u:%u/slaves", major(device),
+	(void)snprintf(dir, sizeof dir, "%s/%u:%u/slaves", sys_dir, major(device),
 		minor(device));
 	slaves = opendir(dir);
 	if (slaves == NULL)
 		return false;
-	while (!found && (entry = readdir(slaves)) != NULL) {
-		OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
-		unsigned high, low;
-		char name[384];
-
-		(void)snprintf(name, sizeof name, "%s/%s/dev", dir, entry->d_name);
-		if (entry->d_name[0] == '.' ||
-			ota_file_read(name, 32, &text, NULL) != OTA_OK ||
-			ota_buf_text(&text) == NULL ||
-			sscanf(ota_buf_text(&text), "%u:%u", &high, &low) != 2)
-			continue;
-		found = is_device(path, makedev(high, low));
-	}
+	while (!found && (entry = readdir(slaves)) != NULL)
+		found = entry->d_name[0] != '.' &&
+			read_device(dir, entry->d_name, &below) && is_device(path, below);
 	(void)closedir(slaves);
 	return found;
 }
@@ -116,8 +128,11 @@ static OTA_CHECKED enum ota_code ask_root(const struct boot_running *where, bool
 		return ota_fail(
 			err, OTA_E_IO, "%s: %s", where->root_dir, strerror(errno));
 	for (unsigned i = 0; i < SLOT_COUNT; i++) {
-		if (!is_device(where->devices[i], root.st_dev) &&
-			!lies_on(root.st_dev, where->devices[i]))
+		const char *path = where->devices[i];
+
+		if (path == NULL || path[0] == '\0' ||
+			(!is_device(path, root.st_dev) &&
+				!lies_on(where->sys_dir, root.st_dev, path)))
 			continue;
 		*known = true;
 		*slot = i;

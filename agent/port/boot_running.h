@@ -16,6 +16,7 @@ struct boot_running {
 	const char *cmdline_file;        /* "/proc/cmdline" */
 	const char *root_dir;            /* "/" */
 	const char *devices[SLOT_COUNT]; /* of the slots; "" or NULL: none */
+	const char *sys_dir; /* "/sys/dev/block"; asked if there are devices */
 	const char *efi_dir; /* "/sys/firmware/efi/efivars"; NULL: not asked */
 };
 

@@ -46,7 +46,7 @@ static bool is_number(struct ota_bytes field)
 	bool hex = field.len > at + 2 && field.at[at] == '0' && field.at[at + 1] == 'x';
 
 	at += hex ? 2 : 0;
-	if (at == field.len || field.len - at > 16)
+	if (field.len - at > 16)
 		return false;
 	for (; at < field.len; at++)
 		if (strchr(hex ? "0123456789abcdefABCDEF" : "0123456789", field.at[at]) ==

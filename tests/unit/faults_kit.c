@@ -164,6 +164,7 @@ WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
 WRAP(int, futimens, (int fd, const struct timespec times[2]), (fd, times), -1)
 WRAP(DIR *, opendir, (const char *path), (path), NULL)
 WRAP(DIR *, fdopendir, (int fd), (fd), NULL)
+WRAP(struct dirent64 *, readdir64, (DIR * dir), (dir), NULL)
 WRAP(FILE *, fopen64, (const char *path, const char *mode), (path, mode), NULL)
 WRAP(int, mkostemp64, (char *path, int flags), (path, flags), -1)
 WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1)
@@ -286,7 +287,7 @@ static const struct row rows[] = {
 	{ "mkdirat", EDQUOT }, { "mknodat", EIO }, { "linkat", EIO }, { "symlink", EIO },
 	{ "symlinkat", EIO }, { "readlink", EIO }, { "chown", EIO }, { "fchown", EIO },
 	{ "fchownat", EIO }, { "fchmod", EIO }, { "futimens", EIO }, { "opendir", EIO },
-	{ "opendir", ENOENT }, { "fdopendir", ENOMEM }, { "fopen64", EIO },
+	{ "opendir", ENOENT }, { "fdopendir", ENOMEM }, { "readdir64", EIO }, { "fopen64", EIO },
 	{ "mkostemp64", EIO }, { "memfd_create", EIO },
 	{ "fcntl64", EMFILE }, { "ioctl", EIO },
 	{ "pipe", EMFILE }, { "pipe2", EMFILE }, { "socketpair", EMFILE },
@@ -340,19 +341,21 @@ bool faults_next(struct faults *walk)
 	return walk->row <= ROWS;
 }
 
-static void arm(const struct row *row, long nth, long times)
+static void arm(const char *call, int error, long nth, long times)
 {
 	atomic_store(&fired, false);
-	armed = row->call;
-	armed_error = row->error;
+	armed = call;
+	armed_error = error;
 	armed_times = times;
 	atomic_store(&countdown, nth + times - 1);
 }
 
 void faults_arm(const struct faults *walk)
 {
+	const struct row *row = &rows[walk->row - 1];
+
 	if (walk->row > 0) {
-		arm(&rows[walk->row - 1], walk->nth, 1);
+		arm(row->call, row->error, walk->nth, 1);
 		return;
 	}
 	atomic_store(&fired, false);
@@ -394,9 +397,9 @@ bool faults_arm_text(const char *text)
 	if (sscanf(text, "%63[^,],%d,%ld,%ld", call, &error, &nth, &times) < 3)
 		return false;
 	for (size_t i = 0; i < ROWS; i++) {
-		if (strcmp(rows[i].call, call) != 0 || rows[i].error != error)
+		if (strcmp(rows[i].call, call) != 0)
 			continue;
-		arm(&rows[i], nth, times);
+		arm(rows[i].call, error, nth, times);
 		return true;
 	}
 	return false;

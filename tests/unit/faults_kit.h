@@ -46,7 +46,8 @@ void faults_pretend(const char *calls);
 const char *faults_text(const struct faults *walk);
 
 /** Arm one by a text "call,error,nth", as it comes from another process, or several in a
- *  row by "call,error,nth,times". False if there is no such call. */
+ *  row by "call,error,nth,times"; the error may be one that no walk comes by. False if
+ *  there is no such call. */
 bool faults_arm_text(const char *text);
 
 /** True if what faults_arm_text() armed has failed. */

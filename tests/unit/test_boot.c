@@ -90,6 +90,78 @@ Test(boot, one_damaged_block_is_mended)
 	cr_expect_str_eq(mended, "a block was damaged or missing");
 }
 
+Test(boot, variables_that_are_senseless_are_made_again)
+{
+	const char *mended = NULL;
+	struct boot_vars vars;
+
+	put("B A", "x", "0");
+	cr_assert_eq(boot_begin(&boot, &mended, &err), OTA_OK, "%s", err.text);
+	cr_expect_str_eq(mended, "variables were missing or senseless");
+	cr_assert_eq(boot_counter_load(&boot.counter, &vars, &err), OTA_OK);
+	cr_expect_eq(vars.first, 1);
+}
+
+Test(boot, a_block_that_cannot_be_mended_or_read_is_an_error)
+{
+	struct faults walk = { .only = "pread64 pwrite64 open64 ", .wants_each = true };
+	unsigned refused = 0;
+
+	while (faults_next(&walk)) {
+		const char *mended = NULL;
+		enum ota_code rc;
+
+		err = (struct ota_error){ 0 };
+		put("B A", "3", "3");
+		temporary_write("grubenv", "garbage");
+		faults_arm(&walk);
+		rc = boot_begin(&boot, &mended, &err);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_expect_eq(rc != OTA_OK, strncmp(err.text, "boot loader: ", 13) == 0,
+			"%s: %s", faults_text(&walk), err.text);
+	}
+	cr_expect_gt(refused, 5);
+}
+
+Test(boot, an_environment_that_cannot_be_read_is_not_made_again)
+{
+	const char *mended = NULL;
+
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_eq(mkdir(boot.grub.paths[i], 0700), 0);
+	cr_expect_eq(boot_begin(&boot, &mended, &err), OTA_E_IO);
+	cr_expect_not_null(strstr(err.text, "Is a directory"), "%s", err.text);
+	cr_expect_null(mended);
+}
+
+Test(boot, u_boot_gives_a_good_slot_its_boots_back_as_well)
+{
+	static struct agent_config other = { .boot = { .type = AGENT_BOOT_UBOOT,
+						     .deadline_s = 10 } };
+	char command[1024];
+	const char *mended = "";
+	struct boot_vars vars;
+	struct boot found;
+
+	(void)snprintf(command, sizeof command,
+		"cd %s && truncate -s 8192 medium && "
+		"echo $PWD/medium 0 0x2000 >fw_env.config && "
+		"printf 'BOOT_ORDER=B A\\nBOOT_A_LEFT=3\\nBOOT_A_STATE=good\\n"
+		"BOOT_B_LEFT=1\\nBOOT_B_STATE=good\\n' >initial && "
+		"fw_setenv -c fw_env.config -f initial -s initial",
+		temporary_dir);
+	cr_assert_eq(system(command), 0);
+	(void)snprintf(other.boot.path, sizeof other.boot.path, "%s/fw_env.config",
+		temporary_dir);
+	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK, "%s", err.text);
+	found.counter.running.cmdline_file = cmdline;
+	cr_assert_eq(boot_begin(&found, &mended, &err), OTA_OK, "%s", err.text);
+	cr_expect_null(mended);
+	cr_assert_eq(boot_counter_load(&found.counter, &vars, &err), OTA_OK);
+	cr_expect_eq(vars.slots[1].left, BOOT_GOOD_LEFT);
+}
+
 Test(boot, each_type_is_opened)
 {
 	static struct agent_config other = { .boot = { .type = AGENT_BOOT_UBOOT,
@@ -102,6 +174,14 @@ Test(boot, each_type_is_opened)
 	other.boot.type = AGENT_BOOT_SYSTEMD;
 	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK);
 	cr_expect_not_null(found.loader.get_current);
+	(void)snprintf(found.entries.dir, AGENT_PATH_CAP, "%s", other.boot.path);
+	found.entries.running.cmdline_file = cmdline;
+	cr_expect_eq(boot_begin(&found, &mended, &err), OTA_E_NOTFOUND);
+	other.boot.type = AGENT_BOOT_CUSTOM;
+	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK);
+	cr_expect_neq(boot_begin(&found, &mended, &err), OTA_OK);
+	cr_expect_eq(
+		strncmp(err.text, "boot loader: get-current: ", 26), 0, "%s", err.text);
 	other.boot.type = AGENT_BOOT_NONE;
 	cr_assert_eq(boot_open(&other, &found, &err), OTA_OK);
 	cr_expect_null(found.loader.get_current);

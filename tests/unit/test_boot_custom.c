@@ -97,7 +97,9 @@ Test(boot_custom, an_answer_is_one_word)
 		enum ota_code code;
 	} rows[] = { { "a", OTA_OK }, { "b\n", OTA_OK }, { "", OTA_E_FORMAT },
 		{ "\n", OTA_E_FORMAT }, { "A\n", OTA_E_FORMAT }, { "a \n", OTA_E_FORMAT },
-		{ "a\n\n", OTA_E_FORMAT }, { "ab", OTA_E_FORMAT } };
+		{ "a\n\n", OTA_E_FORMAT },
+		{ "a_word_that_is_longer_than_it_can_be", OTA_E_FORMAT },
+		{ "ab", OTA_E_FORMAT } };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		unsigned out = 9;
@@ -107,6 +109,19 @@ Test(boot_custom, an_answer_is_one_word)
 			rows[i].code, "row %zu", i);
 	}
 	cr_expect_str_eq(err.text, "answered 'ab', not a or b");
+}
+
+Test(boot_custom, an_answer_that_is_none_is_told_with_what_was_asked)
+{
+	enum slot_state state = SLOT_GOOD;
+
+	use("#!/bin/sh\necho perhaps, who knows that well\n");
+	cr_expect_eq(loader.get_state(loader.ctx, 1, &state, &err), OTA_E_FORMAT);
+	cr_expect_not_null(
+		strstr(err.text,
+			"boot get-state b: answered 'perhaps, who knows t', not "),
+		"%s", err.text);
+	cr_expect_eq(state, SLOT_GOOD);
 }
 
 Test(boot_custom, any_call_may_fail)

@@ -90,7 +90,8 @@ Test(boot_entries, other_names_are_not_ours)
 		"sluice-a.conf", "sluice-01-a.conf", "sluice-1-a", "sluice-1-a.conf.bak",
 		"sluice-1-a+.conf", "sluice-1-a+3-.conf", "sluice-1-a+100.conf",
 		"sluice-1000000000-a.conf", "sluice-1-a+3.off", "sluice-1-aa.conf",
-		"debian.conf", "sluice-1-a+-1.conf", "sluice-a.template" };
+		"debian.conf", "sluice-1-a+-1.conf", "sluice-1a.conf",
+		"sluice-a.template" };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		struct boot_entry entry = { .rank = 77 };
@@ -331,4 +332,120 @@ Test(boot_entries, any_call_may_fail_while_an_entry_is_made_from_its_template,
 	.timeout = 60)
 {
 	cr_expect_gt(walk_update(NULL), 10);
+}
+
+Test(boot_entries, any_path_of_a_cut_that_is_put_right_may_be_too_long)
+{
+	struct faults walk = { .only = "ota_path_join readdir64 ", .wants_each = true };
+	unsigned refused = 0;
+
+	temporary_in_memory = true;
+	while (faults_next(&walk)) {
+		temporary_remove();
+		set_up();
+		temporary_write("sluice-3-b+3.conf", "linux /b\n");
+		faults_arm(&walk);
+		refused += loader.set_state(loader.ctx, 1, SLOT_BAD, &err) != OTA_OK;
+		(void)faults_disarm(&walk);
+		cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_OK,
+			"after %s: %s", faults_text(&walk), err.text);
+		cr_expect_eq(state_of(1), SLOT_BAD);
+		cr_expect_eq(primary(), 0);
+	}
+	cr_expect_gt(refused, 6);
+}
+
+Test(boot_entries, a_file_system_that_is_full_is_told_as_that)
+{
+	cr_assert(faults_arm_text("rename,28,0"));
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_E_NOSPACE);
+	cr_expect(faults_fired());
+	cr_expect_not_null(
+		strstr(err.text, "sluice-1-b.trial: No space"), "%s", err.text);
+	boot_renames("sluice-1-b.off", "gone");
+	cr_assert(faults_arm_text("open64,28,2")); /* cmdline, template */
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_E_NOSPACE,
+		"%s", err.text);
+	cr_expect(faults_fired());
+	cr_expect_not_null(strstr(err.text, "sluice.new: No space"), "%s", err.text);
+}
+
+/* FAT, once more: it said that it did. */
+Test(boot_entries, a_rename_that_did_nothing_is_found_out)
+{
+	faults_pretend("rename ");
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_E_MEDIA);
+	faults_pretend(NULL);
+	cr_expect_not_null(
+		strstr(err.text, "sluice-1-b.trial is not there after a rename"), "%s",
+		err.text);
+	cr_expect_eq(state_of(1), SLOT_BAD);
+}
+
+/* More than are looked at in one go: those that are left are found behind the rename. */
+Test(boot_entries, a_heap_of_names_is_cleared_in_more_than_one_go)
+{
+	unsigned tries = 0;
+
+	for (unsigned i = 100; i < 140; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof name, "sluice-%u-b.off", i);
+		temporary_write(name, "linux /b\n");
+	}
+	while (tries++ < 10 &&
+		loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err) == OTA_E_MEDIA)
+		;
+	cr_expect_geq(tries, 3);
+	cr_expect_leq(tries, 5);
+	cr_expect_eq(state_of(1), SLOT_TRIAL);
+	clean_b();
+}
+
+Test(boot_entries, no_more_than_so_many_are_put_aside)
+{
+	temporary_write("sluice-3-b+3.conf", "linux /b\n");
+	for (unsigned i = 0; i < 1000; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof name, "sluice-aside.%u", i);
+		temporary_write(name, "");
+	}
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_E_LIMIT);
+	cr_expect_not_null(strstr(err.text, "1000 files sluice-aside.*"), "%s", err.text);
+}
+
+Test(boot_entries, tries_that_were_used_are_given_back)
+{
+	boot_renames("sluice-1-b.off", "sluice-3-b+3-1.conf");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_OK);
+	cr_expect(is_there("sluice-3-b+3.conf"));
+}
+
+Test(boot_entries, tries_and_ranks_have_limits)
+{
+	boot_renames("sluice-1-b.off", "sluice-1-b.trial");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 0, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "0 tries, rank 3");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 100, &err), OTA_E_LIMIT);
+	boot_renames("sluice-2-a.conf", "sluice-999999999-a.conf");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "3 tries, rank 1000000000");
+	cr_expect(is_there("sluice-1-b.trial"));
+}
+
+Test(boot_entries, without_entries_nothing_is_primary)
+{
+	enum slot_state state = SLOT_GOOD;
+	unsigned slot = 9;
+
+	boot_renames("sluice-1-b.off", "gone");
+	boot_renames("sluice-2-a.conf", "gone");
+	cr_expect_eq(loader.get_primary(loader.ctx, &slot, &err), OTA_E_NOTFOUND);
+	cr_expect_not_null(strstr(err.text, " holds no entry of a slot"), "%s", err.text);
+	(void)snprintf(entries.dir, sizeof entries.dir, "%s/no", temporary_dir);
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 3, &err), OTA_E_NOTFOUND);
+	cr_expect_eq(loader.get_state(loader.ctx, 1, &state, &err), OTA_E_NOTFOUND);
+	cr_expect_eq(slot, 9);
+	cr_expect_eq(state, SLOT_GOOD);
 }

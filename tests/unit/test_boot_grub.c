@@ -230,6 +230,75 @@ Test(boot_grub, a_block_full_of_others_refuses_and_keeps_what_it_held)
 	cr_expect_eq(said.len, 2 * 403 + 101);
 }
 
+/* A block that ends with bytes behind a text, which fills the rest. */
+static enum ota_code parse_full(const char *end, struct boot_text *out)
+{
+	uint8_t block[BOOT_GRUB_LEN];
+
+	memset(block, 'x', sizeof block);
+	memcpy(block, "# GRUB Environment Block\nx=", 27);
+	memcpy(block + sizeof block - strlen(end), end, strlen(end));
+	return boot_grub_parse((struct ota_bytes){ block, sizeof block }, out, &err);
+}
+
+Test(boot_grub, a_block_may_be_full_to_its_last_byte)
+{
+	uint8_t block[BOOT_GRUB_LEN];
+	struct boot_text found;
+
+	cr_expect_eq(parse_full("\nORDER=B A\n", &found), OTA_OK, "%s", err.text);
+	cr_expect_str_eq(found.value[BOOT_VAR_ORDER], "B A");
+	cr_expect_eq(parse_full("\\", &found), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "a line without end");
+	memset(block, '#', sizeof block);
+	memcpy(block, "# GRUB Environment Block\nx=\0\n", 29);
+	cr_expect_eq(
+		boot_grub_parse((struct ota_bytes){ block, sizeof block }, &found, &err),
+		OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "a NUL in a line");
+	cr_expect_eq(boot_grub_encode(&armed, (struct ota_bytes){ block, sizeof block },
+			     block, &err),
+		OTA_E_FORMAT, "what it would be made of is none");
+	cr_expect_eq(
+		boot_grub_encode(&armed, (struct ota_bytes){ block, 7 }, block, &err),
+		OTA_E_FORMAT);
+}
+
+Test(boot_grub, a_path_has_room_for_the_second)
+{
+	char far[AGENT_PATH_CAP] = "/";
+	struct boot_grub kept = grub;
+
+	(void)memset(far + 1, 'g', sizeof far - 3);
+	cr_expect_eq(boot_grub_open(far, &grub, &err), OTA_E_LIMIT);
+	cr_expect_eq(memcmp(&grub, &kept, sizeof grub), 0);
+}
+
+Test(boot_grub, a_file_system_without_direct_reading_is_read_through_its_cache)
+{
+	uint8_t block[BOOT_GRUB_LEN];
+
+	cr_assert_eq(store.store(store.ctx, &armed, &err), OTA_OK);
+	cr_assert(faults_arm_text("open64,22,0"));
+	cr_expect_eq(boot_grub_read(path, block, &err), OTA_OK, "%s", err.text);
+	cr_expect(faults_fired());
+}
+
+Test(boot_grub, a_file_that_is_too_long_is_cut_or_that_is_told)
+{
+	struct stat st;
+
+	cr_assert_eq(store.store(store.ctx, &armed, &err), OTA_OK);
+	cr_assert_eq(truncate(path, 5000), 0);
+	cr_assert(faults_arm_text("ftruncate64,5,0"));
+	cr_expect_eq(store.store(store.ctx, &armed, &err), OTA_E_IO);
+	cr_expect(faults_fired());
+	cr_expect_eq(store.store(store.ctx, &armed, &err), OTA_OK, "%s", err.text);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_size, BOOT_GRUB_LEN);
+	expect_loads(&armed);
+}
+
 /* ---- each call that fails ---- */
 
 Test(boot_grub, any_call_may_fail)

@@ -1,9 +1,13 @@
 #include <criterion/criterion.h>
 
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "agent/port/boot_running.h"
 #include "proto/io/files.h"
+#include "tests/unit/faults_kit.h"
 #include "tests/unit/temporary.h"
 
 static char cmdline[512];
@@ -109,6 +113,8 @@ Test(boot_running, an_efi_text_is_parsed_strictly)
 		{ "\6\0\0\0a\0b\0", 8, OTA_E_FORMAT },
 		{ "\6\0\0\0a\1\0\0", 8, OTA_E_FORMAT },
 		{ "\6\0\0\0\n\0\0\0", 8, OTA_E_FORMAT },
+		{ "\6\0\0\0\x7f\0\0\0", 8, OTA_E_FORMAT },
+		{ "\6\0\0\0a\0\0\1", 8, OTA_E_FORMAT },
 		{ "\6\0\0\0a\0b\0c\0d\0\0\0", 14, OTA_E_LIMIT } };
 	char out[4];
 
@@ -118,4 +124,129 @@ Test(boot_running, an_efi_text_is_parsed_strictly)
 					     rows[i].len },
 				     out, sizeof out, &err),
 			rows[i].code, "row %zu", i);
+}
+
+Test(boot_running, who_agrees_may_both_speak)
+{
+	unsigned slot = 9;
+
+	where.efi_dir = temporary_dir;
+	temporary_write("cmdline", "sluice.slot=b\n");
+	write_entry("sluice-7-b.conf");
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(slot, 1);
+}
+
+Test(boot_running, an_efi_variable_that_cannot_be_read_is_an_error)
+{
+	char far[AGENT_PATH_CAP] = "/", path[600];
+	unsigned slot = 9;
+
+	temporary_write("cmdline", "sluice.slot=b\n");
+	(void)memset(far + 1, 'd', sizeof far - 2);
+	where.efi_dir = far;
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_LIMIT);
+	where.efi_dir = temporary_dir;
+	(void)snprintf(path, sizeof path,
+		"%s/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
+		temporary_dir);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_IO);
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(ota_file_replace(path, ota_bytes_of("odd"), 0600, NULL), OTA_OK);
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_FORMAT);
+	cr_expect_not_null(strstr(err.text, ": no UTF-16 text"), "%s", err.text);
+	cr_expect_eq(slot, 9);
+}
+
+/* ---- the root device ---- */
+
+enum { MAJOR = 7, MINOR = 250 }; /* of a device below the root's */
+
+/* As /sys has it of a root that lies on that device, and on what is none. */
+static void make_sys(char out[static 256])
+{
+	char command[1024];
+	struct stat root;
+
+	cr_assert_eq(stat(temporary_dir, &root), 0);
+	(void)snprintf(out, 256, "%s/sys", temporary_dir);
+	(void)snprintf(command, sizeof command,
+		"d=%s/%u:%u/slaves && mkdir -p $d/none $d/odd $d/loop250 && "
+		"echo nonsense >$d/odd/dev && echo %d:%d >$d/loop250/dev",
+		out, major(root.st_dev), minor(root.st_dev), MAJOR, MINOR);
+	cr_assert_eq(system(command), 0);
+}
+
+Test(boot_running, a_root_on_no_slot_says_nothing)
+{
+	char sys[256];
+	unsigned slot = 9;
+
+	make_sys(sys);
+	where = (struct boot_running){ .cmdline_file = cmdline,
+		.root_dir = temporary_dir,
+		.sys_dir = sys,
+		.devices = { cmdline, "/no/such/device" } };
+	temporary_write("cmdline", "quiet\n");
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_NOTFOUND);
+	where.sys_dir = "/no/such/directory";
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_NOTFOUND);
+	where.root_dir = "/no/such/directory";
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_IO);
+	where = (struct boot_running){
+		.cmdline_file = cmdline, .root_dir = "/", .devices = { "", "" }
+	};
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_E_NOTFOUND);
+	cr_expect_eq(slot, 9);
+}
+
+Test(boot_running, a_root_on_a_slot_or_on_what_lies_on_it_names_the_slot)
+{
+	char sys[256], below[256], other[256];
+	unsigned slot = 9;
+	struct stat root;
+
+	if (geteuid() != 0)
+		cr_skip_test("SKIPPED, not root: devices by mknod");
+	make_sys(sys);
+	cr_assert_eq(stat(temporary_dir, &root), 0);
+	(void)snprintf(below, sizeof below, "%s/below", temporary_dir);
+	(void)snprintf(other, sizeof other, "%s/other", temporary_dir);
+	cr_assert_eq(mknod(below, S_IFBLK | 0600, makedev(MAJOR, MINOR)), 0);
+	cr_assert_eq(mknod(other, S_IFBLK | 0600, makedev(MAJOR, MINOR + 1)), 0);
+	temporary_write("cmdline", "quiet\n");
+	where = (struct boot_running){ .cmdline_file = cmdline,
+		.root_dir = temporary_dir,
+		.sys_dir = sys,
+		.devices = { other, below } };
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(slot, 1);
+	cr_assert_eq(unlink(other), 0);
+	cr_assert_eq(mknod(other, S_IFBLK | 0600, root.st_dev), 0);
+	where.devices[1] = NULL;
+	cr_expect_eq(boot_running_find(&where, &slot, &err), OTA_OK, "%s", err.text);
+	cr_expect_eq(slot, 0);
+}
+
+Test(boot_running, any_call_may_fail)
+{
+	struct faults walk = { .wants_each = true };
+	unsigned refused = 0;
+
+	where.efi_dir = temporary_dir;
+	temporary_write("cmdline", "sluice.slot=b\n");
+	write_entry("sluice-7-b.conf");
+	while (faults_next(&walk)) {
+		unsigned slot = 9;
+		enum ota_code rc;
+
+		faults_arm(&walk);
+		rc = boot_running_find(&where, &slot, &err);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_expect_eq(slot, rc == OTA_OK ? 1 : 9, "%s: %s", faults_text(&walk),
+			err.text);
+	}
+	cr_expect_gt(refused, 4);
 }

@@ -7,11 +7,12 @@
 #include "agent/port/command.h"
 #include "proto/base/own.h"
 #include "tests/unit/faults_kit.h"
+#include "tests/unit/install_kit.h"
 #include "tests/unit/temporary.h"
 
 enum { COPY_LEN = 0x2000 }; /* bytes */
 
-static char config[512], medium[512], cmdline[512];
+static char config[512], medium[AGENT_PATH_CAP], cmdline[512];
 static struct boot_uboot uboot;
 static struct boot_counter counter;
 static struct boot_loader loader;
@@ -20,7 +21,7 @@ static struct ota_error err;
 /* A medium with two copies, provisioned as deploy/boot/README.md tells. */
 static void set_up(void)
 {
-	char text[1200], initial[512];
+	char text[2 * AGENT_PATH_CAP + 64], initial[512];
 	const char *const argv[] = { "fw_setenv", "-c", config, "-f", initial, "-s",
 		initial, NULL };
 	const struct command command = { .argv = argv, .deadline_ms = 10000 };
@@ -176,6 +177,10 @@ Test(boot_uboot, fw_env_config_is_parsed_strictly)
 		{ "", OTA_E_FORMAT, 0, "no line says where the environment is" },
 		{ "/a 0 1\n/b 0 1\n/c 0 1\n", OTA_E_LIMIT, 0,
 			"line 3: more than two copies" },
+		{ "/a 0 0123 \t\n", OTA_OK, 1, "" },
+		{ "/a 0 12345678901234567\n", OTA_E_FORMAT, 0,
+			"line 1: field 3 is no number" },
+		{ "/a 0 -\n", OTA_E_FORMAT, 0, "line 1: field 3 is no number" },
 		{ "/a 0\n", OTA_E_FORMAT, 0, "line 1: 2 fields, not 3 to 5" },
 		{ "/a 0 1 2 3 4\n", OTA_E_FORMAT, 0, "line 1: 6 fields, not 3 to 5" },
 		{ "/a 0 x\n", OTA_E_FORMAT, 0, "line 1: field 3 is no number" },
@@ -197,6 +202,70 @@ Test(boot_uboot, fw_env_config_is_parsed_strictly)
 	}
 }
 
+Test(boot_uboot, a_path_is_text_and_has_a_length)
+{
+	static const uint8_t nul_in_path[] = "/a\0b 0 1", nul_in_number[] = "/a 0\0 1";
+	char far[AGENT_PATH_CAP + 16] = "/";
+	struct boot_uboot_config found = { .count = 7 };
+
+	(void)memset(far + 1, 'u', AGENT_PATH_CAP - 1);
+	(void)memcpy(far + AGENT_PATH_CAP, " 0 1", 5);
+	cr_expect_eq(
+		boot_uboot_config_parse(ota_bytes_of(far), &found, &err), OTA_E_FORMAT);
+	cr_expect_eq(boot_uboot_config_parse(
+			     (struct ota_bytes){ nul_in_path, sizeof nul_in_path - 1 },
+			     &found, &err),
+		OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "line 1: field 1 is no path from the root");
+	cr_expect_eq(boot_uboot_config_parse((struct ota_bytes){ nul_in_number,
+						     sizeof nul_in_number - 1 },
+			     &found, &err),
+		OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "line 1: field 2 is no number");
+	cr_expect_eq(found.count, 7);
+}
+
+Test(boot_uboot, a_config_that_is_wrong_is_named)
+{
+	struct boot_uboot found = { .deadline_ms = 7 };
+
+	temporary_write("fw_env.config", "nowhere\n");
+	cr_expect_eq(boot_uboot_open(config, 10000, &found, &err), OTA_E_FORMAT);
+	cr_expect_eq(strncmp(err.text, config, strlen(config)), 0, "%s", err.text);
+	cr_expect_eq(found.deadline_ms, 7);
+}
+
+/* Raw flash has no cache to be settled; a block device has. */
+Test(boot_uboot, what_has_no_cache_is_not_settled)
+{
+	(void)snprintf(uboot.config.paths[1], AGENT_PATH_CAP, "/dev/null");
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK, "%s",
+		err.text);
+	expect_env("BOOT_B_STATE=trial\n");
+	(void)snprintf(uboot.config.paths[1], AGENT_PATH_CAP, "%s", temporary_dir);
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_BAD, &err), OTA_E_IO);
+	cr_expect_not_null(strstr(err.text, ": Is a directory"), "%s", err.text);
+}
+
+Test(boot_uboot, an_environment_on_a_block_device)
+{
+	struct install_kit kit = { 0 };
+	char text[2 * AGENT_PATH_CAP + 64];
+
+	if (!install_kit_is_root("block devices by losetup"))
+		return;
+	(void)snprintf(kit.dir, sizeof kit.dir, "%s", temporary_dir);
+	install_kit_loop(&kit, "medium", 2 * COPY_LEN, medium);
+	(void)snprintf(text, sizeof text, "%s 0x0 0x%x\n%s 0x%x 0x%x\n", medium, COPY_LEN,
+		medium, COPY_LEN, COPY_LEN);
+	temporary_write("fw_env.config", text);
+	cr_expect_eq(boot_uboot_open(config, 10000, &uboot, &err), OTA_OK);
+	cr_expect_eq(loader.set_state(loader.ctx, 1, SLOT_TRIAL, &err), OTA_OK, "%s",
+		err.text);
+	expect_env("BOOT_B_STATE=trial\n");
+	install_kit_unloop(medium);
+}
+
 Test(boot_uboot, an_answer_is_our_lines_and_no_others)
 {
 	static const char whole[] = "BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_A_STATE=good\n"
@@ -212,6 +281,21 @@ Test(boot_uboot, an_answer_is_our_lines_and_no_others)
 				     (struct ota_bytes){ (const uint8_t *)whole, len },
 				     &found, &err),
 			OTA_E_FORMAT, "%zu bytes", len);
+	memcpy(more, whole, sizeof whole);
+	more[5] = 'X';
+	cr_expect_eq(
+		boot_uboot_answer_parse(ota_bytes_of(more), &found, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "no line BOOT_ORDER=");
+	memcpy(more, whole, sizeof whole);
+	more[12] = '\0';
+	cr_expect_eq(boot_uboot_answer_parse((struct ota_bytes){ (const uint8_t *)more,
+						     sizeof whole - 1 },
+			     &found, &err),
+		OTA_E_FORMAT);
+	(void)snprintf(more, sizeof more, "BOOT_ORDER=%0100d\n", 1);
+	cr_expect_eq(
+		boot_uboot_answer_parse(ota_bytes_of(more), &found, &err), OTA_E_FORMAT);
+	cr_expect_str_eq(err.text, "BOOT_ORDER= is too long");
 	(void)snprintf(more, sizeof more, "%sx=1\n", whole);
 	cr_expect_eq(
 		boot_uboot_answer_parse(ota_bytes_of(more), &found, &err), OTA_E_FORMAT);

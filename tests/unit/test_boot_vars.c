@@ -277,3 +277,20 @@ Test(boot_vars, the_last_slot_that_boots_stays)
 	put("A B", "3 good", "1 trial");
 	cr_expect_eq(loader.set_primary(loader.ctx, 1, 10, &err), OTA_E_LIMIT);
 }
+
+Test(boot_vars, with_nothing_left_one_on_trial_goes_before_a_bad_one)
+{
+	put("A B", "0 bad", "0 trial");
+	cr_expect_eq(primary(), 1);
+	put("A B", "0 trial", "0 bad");
+	cr_expect_eq(primary(), 0);
+}
+
+Test(boot_vars, tries_have_limits)
+{
+	put("A B", "3 good", "0 trial");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 0, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "0 tries, not 1 to 9");
+	cr_expect_eq(loader.set_primary(loader.ctx, 1, 10, &err), OTA_E_LIMIT);
+	cr_expect_eq(stores, 0);
+}
