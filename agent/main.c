@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,9 @@ int main(int argc, char **argv)
 	static struct options options = { .config_path = DEFAULT_CONFIG, .fd = -1 };
 	int found = read_options(argc, argv, &options);
 
+	if (sodium_init() <
+		0) /* which also finds the fastest digest for this processor */
+		return usage("libsodium does not start", "");
 	if (found == 'h') {
 		(void)fputs(HELP, stdout);
 		return EXIT_OK;

@@ -65,9 +65,14 @@ void image_file_bypass_cache(struct image_file *image)
 		image->is_direct = fcntl(image->fd, F_SETFL, flags | O_DIRECT) == 0;
 }
 
+uint8_t *image_file_piece(void)
+{
+	return aligned_alloc(ALIGN_LEN, IMAGE_PIECE_LEN);
+}
+
 /* Past the page cache whole units are asked for, and the last may be cut by the end. */
-static OTA_CHECKED enum ota_code read_piece(const struct image_file *image, uint64_t at,
-	uint8_t *piece, size_t len, struct ota_error *err)
+enum ota_code image_file_read(const struct image_file *image, uint64_t at, uint8_t *piece,
+	size_t len, struct ota_error *err)
 {
 	size_t asked = (len + ALIGN_LEN - 1) / ALIGN_LEN * ALIGN_LEN, done = 0;
 
@@ -90,7 +95,7 @@ static OTA_CHECKED enum ota_code read_piece(const struct image_file *image, uint
 enum ota_code image_file_digest(const struct image_file *image, const atomic_bool *stop,
 	struct ota_digest *out, struct ota_error *err)
 {
-	ota_autofree uint8_t *piece = aligned_alloc(ALIGN_LEN, IMAGE_PIECE_LEN);
+	ota_autofree uint8_t *piece = image_file_piece();
 	struct ota_hasher hasher;
 	enum ota_code rc;
 
@@ -103,7 +108,7 @@ enum ota_code image_file_digest(const struct image_file *image, const atomic_boo
 
 		if (stop != NULL && atomic_load(stop))
 			return ota_fail(err, OTA_E_CANCELLED, "image");
-		rc = read_piece(image, at, piece, len, err);
+		rc = image_file_read(image, at, piece, len, err);
 		if (rc != OTA_OK)
 			return ota_wrap(err, rc, "image");
 		ota_hasher_add(&hasher, (struct ota_bytes){ piece, len });

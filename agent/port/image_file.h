@@ -24,9 +24,18 @@ OTA_CHECKED enum ota_code image_file_open(
 void image_file_fini(struct image_file *image);
 
 /** Read the image from the medium from now on, past the page cache: with O_DIRECT where
- * the file system takes it, or after dropping what the cache holds. For
- * image_file_digest() alone. */
+ * the file system takes it, or after dropping what the cache holds. For image_file_read()
+ * and image_file_digest() alone. */
 void image_file_bypass_cache(struct image_file *image);
+
+/** Memory for image_file_read(), IMAGE_PIECE_LEN bytes; NULL if there is none. Released
+ *  with free(). */
+uint8_t *image_file_piece(void);
+
+/** Read len bytes, at most IMAGE_PIECE_LEN, to the start of a piece. `at` is a multiple
+ * of 4096. OTA_OK or OTA_E_IO. */
+OTA_CHECKED enum ota_code image_file_read(const struct image_file *image, uint64_t at,
+	uint8_t *piece, size_t len, struct ota_error *err);
 
 /** The image as a source of the decoder; borrows it. */
 struct ota_source image_file_source(struct image_file *image);

@@ -22,8 +22,9 @@ struct waiting {
 };
 
 struct install_check {
-	int fd;                    /* borrowed */
-	struct install_mark *mark; /* borrowed */
+	int fd;                            /* borrowed */
+	struct install_mark *mark;         /* borrowed */
+	struct install_readback *readback; /* borrowed */
 	unsigned waiting_max;
 	pthread_t thread;
 
@@ -47,10 +48,13 @@ static OTA_CHECKED enum ota_code checkpoint(
 			check->mark, blocks->first + i, &blocks->digests[i], err);
 	if (rc == OTA_OK)
 		rc = install_mark_sync(check->mark, err);
-	if (rc == OTA_OK)
-		(void)posix_fadvise(check->fd, (off_t)(blocks->first * INSTALL_BLOCK_LEN),
-			(off_t)blocks->count * INSTALL_BLOCK_LEN, POSIX_FADV_DONTNEED);
-	return rc;
+	if (rc != OTA_OK)
+		return rc;
+	(void)posix_fadvise(check->fd, (off_t)(blocks->first * INSTALL_BLOCK_LEN),
+		(off_t)blocks->count * INSTALL_BLOCK_LEN, POSIX_FADV_DONTNEED);
+	install_readback_reach(
+		check->readback, (blocks->first + blocks->count) * INSTALL_BLOCK_LEN);
+	return OTA_OK;
 }
 
 /* All that waits is done at once: where syncs are slow they become fewer. */
@@ -92,7 +96,8 @@ static unsigned waiting_max(uint64_t blocks)
 }
 
 enum ota_code install_check_new(int fd, struct install_mark *mark,
-	struct install_check **out, struct ota_error *err)
+	struct install_readback *readback, struct install_check **out,
+	struct ota_error *err)
 {
 	ota_autofree struct install_check *check = calloc(1, sizeof *check);
 
@@ -100,6 +105,7 @@ enum ota_code install_check_new(int fd, struct install_mark *mark,
 		return ota_fail(err, OTA_E_NOMEM, "checkpoints");
 	check->fd = fd;
 	check->mark = mark;
+	check->readback = readback;
 	check->waiting_max = waiting_max(install_mark_blocks(mark->head.to_len));
 	(void)pthread_mutex_init(&check->lock, NULL);
 	(void)pthread_cond_init(&check->changed, NULL);

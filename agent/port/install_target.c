@@ -23,12 +23,20 @@ static bool is_fixed(const struct install_target *target)
 	return slot_medium_of(target->place.config)->is_fixed;
 }
 
-void install_target_distrust(struct install_target *target)
+static void end_threads(struct install_target *target)
+{
+	install_check_free(target->check);
+	target->check = NULL;
+	install_readback_free(target->readback);
+	target->readback = NULL;
+}
+
+/* The slot is not to be believed, at the next attempt either. */
+static void distrust(struct install_target *target)
 {
 	struct install_mark_head head = target->mark.head;
 
-	install_check_free(target->check);
-	target->check = NULL;
+	end_threads(target);
 	if (target->fd >= 0)
 		(void)close(target->fd);
 	target->fd = -1;
@@ -38,24 +46,13 @@ void install_target_distrust(struct install_target *target)
 	(void)(install_mark_begin(target->mark_path, &head, NULL) == OTA_OK);
 }
 
-enum ota_code install_target_trust(struct install_target *target, struct ota_error *err)
-{
-	struct install_mark_head head = target->mark.head;
-
-	if (!head.distrust)
-		return OTA_OK;
-	install_mark_fini(&target->mark);
-	head.distrust = false;
-	return install_mark_begin(target->mark_path, &head, err);
-}
-
 /* The end of this install. */
 static OTA_CHECKED enum ota_code die(
 	struct install_target *target, enum ota_code rc, const struct ota_error *why)
 {
 	target->error = *why;
 	target->error.code = rc;
-	install_target_distrust(target);
+	distrust(target);
 	return rc;
 }
 
@@ -214,6 +211,33 @@ enum ota_code install_target_finish(struct install_target *target, struct ota_er
 	return OTA_OK;
 }
 
+/* ---- reading back ---- */
+
+static OTA_CHECKED enum ota_code trust(
+	struct install_target *target, struct ota_error *err)
+{
+	struct install_mark_head head = target->mark.head;
+
+	if (!head.distrust)
+		return OTA_OK;
+	install_mark_fini(&target->mark);
+	head.distrust = false;
+	return install_mark_begin(target->mark_path, &head, err);
+}
+
+enum ota_code install_target_read_back(struct install_target *target,
+	const struct ota_digest *digest, struct ota_error *err)
+{
+	struct ota_digest found;
+	enum ota_code rc = install_readback_finish(target->readback, &found, err);
+
+	if (rc == OTA_OK && !ota_digest_equal(&found, digest))
+		rc = ota_fail(err, OTA_E_MEDIA, "slot reads back as something else");
+	if (rc == OTA_E_MEDIA || rc == OTA_E_IO)
+		distrust(target);
+	return rc == OTA_OK ? trust(target, err) : rc;
+}
+
 /* ---- what is in place ---- */
 
 static OTA_CHECKED enum ota_code hash_block(struct install_target *target, uint64_t at,
@@ -277,7 +301,7 @@ struct ota_source install_target_have(struct install_target *target)
 
 void install_target_fini(struct install_target *target)
 {
-	install_check_free(target->check);
+	end_threads(target);
 	if (target->fd >= 0)
 		(void)close(target->fd);
 	install_mark_fini(&target->mark);
@@ -307,10 +331,14 @@ enum ota_code install_target_open(const struct slot_place *place,
 	rc = install_mark_open(mark_path, head, &target.mark, err);
 	if (rc == OTA_OK)
 		rc = prove(&target, stop, err);
+	if (rc == OTA_OK)
+		rc = install_readback_new(
+			place, head->to_len, stop, &target.readback, err);
 	if (rc != OTA_OK)
 		return rc;
+	install_readback_reach(target.readback, target.count.kept);
 	(void)posix_fadvise(target.fd, 0, 0, POSIX_FADV_RANDOM); /* no reading ahead */
 	*out = target;
 	target = NONE;
-	return install_check_new(out->fd, &out->mark, &out->check, err);
+	return install_check_new(out->fd, &out->mark, out->readback, &out->check, err);
 }

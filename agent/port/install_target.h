@@ -2,8 +2,9 @@
 #define AGENT_PORT_INSTALL_TARGET_H
 
 /* The slot being written. Bytes come in order; every INSTALL_BLOCK_LEN of them they are
- * made durable, and then their digest is marked (install_check.h). What a slot of fixed
- * size holds already is read first, and not written again.
+ * made durable, and then their digest is marked (install_check.h), and they are read back
+ * (install_readback.h). What a slot of fixed size holds already is read first, and not
+ * written again.
  *
  * A write or a sync that fails is the end: the descriptor is closed and never synced
  * again, and the mark then says that nothing in the slot is to be believed. */
@@ -31,7 +32,8 @@ struct install_target {
 	bool doubts;             /* the last piece compared was nowhere the same */
 	struct ota_hasher block; /* of what was written of the block */
 	struct install_mark mark;
-	struct install_check *check; /* owned; uses fd and mark */
+	struct install_readback *readback; /* owned */
+	struct install_check *check;       /* owned; uses fd, mark and readback */
 	struct install_count count;
 	struct ota_error error; /* why it failed */
 };
@@ -41,10 +43,11 @@ struct install_target {
  * already.
  *
  * mark_path  of the file of the mark, borrowed for the life of the target
+ * stop       ends proving and reading back early; borrowed for the life of the target
  * out        release with install_target_fini(), also after a failure; must not move
  *
- * Returns OTA_OK, OTA_E_NOMEM, what slot_medium.open_target or install_mark_open()
- * returns, or OTA_E_CANCELLED by stop.
+ * Returns OTA_OK, OTA_E_NOMEM, what slot_medium.open_target, install_mark_open() or
+ * install_readback_new() returns, or OTA_E_CANCELLED by stop.
  */
 OTA_CHECKED enum ota_code install_target_open(const struct slot_place *place,
 	const struct install_mark_head *head, const char *mark_path,
@@ -63,12 +66,17 @@ struct ota_sink install_target_sink(struct install_target *target);
 OTA_CHECKED enum ota_code install_target_finish(
 	struct install_target *target, struct ota_error *err);
 
-/** The slot read back as it should: what a failure before had spoilt is good again.
- * OTA_OK, OTA_E_IO, OTA_E_NOSPACE or OTA_E_NOMEM. */
-OTA_CHECKED enum ota_code install_target_trust(
-	struct install_target *target, struct ota_error *err);
-
-/** The slot is not to be believed, at the next attempt either: it did not read back. */
-void install_target_distrust(struct install_target *target);
+/**
+ * After install_target_finish(): wait until all of the image was read back from the
+ * medium, and see that it is the image. What a failure before had spoilt is good again
+ * then; else the slot is not to be believed at the next attempt either.
+ *
+ * digest  of the image
+ *
+ * Returns OTA_OK, OTA_E_MEDIA if it is another, OTA_E_IO, OTA_E_NOSPACE, OTA_E_NOMEM or
+ * OTA_E_CANCELLED.
+ */
+OTA_CHECKED enum ota_code install_target_read_back(struct install_target *target,
+	const struct ota_digest *digest, struct ota_error *err);
 
 #endif

@@ -65,23 +65,6 @@ static OTA_CHECKED enum ota_code decode(const struct install_work *work,
 	return rc;
 }
 
-/* What the medium gives back, not what the page cache remembers. */
-static OTA_CHECKED enum ota_code read_back(const struct install_work *work,
-	const struct ota_manifest *manifest, struct ota_error *err)
-{
-	OTA_AUTO(image_file_fini) struct image_file image = { 0 };
-	struct ota_digest digest;
-	enum ota_code rc = slot_image_open(&work->to, manifest->to_len, &image, err);
-
-	if (rc != OTA_OK)
-		return rc;
-	image_file_bypass_cache(&image);
-	rc = image_file_digest(&image, &work->stop, &digest, err);
-	if (rc == OTA_OK && !ota_digest_equal(&digest, &manifest->to))
-		rc = ota_fail(err, OTA_E_MEDIA, "slot reads back as something else");
-	return rc;
-}
-
 /* Write what is missing, and prove that all of it is there. */
 static OTA_CHECKED enum ota_code fill(const struct install_work *work,
 	struct install_patch *patch, struct install_target *target, struct ota_error *err)
@@ -92,12 +75,8 @@ static OTA_CHECKED enum ota_code fill(const struct install_work *work,
 		rc = decode(work, patch, target, err);
 	if (rc == OTA_OK)
 		rc = install_target_finish(target, err);
-	if (rc != OTA_OK)
-		return rc;
-	rc = read_back(work, &patch->manifest, err);
-	if (rc == OTA_E_MEDIA || rc == OTA_E_IO)
-		install_target_distrust(target);
-	return rc == OTA_OK ? install_target_trust(target, err) : rc;
+	return rc == OTA_OK ? install_target_read_back(target, &patch->manifest.to, err)
+			    : rc;
 }
 
 enum ota_code install_work_apply(struct install_work *work, struct ota_error *err)

@@ -3,11 +3,12 @@
  * usage: bench_block_install write IMAGE DEVICE OTHER DIR
  *        bench_block_install install IMAGE DEVICE OTHER DIR AGENT
  *
- * `write` is the slot's part of an install alone: comparing, writing, checkpoints, sync.
- * `install` is all of it: a full patch of the image in a spool below DIR, the decoder of
- * the program AGENT, and the reading back. The image is in memory, or in the spool,
- * before the clock starts. */
+ * `write` is the slot's part of an install alone: comparing, writing, checkpoints, sync,
+ * reading back. `install` is all of it: a full patch of the image in a spool below DIR,
+ * and the decoder of the program AGENT. The image is in memory, or in the spool, before
+ * the clock starts. */
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ static void run_write(struct ota_bytes image, const char *dir)
 	struct install_target target = { .fd = -1, .mark = { .fd = -1 } };
 	const struct install_mark_head head = { .slot = 0, .to_len = image.len };
 	const struct slot_place place = { &slot, 0 };
+	const struct ota_digest digest = ota_digest_of(image);
 	struct ota_error err = { 0 };
 	struct ota_sink sink;
 	char mark[AGENT_PATH_CAP];
@@ -71,6 +73,7 @@ static void run_write(struct ota_bytes image, const char *dir)
 			&target.error);
 	}
 	must(install_target_finish(&target, &err), &err);
+	must(install_target_read_back(&target, &digest, &err), &err);
 	say(now_s() - start, &target.count, image.len);
 }
 
@@ -131,6 +134,7 @@ int main(int argc, char **argv)
 				      "DEVICE OTHER DIR [AGENT]\n");
 		return 1;
 	}
+	must(sodium_init() < 0 ? OTA_E_IO : OTA_OK, &err);
 	must(ota_file_read(argv[2], IMAGE_MAX, &image, &err), &err);
 	(void)snprintf(slot.devices[0], AGENT_PATH_CAP, "%s", argv[3]);
 	(void)snprintf(slot.devices[1], AGENT_PATH_CAP, "%s", argv[4]);

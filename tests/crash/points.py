@@ -128,15 +128,29 @@ class Lab:
         return None, what
 
 
+def image_syncs(disk):
+    """Numbers of the calls that make new bytes of an image safe. What was safe before has been
+    read back meanwhile: what happens to it later is nobody's to see."""
+    unsafe, found = set(), set()
+    for number, call in enumerate(disk, 1):
+        if call.kind == 'write' and SLOT_IMAGE.fullmatch(call.path):
+            unsafe.add(call.path)
+        elif call.kind == 'sync' and call.path in unsafe:
+            unsafe.remove(call.path)
+            found.add(number)
+    return found
+
+
 def points_of(backend, scenario, calls, hows):
     """Every call of a recorded run, with everything that can be done to it."""
     disk = [c for c in calls if c.is_counted]
-    def makes_sense(how, call):
+    syncs = image_syncs(disk)
+
+    def makes_sense(how, number, call):
         return {'torn': call.kind == 'write', 'full': call.grows,
-                'rotten': call.kind == 'sync' and SLOT_IMAGE.fullmatch(call.path),
-                }.get(how, True)
+                'rotten': number in syncs}.get(how, True)
     return [Point(backend, scenario, i, how) for how in hows for i, c in enumerate(disk, 1)
-            if makes_sense(how, c)]
+            if makes_sense(how, i, c)]
 
 
 lab = None  # of a worker

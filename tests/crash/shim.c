@@ -30,7 +30,7 @@ enum how {
 	HOW_FAIL,     /* with control.error */
 	HOW_FAIL_ON,  /* it and every later call that needs room */
 	HOW_READONLY, /* it and every later call: nothing can be changed any more */
-	HOW_ROT       /* once it is done, one bit of the file turns over */
+	HOW_ROT, /* a sync: one bit of what it made safe turns over, see is_to_rot() */
 };
 
 struct control {
@@ -52,13 +52,23 @@ struct log_head {
 	char name[24];
 };
 
-enum { FDS_MAX = 1024, ROTTEN_AT = 1000 /* the byte that rots; every image is longer */ };
+enum { FDS_MAX = 1024, WRITTEN_MAX = 64 };
 
 static struct {
 	dev_t dev;
 	ino_t ino;
 	char *path; /* owned for the life of the process */
 } files[FDS_MAX];
+
+/* Bytes that this process wrote to a file: first since its last sync began, and last.
+ * Only kept for HOW_ROT. */
+struct unsafe {
+	uint64_t ino, first, last;
+	bool is_synced;
+};
+
+static struct unsafe written[WRITTEN_MAX];
+static _Thread_local uint64_t rotten_at; /* of the sync that this thread makes */
 
 static struct control *control;
 static int log_fd = -1;
@@ -257,11 +267,48 @@ static bool is_to_fail(const struct shim_call *call, bool now)
 	       (since && control->how == HOW_READONLY && call->kind != SHIM_SAY);
 }
 
+/* Entry of a file, or a free one. */
+static struct unsafe *unsafe_of(uint64_t ino)
+{
+	for (size_t i = 0; i < WRITTEN_MAX; i++)
+		if (written[i].ino == ino || written[i].ino == 0)
+			return &written[i];
+	abort();
+}
+
+static void note_write(const struct shim_call *call)
+{
+	struct unsafe *file;
+
+	lock();
+	file = unsafe_of(call->ino);
+	file->last = (call->offset + call->end) / 2;
+	if (file->ino == 0 || file->is_synced)
+		file->first = file->last;
+	file->ino = call->ino;
+	file->is_synced = false;
+	unlock();
+}
+
+/* Nothing new to be made safe, because an earlier sync did it on the way: the last. */
+static void note_sync(const struct shim_call *call)
+{
+	struct unsafe *file;
+
+	lock();
+	file = unsafe_of(call->ino);
+	rotten_at = file->is_synced ? file->last : file->first;
+	file->is_synced = true;
+	unlock();
+}
+
 bool shim_begin(struct shim_call *call)
 {
 	bool now;
 
 	number = atomic_fetch_add(&control->count, 1) + 1;
+	if (control->how == HOW_ROT && call->kind == SHIM_SYNC)
+		note_sync(call);
 	now = number == control->at;
 	if (now && control->how == HOW_KILL_BEFORE) {
 		fire(call);
@@ -303,15 +350,29 @@ static void append(const struct shim_call *call, bool failed, struct iovec data)
 		abort();
 }
 
+/* Two threads of the installer make calls: the order of those that do not wait for each
+ * other is not always that of the recorded run. */
+static bool is_to_rot(const struct shim_call *call)
+{
+	const char *end = strrchr(call->path, '.');
+
+	return control->how == HOW_ROT && number >= control->at &&
+	       atomic_load(&control->fired) == 0 && call->kind == SHIM_SYNC &&
+	       end != NULL &&
+	       (strcmp(end, ".img") == 0 || strcmp(end, ".tar") == 0 ||
+		       strcmp(end, ".part") == 0);
+}
+
+/* Of what was synced before, the installer may have seen that it is there. */
 static void rot(const struct shim_call *call)
 {
 	long fd = syscall(SYS_openat, AT_FDCWD, call->path, O_RDWR | O_CLOEXEC);
 	uint8_t byte;
 
-	if (fd < 0 || syscall(SYS_pread64, fd, &byte, 1, (off_t)ROTTEN_AT) != 1)
+	if (fd < 0 || syscall(SYS_pread64, fd, &byte, 1, (off_t)rotten_at) != 1)
 		abort();
 	byte ^= 1;
-	if (syscall(SYS_pwrite64, fd, &byte, 1, (off_t)ROTTEN_AT) != 1)
+	if (syscall(SYS_pwrite64, fd, &byte, 1, (off_t)rotten_at) != 1)
 		abort();
 	(void)syscall(SYS_close, fd);
 }
@@ -330,7 +391,9 @@ void shim_end(const struct shim_call *call, long result, struct iovec data)
 		fire(call);
 		shim_die();
 	}
-	if (number == control->at && control->how == HOW_ROT) {
+	if (control->how == HOW_ROT && call->kind == SHIM_WRITE && result > 0)
+		note_write(call);
+	if (is_to_rot(call)) {
 		fire(call);
 		rot(call);
 	}

@@ -12,7 +12,7 @@ HOWS = {'killed-before': (KILL_BEFORE, 0), 'killed-after': (KILL_AFTER, 0), 'tor
         'EIO': (FAIL, errno.EIO), 'ENOSPC': (FAIL, errno.ENOSPC),
         'full': (FAIL_ON, errno.ENOSPC),  # the call and all later ones that need room
         'read-only': (READONLY, errno.EROFS),  # the call and all later ones
-        'rotten': (ROT, 0)}  # one bit of the file turns over after the call
+        'rotten': (ROT, 0)}  # one bit of what a sync made safe turns over after it
 PAGE = struct.Struct('<IIIIIIII480s')
 HEAD = struct.Struct('<IIQQQII24s')
 FAILED, GROWS = 1 << 31, 1 << 30  # SHIM_FAILED, SHIM_GROWS
