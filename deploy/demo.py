@@ -147,6 +147,8 @@ class Demo:
         lab.cli('apply', lab.write('fleet.yaml', FLEET))
         self.facts['api'] = f'http://{lab.address}'
         say(f'The API listens on http://{lab.address}; keys and logs lie in {lab.dir}')
+        say(f'Dashboard: http://{lab.address}/  (the API key to sign in with: '
+            f'{lab.dir / "api.key"})')
 
     def publish(self, image, hardware):
         self.screen.say(f'Signing and publishing gateway {image["version"]} ...')
@@ -307,6 +309,7 @@ def leave_running(demo):
     (demo.lab.dir / 'pids.json').write_text(json.dumps(pids))
     demo.screen.say(f'\nLeft running; try:\n  cd {demo.lab.dir}\n'
                     f'  {demo.lab.programs["sluice"]} status --server http://{demo.lab.address}\n'
+                    f'and http://{demo.lab.address}/ in a browser, with the key in api.key.\n'
                     f'`deploy/demo --stop` ends it.')
 
 

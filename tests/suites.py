@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The suites behind tests/run: each builds what it needs, runs, and yields its tests as
 (name, passed). Only what a test itself reported is counted; a suite without tests fails, and so
-does a test that is skipped, but one that only root can run and that says so: passed is None."""
+does a test that is skipped, but one that only root can run and that says so: passed is None. Without
+a browser the suite that needs one is SKIPPED."""
 import argparse
 import concurrent.futures
 import json
@@ -43,6 +44,7 @@ def say(text):
     print(text, flush=True)
 
 
+SKIPPED = 'skipped'  # instead of passed: what it needs is not here
 RUNNING = set()  # processes to end when we are told to end
 MARK = 'SLUICE_TEST_RUN'  # in the environment of all that we start, and of what that starts
 
@@ -243,6 +245,17 @@ def e2e():
     return python_tests('e2e', tested_build)
 
 
+def browser():
+    """The dashboard in a real Chromium."""
+    missing = [what for what, there in (
+        ('chromium', shutil.which('chromium')), ('node', shutil.which('node')),
+        ('build-browser/node_modules', (ROOT / 'build-browser/node_modules').is_dir()),
+    ) if not there]
+    if missing:
+        return [(f'not run, for want of {", ".join(missing)}: deploy/setup --browser', SKIPPED)]
+    return python_tests('browser', tested_build)
+
+
 def crash():
     """A device whose system calls break, one at a time, and whose power goes."""
     return python_tests('crash')
@@ -378,13 +391,14 @@ def qemu():
 
 
 SUITES = {f.__name__: f for f in (
-    unit, sim, integration, e2e, crash, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
+    unit, sim, integration, e2e, browser, crash, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
 
 
 def closing_line(results):
-    passed, failed, for_root = (sum(ok is which for _, ok in results)
-                                for which in (True, False, None))
-    return f'{passed} passed, {failed} failed' + (f', {for_root} for root only' * bool(for_root))
+    passed, failed, for_root, skipped = (sum(ok is which for _, ok in results)
+                                         for which in (True, False, None, SKIPPED))
+    return (f'{passed} passed, {failed} failed' + f', {for_root} for root only' * bool(for_root) +
+            f', {skipped} skipped' * bool(skipped))
 
 
 def run_suites(names):
@@ -449,8 +463,8 @@ def main():
     for name, rs in everything.items():
         for test, passed in rs:
             if passed is not True:
-                say(f'{"NOT RUN, as only root can" if passed is None else "FAILED"} '
-                    f'in {name}: {test}')
+                what = {None: 'NOT RUN, as only root can', SKIPPED: 'SKIPPED'}
+                say(f'{what.get(passed, "FAILED")} in {name}: {test}')
     say(closing_line(results))
     return 0 if all(passed is not False for _, passed in results) else 1
 

@@ -11,7 +11,7 @@
 
 enum {
 	SESSIONS_MAX = 256,
-	SESSIONS_PER_KEY = 8,   /* the one that began first makes room */
+	SESSIONS_PER_KEY = 32,  /* the one that began first makes room */
 	SESSION_S = 12 * 3600,  /* how long one lasts */
 	SESSION_TOKEN_CAP = 44, /* 256 bits as base64url, and the NUL */
 };

@@ -15,9 +15,11 @@ const mayAct = () => ['rollout', 'admin'].includes(session.now?.scope);
 
 /** The buttons of a rollout. done(text) is told afterwards. */
 export function actions(rollout, done) {
+	const fit = Object.entries(ACTIONS).filter(([, a]) => a.from.includes(rollout.state));
+	if (!fit.length) return null;
 	const why = mayAct() ? '' : `The key ${session.now?.id} may only look: its scope is ${session.now?.scope}. Sign in with a key of the scope rollout.`;
 	return h('div', { class: 'actions' },
-		h('div', { class: 'buttons', role: 'group', 'aria-label': `Steer ${rollout.rollout}` }, Object.entries(ACTIONS).filter(([, a]) => a.from.includes(rollout.state)).map(([verb, a]) =>
+		h('div', { class: 'buttons', role: 'group', 'aria-label': `Steer ${rollout.rollout}` }, fit.map(([verb, a]) =>
 			h('button', { type: 'button', 'data-key': verb, class: a.danger ? 'danger' : verb === 'resume' ? 'primary' : null, 'aria-disabled': why ? 'true' : null, 'aria-describedby': why ? 'why-not' : null,
 				on: { click: () => !why && confirm(rollout, verb, a, done) } }, `${a.title}…`))),
 		why && h('p', { id: 'why-not', class: 'hint' }, why));
@@ -77,5 +79,5 @@ export function signInForm(place, submit, text) {
 		} } },
 			h('label', { for: 'key' }, 'API key'), key, problem,
 			h('button', { type: 'submit', class: 'primary' }, 'Sign in')),
-		h('p', { class: 'hint', id: 'key-hint' }, 'sluice init left one in api.key. It is sent once and kept nowhere: a session of 12 hours takes its place, and ends with the key. Keys that sign releases or grants are never asked for here.')));
+		h('p', { class: 'hint', id: 'key-hint' }, h('code', null, 'sluice init'), ' left one in ', h('code', null, 'api.key'), '. It is sent once and kept nowhere: a session of 12 hours takes its place, and ends with the key. Keys that sign releases or grants are never asked for here.')));
 }

@@ -51,7 +51,10 @@ function draw() {
 		h('button', { type: 'button', class: 'small', on: { click: leave } }, 'Sign out')]);
 	show(at('banner'), connection[0] === 'stale' && h('div', { class: 'stale', role: 'alert' }, h('p', null, h('strong', null, 'What you see may be old. '), connection[1])));
 	if (!session.now || !page || !status) return;
+	const inside = main.contains(document.activeElement);
 	show(main, h('div', { class: 'page', 'data-key': route.key }, data instanceof Error ? failure(data) : data && page.view(status, data, { query: route.query, done: text => { announce(text); look(); }, again: draw })));
+	// What had the focus may be gone: a button that no longer applies.
+	if (inside && !main.contains(document.activeElement)) (main.querySelector('h1') || main).focus({ preventScroll: true });
 	document.title = `${page.title(route.params)} · ${status.fleet || 'Sluice'}`;
 }
 

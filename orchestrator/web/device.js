@@ -2,7 +2,7 @@
 import { h, table } from './dom.js';
 import { ask } from './net.js';
 import { meter, moments, slots } from './pictures.js';
-import { ago, bytes, count, digest, duration, fact, facts, link, many, mark, part, pill, time, toDevice, toRollout } from './words.js';
+import { ago, bytes, count, digest, duration, fact, facts, link, many, mark, part, pill, time, toDevice, toRollout, tone } from './words.js';
 
 const PAGE = 50, SCAN = 1000, DAYS = 30;
 
@@ -99,11 +99,12 @@ export const devicePage = {
 	},
 	view(status, { device: d, why }) {
 		if (d.pending) return [h('h1', { tabindex: '-1' }, 'Device ', h('em', null, d.id)), h('div', { class: 'verdict warn' }, mark('warn'), h('p', null, 'It waits to be let in. Compare the fingerprint with that of the device, then run '), h('code', null, `sluice device accept ${d.id} --fingerprint=${d.fingerprint}`))];
+		const look = d.alarm || d.quarantine || d.state === 'failed' ? 'bad' : !d.online || d.error > 0 ? 'warn' : tone(d.state);
 		const fetching = d.chunks_total > 0 && d.state === 'fetching';
 		return [
 			h('h1', { tabindex: '-1' }, 'Device ', h('em', null, d.id)),
-			h('div', { class: `verdict ${d.alarm || d.quarantine ? 'bad' : d.online ? 'good' : 'warn'}` }, mark(d.alarm || d.quarantine ? 'bad' : d.online ? 'good' : 'warn'), h('div', null,
-				h('p', null, presence(d), ' ', state(d), d.confirmed && [' ', pill('confirmed')], ' heard of ', time(d.last_report_s), d.last_report_s > 0 && `, ${ago(d.last_report_s, status.now)}`),
+			h('div', { class: `verdict ${look}` }, mark(look), h('div', null,
+				h('p', null, presence(d), ' ', state(d), d.confirmed && [' ', pill('confirmed', 'runs a confirmed image')], ' heard of ', time(d.last_report_s), d.last_report_s > 0 && `, ${ago(d.last_report_s, status.now)}`),
 				d.quarantine && h('p', { class: 'reason' }, `Set aside: ${d.quarantine.text}. `, h('code', null, `sluice device release ${d.id}`), ' takes it back in.'),
 				d.error > 0 && h('p', { class: 'reason' }, `${d.error_name}: ${d.error_text}`),
 				d.wait > 0 && h('p', { class: 'reason' }, `Waits: ${d.wait_name}`))),

@@ -35,10 +35,12 @@ export function attention(status) {
 	];
 }
 
+// The stages side by side; with their devices, where those are known.
 function progress(r) {
 	const done = r.stages.filter(s => s.state === 'passed').length;
 	return h('ol', { class: 'steps', 'aria-label': `${done} of ${many(r.stages.length, 'stage')} passed` }, r.stages.map(s =>
-		h('li', { class: tone(s.state) }, mark(tone(s.state)), h('span', null, s.name), h('span', { class: 'unseen' }, ` ${s.state}`), h('small', null, count(s.devices)))));
+		h('li', { class: tone(s.state) }, h('div', null, mark(tone(s.state)), h('span', null, s.name), h('span', { class: 'unseen' }, ` ${s.state}`), h('small', null, s.devices ? count(s.devices) : '')),
+			s.counts && s.devices > 0 && squares(s.counts, s.devices))));
 }
 
 /** A rollout as a card. */
@@ -50,10 +52,13 @@ export function card(r, now) {
 		h('p', { class: 'sub' }, `${r.release.product} ${r.release.version}`, r.release.class === 'security' && h('span', { class: 'tag' }, 'security'), ` · last moved ${ago(r.changed_s, now)}`),
 		progress(r),
 		says && h('p', { class: 'says' }, says),
-		current?.counts && current.devices > 0 && [squares(current.counts, current.devices), h('p', { class: 'hint' }, `Stage ${current.name}: ${counted(current.counts)}`)]);
+		current?.counts && h('p', { class: 'hint' }, `Stage ${current.name}: ${counted(current.counts)}`));
 }
 
 const STATES = ['idle', 'confirmed', 'fetching', 'installing', 'proving', 'failed'];
+
+// Of all patches that were made; status.bytes.published is what went out of them so far.
+const made = b => ({ ...b, published: Math.round(b.full * (1000 - b.saved_permille) / 1000) });
 
 function glance(status, versions) {
 	const d = status.devices, off = d.total - d.online;
@@ -63,7 +68,7 @@ function glance(status, versions) {
 			h('div', { class: 'tile-row' }, ring(`${count(d.online)} of ${many(d.total, 'device')} online`, [['good', d.online], ['calm', off]], count(d.total)),
 				h('ul', { class: 'legend' }, h('li', { class: 'good' }, h('b', null, count(d.online)), ' online'), h('li', { class: 'calm' }, h('b', null, count(off)), ' away'), busy > 0 && h('li', { class: 'busy' }, h('b', null, count(busy)), ' updating')))),
 		h('section', { class: 'tile', 'aria-labelledby': 'tile-runs' }, h('h2', { id: 'tile-runs' }, 'What they run'), runs(versions, d)),
-		h('section', { class: 'tile', 'aria-labelledby': 'tile-saved' }, h('h2', { id: 'tile-saved' }, 'Bytes saved'), saved(status.bytes)));
+		h('section', { class: 'tile', 'aria-labelledby': 'tile-saved' }, h('h2', { id: 'tile-saved' }, 'Bytes saved'), saved(made(status.bytes))));
 }
 
 function runs(versions, d) {

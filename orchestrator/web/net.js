@@ -1,7 +1,7 @@
 // What sluiced says: requests with the session's cookie, and the stream of changes.
 
 const API = '/api/v1';
-const POLL_MS = 2000, BACKOFF_MS = 1000, BACKOFF_MAX_MS = 30000, SILENT_MS = 15000, EVENTS_GONE_MS = 60000;
+const POLL_MS = 2000, BACKOFF_MS = 1000, BACKOFF_MAX_MS = 30000, SILENT_MS = 15000, ANSWER_MS = 15000, EVENTS_GONE_MS = 60000;
 
 export const session = { now: null };
 
@@ -37,7 +37,7 @@ export async function ask(path, method = 'GET', body, key) {
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	let response;
 	try {
-		response = await fetch(API + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: 'same-origin', cache: 'no-store' });
+		response = await fetch(API + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: 'same-origin', cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
 	} catch {
 		throw new Refused(0, 'LINK', NO_ANSWER);
 	}

@@ -81,7 +81,7 @@ export function saved(b) {
 	if (!b.full) return h('p', { class: 'empty' }, 'No patch was made yet.');
 	return h('div', { class: 'saved' },
 		h('p', { class: 'big' }, h('b', null, share(b.saved_permille)), ' less than full images'),
-		b.published ? bar('delta', b.published, 'patches, once for everybody') : h('p', { class: 'sub' }, 'Patches are made; none is published yet.'), bar('full', b.full, 'full images, compressed'));
+		bar('delta', b.published, 'patches, once for everybody'), bar('full', b.full, 'full images, compressed'));
 }
 
 /** A ring of parts: [class, size]. */

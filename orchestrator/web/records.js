@@ -28,13 +28,27 @@ export const releasesPage = {
 	},
 };
 
+const SAYS_NOTHING = { reason: ['OK'], error: ['OK'], class: ['none'] };
+
+const UNITS = { expires: time, bytes, len: bytes, permille: share };
+
+function value(key, v) {
+	if (Array.isArray(v)) return v.map((x, i) => [i > 0 && ', ', value('', x)]);
+	if (key === 'rollout') return toRollout(v);
+	if (key === 'device') return toDevice(v);
+	if (/^[0-9a-f]{32,64}$/.test(v)) return digest(v);
+	if (UNITS[key] && typeof v === 'number') return h('b', null, UNITS[key](v));
+	return h('b', null, typeof v === 'object' ? JSON.stringify(v) : String(v));
+}
+
 function detail(entry) {
 	const d = entry.detail;
 	if (d === null || typeof d !== 'object') return String(d);
-	return Object.entries(d).map(([k, v]) => h('span', { class: 'pair' }, h('span', null, k), ' ',
-		k === 'rollout' && v ? toRollout(String(v)) : k === 'device' && v ? toDevice(String(v)) :
-			/^[0-9a-f]{64}$/.test(v) ? digest(v) : h('b', null, typeof v === 'object' ? JSON.stringify(v) : String(v))));
+	return Object.entries(d).filter(([k, v]) => v !== '' && !(Array.isArray(v) && !v.length) && !SAYS_NOTHING[k]?.includes(v)).map(([k, v]) =>
+		h('span', { class: 'pair' }, h('span', null, k.replaceAll('_', ' ')), ' ', k === 'id' && entry.action.startsWith('device.') ? toDevice(String(v)) : value(k, v)));
 }
+
+const author = who => who.startsWith('device:') ? ['device ', toDevice(who.slice(7))] : who;
 
 // What check said last; it is asked again when the trail has grown.
 let checked = null;
@@ -68,9 +82,9 @@ export const auditPage = {
 			h('button', { type: 'button', on: { click: check } }, 'Check the chain')),
 			part('Entries', table('Audit trail, newest first', [
 				['#', e => count(e.seq), 'number'],
-				['When', e => time(e.at)],
-				['Who', e => e.who],
-				['What', e => h('b', null, e.action)],
+				['When', e => time(e.at), 'when'],
+				['Who', e => author(e.who), 'who'],
+				['What', e => h('b', null, e.action), 'what'],
 				['Detail', detail, 'detail'],
 				['Digest', e => digest(e.hash), 'hash'],
 			], entries, 'Nothing has happened yet.'),

@@ -56,9 +56,10 @@ function failureTest(r) {
 	const g = r.spec.gates, p0 = g.p0_ppm / MILLION, p1 = g.p1_ppm / MILLION, limit = Math.log((1 - g.beta_ppm / MILLION) / (g.alpha_ppm / MILLION));
 	const llr = signed(r.stages[r.stage]), { points, seen } = pathOf(r), judged = points[points.length - 1][0];
 	const left = Math.ceil((limit - llr) / Math.log(p1 / p0) - 1e-9);
-	const says = llr >= limit ? 'The release failed the test.' : `${many(Math.max(1, left), 'more failure')} in a row would halt it.`;
+	const over = ['completed', 'aborted', 'superseded'].includes(r.state);
+	const says = llr >= limit ? 'The release failed this test.' : over ? 'It did not fail this test.' : `${count(Math.max(1, left))} more ${left > 1 ? 'failures' : 'failure'} in a row would fail it here;`;
 	return part('Failure test', h('p', { class: 'sub' }, `Is this a release that fails on ${share(p0 * 1000)} of devices, or on ${share(p1 * 1000)}? Each success moves the line down a little, each failure up a lot; at the upper limit the rollout halts.`),
-		walk({ points, seen, limit, label: `Sequential test after ${many(judged, 'device')}: ${llr.toFixed(2)}, halts at ${limit.toFixed(2)}`, below: [h('b', null, says), ` ${many(judged, 'device')} judged.`, seen > 0 && ' Dashed: before this page was opened.'] }));
+		walk({ points, seen, limit, label: `Sequential test after ${many(judged, 'device')}: ${llr.toFixed(2)}, halts at ${limit.toFixed(2)}`, below: [h('b', null, says), !over && llr < limit && ' other gates may halt it sooner.', ` ${many(judged, 'device')} judged.`, seen > 0 && ' Dashed: before this page was opened.'] }));
 }
 
 function gateMeters(r) {

@@ -90,6 +90,12 @@ class Counting(unittest.TestCase):
         self.assertEqual(suites.closing_line([('a', True), ('b', None)]),
                          '1 passed, 0 failed, 1 for root only')
 
+    def test_without_a_browser_its_suite_says_so_and_is_not_counted_as_passed(self):
+        with unittest.mock.patch('suites.shutil.which', return_value=None):
+            results = suites.browser()
+        self.assertIn('for want of chromium, node', results[0][0])
+        self.assertEqual(suites.closing_line(results), '0 passed, 0 failed, 1 skipped')
+
     def test_by_night_all_virtual_machines_run_and_by_day_a_few(self):
         everything = sorted((HERE.parent / 'qemu').glob('test_*.py'))
         for night, programs in (('1', everything),

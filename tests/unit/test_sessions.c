@@ -131,7 +131,7 @@ Test(sessions, signing_out_ends_one_session)
 	cr_expect(finds(second, NOW_MS));
 }
 
-Test(sessions, a_key_has_eight_sessions_and_the_oldest_makes_room)
+Test(sessions, a_key_has_some_sessions_and_the_oldest_makes_room)
 {
 	char tokens[SESSIONS_PER_KEY + 1][SESSION_TOKEN_CAP];
 
