@@ -142,15 +142,16 @@ static OTA_CHECKED enum ota_code print_member(
 static OTA_CHECKED enum ota_code print_object(
 	const struct doctor_finding *finding, struct ota_buf *out)
 {
-	enum ota_code rc = print_member(out, "check", finding->check->name, ",");
+	const char *const members[][2] = { { "check", finding->check->name },
+		{ "level", level_texts[finding->level] }, { "what", finding->what },
+		{ "why", finding->check->why }, { "do", finding->advice } };
+	enum { LAST = sizeof members / sizeof members[0] - 1 };
+	enum ota_code rc = OTA_OK;
 
-	if (rc == OTA_OK)
-		rc = print_member(out, "level", level_texts[finding->level], ",");
-	if (rc == OTA_OK)
-		rc = print_member(out, "what", finding->what, ",");
-	if (rc == OTA_OK)
-		rc = print_member(out, "why", finding->check->why, ",");
-	return rc == OTA_OK ? print_member(out, "do", finding->advice, "}") : rc;
+	for (size_t i = 0; rc == OTA_OK && i <= LAST; i++)
+		rc = print_member(
+			out, members[i][0], members[i][1], i == LAST ? "}" : ",");
+	return rc;
 }
 
 enum ota_code doctor_print_json(const struct doctor *doctor, struct ota_buf *out)

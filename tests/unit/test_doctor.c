@@ -267,6 +267,20 @@ Test(doctor, files_without_an_image)
 	expect("slots", DOCTOR_OK, "a.img is the image to begin with");
 	cr_assert_eq(remove(at("a.img")), 0);
 	expect("slots", DOCTOR_ERROR, "there is neither ");
+	set_path(config.slot.initial, "first.img");
+	expect("slots", DOCTOR_ERROR, "there is neither ");
+	temporary_write("first.img", "image");
+	expect("slots", DOCTOR_OK, "first.img is the image to begin with");
+}
+
+Test(doctor, files_without_room_for_another_image)
+{
+	const off_t most = (off_t)8 << 40; /* bytes; none of them on the disk */
+
+	temporary_write("current", "image");
+	expect("slots", DOCTOR_OK, "current leads to an image");
+	cr_assert_eq(truncate(at("current"), most), 0);
+	expect("slots", DOCTOR_WARNING, "less than the image that runs");
 }
 
 Test(doctor, partitions_that_are_missing_the_same_or_unlike)
@@ -381,6 +395,8 @@ Test(doctor, a_command_that_others_can_write)
 	temporary_write("boot", "#!/bin/sh\n");
 	mode("boot", 0777);
 	expect("boot", DOCTOR_ERROR, "boot can be written by others");
+	mode("boot", 0644);
+	expect("boot", DOCTOR_ERROR, "boot: Permission denied");
 }
 
 Test(doctor, a_broker_that_cannot_be_reached)
@@ -516,6 +532,49 @@ Test(doctor, json_holds_the_same)
 		doctor_count(&doctor, DOCTOR_ERROR));
 	cr_expect_not_null(cJSON_GetObjectItem(cJSON_GetArrayItem(findings, 0), "why"));
 	cJSON_Delete(json);
+}
+
+/* Whatever it cannot look at, it says so or has nothing to say of it. */
+Test(doctor, any_call_may_fail)
+{
+	struct faults walk = { .only = "stat64 access statfs64 ota_path_join open64 "
+				       "fstat64 read malloc calloc realloc opendir " };
+	unsigned said = 0;
+
+	use_grub();
+	use_partitions();
+	while (faults_next(&walk)) {
+		faults_arm(&walk);
+		doctor_examine(&config, &world, &doctor);
+		(void)faults_disarm(&walk);
+		cr_expect_gt(doctor.count, 5, "%s", faults_text(&walk));
+		said += doctor_count(&doctor, DOCTOR_ERROR) > 0;
+		doctor_examine(&config, &world, &doctor);
+		cr_expect_eq(doctor_count(&doctor, DOCTOR_ERROR), 0, "after %s",
+			faults_text(&walk));
+	}
+	cr_expect_gt(said, 15, "%u of %u", said, walk.count);
+}
+
+Test(doctor, without_memory_nothing_is_printed)
+{
+	static enum ota_code (*const prints[])(const struct doctor *,
+		struct ota_buf *) = { doctor_print_text, doctor_print_json };
+	struct faults walk = { .only = "malloc realloc " };
+	unsigned fired = 0;
+
+	doctor_examine(&config, &world, &doctor);
+	while (faults_next(&walk))
+		for (size_t i = 0; i < 2; i++) {
+			OTA_AUTO(ota_buf_fini) struct ota_buf said = { 0 };
+			enum ota_code rc;
+
+			faults_arm(&walk);
+			rc = prints[i](&doctor, &said);
+			cr_expect_eq(rc, faults_disarm(&walk) ? OTA_E_NOMEM : OTA_OK);
+			fired += rc != OTA_OK;
+		}
+	cr_expect_gt(fired, 5);
 }
 
 Test(doctor, a_slot_that_is_mounted)

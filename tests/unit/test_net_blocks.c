@@ -335,6 +335,7 @@ Test(net_blocks, another_patch_takes_the_place_of_the_first)
 	net_kit_deliver(&kit, topic_of(OTA_TOPIC_BLOCK_TABLE, 0),
 		ota_buf_bytes(&table_bytes), true);
 	cr_expect_eq(kit.repair.stage, REPAIR_TABLE, "the first is no news any more");
+	ask(IPC_FETCH);
 	ask_of(IPC_FETCH, &other, 0);
 	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
 	expect_failed(OTA_E_NOTFOUND, "spool: ");

@@ -224,6 +224,13 @@ Test(net_pull, another_patch_takes_the_place_of_the_first)
 		ota_buf_bytes(&other.manifest), true);
 	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
 	cr_expect(ota_digest_equal(&kit.heard[IPC_SPOOLED].digest, &other.digest));
+	kit.is_deaf = false;
+	ask(IPC_MANIFEST);
+	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 2));
+	net_kit_ask(&kit, IPC_FETCH, IPC_PATCH, &other.digest);
+	ask(IPC_FETCH);
+	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
+	cr_expect(is_in_spool(), "the last one that was asked for");
 	end();
 }
 
@@ -275,6 +282,9 @@ Test(net_pull, a_purge_keeps_what_it_names)
 	cr_expect_not(is_in_spool(), "the other one is not");
 	net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &patch.digest);
 	cr_expect_eq(kit.pull.stage, PULL_NONE);
+	ask(IPC_MANIFEST);
+	net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &(struct ota_digest){ 0 });
+	cr_expect_eq(kit.pull.stage, PULL_NONE, "it names nothing");
 	end();
 }
 
