@@ -2,6 +2,7 @@
 """Updates over networks that lose, delay, damage, stall and reset: each ends confirmed, nothing
 is fetched twice, and no device is called failed for what its link did."""
 import os
+import random
 import re
 import time
 import unittest
@@ -114,11 +115,14 @@ class Link(FleetTest):
         self.assertGreater(time.monotonic() - began, kib * 8 / 64)
 
     def test_a_line_that_goes_dead_is_given_up_and_taken_up_again(self):
-        for name, cut in (('dead', bad_link.BOTH_WAYS), ('one-way', bad_link.UP)):
-            with self.subTest(cut=name):
+        for seed, cut in enumerate((bad_link.BOTH_WAYS, bad_link.UP) * SEEDS):
+            name = f'dead-{seed}'
+            with self.subTest(cut=cut, seed=seed):
                 self.network.set(kbit=256)
                 self.order(name)
                 self.wait_fetching()
+                moment = time.monotonic() + random.Random(seed).uniform(0, 4)
+                wait_for('some more chunks', lambda: time.monotonic() > moment, 6)
                 downs = self.count('net.down')
                 self.network.set(cut=cut)
                 # it asks after one keepalive and gives up at the second after that

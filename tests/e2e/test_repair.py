@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A running image that was changed behind the agent's back is repaired for the update, block
 by block; where that costs as much as a full image, a full image comes."""
+import os
 import random
 import unittest
 
@@ -59,9 +60,15 @@ class Repair(RepairTest):
         f'  - {{name: {c}, labels: {{ring: {c}}}}}\n' for c in COHORTS)
     devices = {f'gw-{c}': {'ring': c} for c in COHORTS}
 
-    def places(self, path):
-        """In four blocks: at the start, on both sides of a border, and at the end."""
-        return (4096 + 100, 20 * BLOCK - 4, path.stat().st_size - 100)
+    def places(self, path, cohort):
+        """In four blocks, by a seed: one, both sides of a border, and the last one."""
+        seed = os.environ.get('SLUICE_SEED', cohort)
+        print(f'SLUICE_SEED={seed}', flush=True)
+        rng = random.Random(seed)
+        last = (path.stat().st_size - 1) // BLOCK
+        one, border = rng.randrange(10), rng.randrange(12, last - 1)
+        return (one * BLOCK + rng.randrange(BLOCK - 8), border * BLOCK - rng.randrange(1, 8),
+                last * BLOCK + rng.randrange(path.stat().st_size - last * BLOCK - 8))
 
     def assert_repaired(self, cohort, release, before, changed):
         end = self.lab.wait_state(cohort, 'completed', 'halted', seconds=120)
@@ -79,7 +86,7 @@ class Repair(RepairTest):
         name = 'gw-repair'
         before = self.running(name)
         self.lab.agents[name].stop()
-        changed = spoil(before, self.places(before))
+        changed = spoil(before, self.places(before, 'repair'))
         release = self.offer('repair')
         self.lab.agents[name].start()
         self.assert_repaired('repair', release, before, changed)
@@ -91,12 +98,14 @@ class Repair(RepairTest):
         name = 'gw-wrong'
         before = self.running(name)
         self.lab.agents[name].stop()
-        changed = spoil(before, self.places(before))
+        places = self.places(before, 'wrong')
+        changed = spoil(before, places)
         release = self.offer('wrong')
         manifest = wait_for('the manifest', lambda: self.manifest_of(release), 30)
         self.assertEqual(manifest[:4], b'OTM2')
-        wrong = b'OTC1' + bytes(4) + b'something else'
-        self.attacker.publish(f'blocks/{manifest[-32:].hex()}/0/0', wrong)
+        block = places[0] // BLOCK
+        wrong = b'OTC1' + block.to_bytes(4, 'little') + b'something else'
+        self.attacker.publish(f'blocks/{manifest[-32:].hex()}/0/{block}', wrong)
         self.lab.agents[name].start()
         self.assert_repaired('wrong', release, before, changed)
         self.assertIn('event=net.wrong-block', self.log_of(name))

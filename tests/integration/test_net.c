@@ -390,6 +390,28 @@ Test(net, unwanted_and_empty_documents_do_not_pass)
 	close_both();
 }
 
+Test(net, each_document_that_is_cleared_is_no_news)
+{
+	const struct ota_topic topics[] = { { .kind = OTA_TOPIC_CATALOG },
+		{ .kind = OTA_TOPIC_ASSIGN, .name = "gw-1" },
+		{ .kind = OTA_TOPIC_ORDER, .name = "lab" },
+		{ .kind = OTA_TOPIC_ROOT, .root = 2 },
+		{ .kind = OTA_TOPIC_RELEASE, .digest = { { 7 } } },
+		{ .kind = OTA_TOPIC_GRANT, .digest = { { 7 } } },
+		{ .kind = OTA_TOPIC_FRESH } };
+	enum { N_TOPICS = sizeof topics / sizeof topics[0] };
+
+	open_both("{rate: 0}");
+	want("lab", 7, 2);
+	for (size_t i = 0; i < N_TOPICS; i++) {
+		expect_doc(&topics[i], "something");
+		publish(&topics[i], (struct ota_bytes){ 0 });
+	}
+	expect_doc(&topics[0], "what comes behind them");
+	cr_expect_eq(net.count[IPC_DOC], N_TOPICS + 1);
+	close_both();
+}
+
 /* Subscribe to a topic of gw-1 and expect its retained payload. */
 static void expect_state(enum ota_topic_kind kind, const char *payload)
 {

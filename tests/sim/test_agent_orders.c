@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "proto/wire/admit.h"
+#include "tests/seeds.h"
 #include "tests/sim/world.h"
 
 /* What orders ask for, in each state; and what the device does when its image is bad. */
@@ -376,25 +377,35 @@ Test(agent_orders, a_failure_under_an_older_agent_is_tried_again_under_a_newer_o
 
 Test(agent_orders, an_image_from_which_nobody_is_reached_goes)
 {
-	unsigned steps = 0;
+	struct seeds seeds = seeds_of(20, 2000);
 
-	world_publish(&w);
-	while (!w.rebooting)
-		cr_assert(world_step(&w) && ++steps < 1000);
-	w.net_is_down = true;
-	world_run(&w);
-	cr_assert_eq(w.agent.journal.state, OTA_UPDATE_PROVING);
-	cr_expect(w.agent.healthy);
-	world_pass(&w, 119 * 1000);
-	cr_assert_eq(w.agent.journal.state, OTA_UPDATE_PROVING, "not before its time");
-	world_pass(&w, 2 * 1000);
-	cr_expect_eq(w.agent.journal.state, OTA_UPDATE_FAILED);
-	cr_expect_eq(w.agent.journal.error, OTA_E_HEALTH);
-	w.net_is_down = false;
-	world_restart(&w);
-	world_run(&w);
-	cr_expect(world_runs(&w, 1));
-	cr_expect_eq(w.report.error, OTA_E_HEALTH, "told once it is connected again");
+	while (seeds_next(&seeds)) {
+		uint32_t prove_s = 30 + (uint32_t)seeds_below(&seeds, 900);
+		unsigned steps = 0;
+
+		tear_down();
+		set_up();
+		w.order.prove_s = prove_s;
+		world_publish(&w);
+		while (!w.rebooting)
+			cr_assert(world_step(&w) && ++steps < 1000);
+		w.net_is_down = true;
+		world_run(&w);
+		cr_assert_eq(w.agent.journal.state, OTA_UPDATE_PROVING);
+		cr_expect(w.agent.healthy);
+		world_pass(&w, (prove_s - 1) * 1000);
+		cr_assert_eq(w.agent.journal.state, OTA_UPDATE_PROVING,
+			"%s: not before its %u s", seeds_text(&seeds), prove_s);
+		world_pass(&w, 2 * 1000);
+		cr_expect_eq(w.agent.journal.state, OTA_UPDATE_FAILED, "%s: %u s",
+			seeds_text(&seeds), prove_s);
+		cr_expect_eq(w.agent.journal.error, OTA_E_HEALTH);
+		w.net_is_down = false;
+		world_restart(&w);
+		world_run(&w);
+		cr_expect(world_runs(&w, 1), "%s", seeds_text(&seeds));
+		cr_expect_eq(w.report.error, OTA_E_HEALTH, "told once it is up again");
+	}
 }
 
 Test(agent_orders, proving_again_after_restarts_does_not_extend_its_time)

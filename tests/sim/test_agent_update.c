@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tests/seeds.h"
 #include "tests/sim/world.h"
 #include "tests/sim/world_people.h"
 
@@ -81,13 +82,23 @@ Test(agent_update, a_newer_root_is_followed_and_kept)
 
 Test(agent_update, a_root_that_skips_one_is_refused)
 {
+	struct seeds seeds = seeds_of(20, 1000);
+
 	world_boot(&w);
-	w.root.version = 2;
+	while (seeds_next(&seeds)) {
+		w.root.version = 2 + seeds_below(&seeds, seeds.seed < 5 ? 3 : 1000000);
+		people_next_root(&w);
+		world_deliver(&w, OTA_TOPIC_ROOT);
+		world_pass(&w, 5000);
+		cr_expect_eq(w.report.root, 1, "%s", seeds_text(&seeds));
+		cr_expect_eq(w.report.error, OTA_E_ROOTCHAIN, "%s: %s",
+			seeds_text(&seeds), w.report.error_text);
+	}
+	w.root.version = 1;
 	people_next_root(&w);
 	world_deliver(&w, OTA_TOPIC_ROOT);
 	world_pass(&w, 5000);
-	cr_expect_eq(w.report.root, 1);
-	cr_expect_eq(w.report.error, OTA_E_ROOTCHAIN, "%s", w.report.error_text);
+	cr_expect_eq(w.report.root, 2, "the one that was missing");
 }
 
 Test(agent_update, at_rest_it_wants_no_time)
@@ -149,6 +160,39 @@ Test(agent_update, what_net_says_of_another_patch_is_nothing)
 	world_run(&w);
 	cr_expect_eq(w.agent.journal.state, OTA_UPDATE_FETCHING);
 	cr_expect_eq(w.slot_writes, 0);
+}
+
+/* The same at any moment of an update, whatever it says and how often. */
+Test(agent_update, what_net_says_of_other_patches_changes_no_update)
+{
+	static const enum ipc_type types[] = { IPC_SPOOLED, IPC_CHUNKS, IPC_FETCHED,
+		IPC_FAILED };
+	struct seeds seeds = seeds_of(100, 20000);
+
+	while (seeds_next(&seeds)) {
+		tear_down();
+		set_up();
+		world_boot(&w);
+		world_publish(&w);
+		for (uint64_t says = 1 + seeds_below(&seeds, 10); says > 0; says--) {
+			const struct ipc_message other = {
+				.type = types[seeds_below(&seeds, 4)],
+				.code = (uint32_t)seeds_below(&seeds, 2) * OTA_E_POISON,
+				.a = seeds_below(&seeds, 100),
+				.digest = world_image(
+					(uint8_t)(9 + seeds_below(&seeds, 90)))
+			};
+
+			(void)world_run_steps(&w, (unsigned)seeds_below(&seeds, 12));
+			world_say(&w, &other);
+		}
+		world_run(&w);
+		world_pass(&w, 5000);
+		cr_expect_eq(w.report.state, OTA_UPDATE_CONFIRMED, "%s: %s",
+			seeds_text(&seeds), w.report.error_text);
+		cr_expect_eq(w.slot_writes, 1, "%s", seeds_text(&seeds));
+		cr_expect(world_runs(&w, 2), "%s", seeds_text(&seeds));
+	}
 }
 
 Test(agent_update, what_net_cannot_get_now_is_asked_for_again)

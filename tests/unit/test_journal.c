@@ -4,6 +4,7 @@
 
 #include "agent/core/journal.h"
 #include "proto/base/own.h"
+#include "tests/seeds.h"
 
 static struct journal sample(void)
 {
@@ -87,12 +88,24 @@ Test(journal, every_prefix_is_refused)
 
 Test(journal, what_a_later_version_appends_is_passed_over)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
-	struct journal j = sample();
+	struct seeds seeds = seeds_of(100, 100000);
 
-	cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
-	cr_assert_eq(ota_buf_add_le64(&buf, 1), OTA_OK);
-	cr_expect_eq(journal_parse(ota_buf_bytes(&buf), &j, NULL), OTA_OK);
+	while (seeds_next(&seeds)) {
+		OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 }, again = { 0 };
+		struct journal j = sample(), out = { 0 };
+		uint64_t len = 1 + seeds_below(&seeds, 200);
+
+		cr_assert_eq(journal_encode(&j, &buf), OTA_OK);
+		for (uint64_t i = 0; i < len; i++)
+			cr_assert_eq(
+				ota_buf_add_u8(&buf, (uint8_t)seeds_below(&seeds, 256)),
+				OTA_OK);
+		cr_expect_eq(journal_parse(ota_buf_bytes(&buf), &out, NULL), OTA_OK, "%s",
+			seeds_text(&seeds));
+		cr_assert_eq(journal_encode(&out, &again), OTA_OK);
+		cr_expect_eq(memcmp(again.at, buf.at, again.len), 0, "%s: what it knows",
+			seeds_text(&seeds));
+	}
 }
 
 Test(journal, what_the_version_before_wrote_is_read)

@@ -1,121 +1,10 @@
-#include <criterion/criterion.h>
-
-#include <string.h>
-
-#include "proto/base/own.h"
-#include "proto/io/files.h"
-#include "tests/patch.h"
 #include "tests/unit/faults_kit.h"
-#include "tests/unit/net_kit.h"
-#include "tests/unit/temporary.h"
+#include "tests/unit/net_pull_kit.h"
 
 /* How net gets a patch into the spool, step by step and with each call that fails. What
  * a real broker does to it is in tests/integration/test_net.c. */
 
-enum { CHUNK_LEN = OTA_CHUNK_LEN_MIN, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
-
-static struct net_kit kit;
-static struct test_patch patch, other;
-static struct ota_buf chunks[N]; /* as messages */
-
-static const struct ota_topic *manifest_topic(const struct ota_digest *digest)
-{
-	static struct ota_topic topic;
-
-	topic = (struct ota_topic){ .kind = OTA_TOPIC_MANIFEST, .digest = *digest };
-	return &topic;
-}
-
-static const struct ota_topic *chunk_topic(uint32_t index)
-{
-	static struct ota_topic topic;
-
-	topic = (struct ota_topic){
-		.kind = OTA_TOPIC_CHUNK, .digest = patch.digest, .index = index
-	};
-	return &topic;
-}
-
-static void publish(void)
-{
-	for (uint32_t i = 0; i < N; i++)
-		net_kit_retain(&kit, chunk_topic(i), ota_buf_bytes(&chunks[i]));
-	net_kit_retain(
-		&kit, manifest_topic(&patch.digest), ota_buf_bytes(&patch.manifest));
-}
-
-static void begin(void)
-{
-	temporary_in_memory = true;
-	temporary_make();
-	net_kit_init(&kit, temporary_dir);
-	publish();
-}
-
-static void set_up(void)
-{
-	test_patch_init(&patch, PATCH_LEN, CHUNK_LEN, 1);
-	test_patch_init(&other, PATCH_LEN, CHUNK_LEN, 2);
-	for (uint32_t i = 0; i < N; i++)
-		cr_assert_eq(ota_chunk_encode(i, test_patch_chunk(&patch, i), &chunks[i]),
-			OTA_OK);
-	begin();
-}
-
-static void end(void)
-{
-	cr_expect(net_kit_fini(&kit), "something is left in the loop");
-	temporary_remove();
-}
-
-static void tear_down(void)
-{
-	for (uint32_t i = 0; i < N; i++)
-		ota_buf_fini(&chunks[i]);
-	test_patch_fini(&patch);
-	test_patch_fini(&other);
-}
-
 TestSuite(net_pull, .init = set_up, .fini = tear_down, .timeout = 100);
-
-static void ask(enum ipc_type type)
-{
-	net_kit_ask(&kit, type, IPC_PATCH, &patch.digest);
-}
-
-/* Ask for all of the patch; true if all of it came. */
-static bool fetch(void)
-{
-	ask(IPC_MANIFEST);
-	if (!net_kit_wait(&kit, IPC_SPOOLED, kit.count[IPC_SPOOLED] + 1))
-		return false;
-	ask(IPC_FETCH);
-	return net_kit_wait(&kit, IPC_FETCHED, kit.count[IPC_FETCHED] + 1);
-}
-
-static void path_of(const char *name, char out[static SPOOL_PATH_CAP])
-{
-	cr_assert_eq(
-		spool_file(kit.config.spool_dir, &patch.digest, name, out, NULL), OTA_OK);
-}
-
-static bool is_in_spool(void)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf data = { 0 };
-	char path[SPOOL_PATH_CAP];
-
-	path_of(SPOOL_DATA, path);
-	return ota_file_read(path, PATCH_LEN, &data, NULL) == OTA_OK &&
-	       ota_bytes_equal(ota_buf_bytes(&data), ota_buf_bytes(&patch.bytes));
-}
-
-static void expect_failed(enum ota_code code, const char *text)
-{
-	cr_expect_eq(kit.heard[IPC_FAILED].code, (uint32_t)code, "%s", kit.text);
-	cr_expect(ota_digest_equal(&kit.heard[IPC_FAILED].digest, &patch.digest));
-	cr_expect_not_null(strstr(kit.text, text), "no '%s' in '%s'", text, kit.text);
-	cr_expect_eq(kit.pull.stage, PULL_NONE);
-}
 
 /* ---- every call that fails ---- */
 
@@ -417,16 +306,6 @@ Test(net_pull, a_wrong_manifest_is_dropped_and_a_right_one_taken)
 		ota_buf_bytes(&patch.manifest), false);
 	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
 	end();
-}
-
-static void begin_chunks(void)
-{
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	kit.is_deaf = true;
-	ask(IPC_FETCH);
-	while (kit.pull.stage != PULL_CHUNKS)
-		net_kit_turn(&kit);
 }
 
 /* One that was asked for and comes once more has cost; one that others asked for, one

@@ -12,6 +12,7 @@
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "tests/patch.h"
+#include "tests/seeds.h"
 #include "tests/unit/faults_kit.h"
 
 enum { CHUNK_LEN = 4096, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
@@ -187,15 +188,23 @@ Test(spool, bits_without_their_bytes_are_not_believed)
 
 Test(spool, a_rotten_chunk_is_fetched_again)
 {
-	static const uint8_t rot = 0x55;
+	struct seeds seeds = seeds_of(50, 5000);
 
 	fill_thirds();
-	overwrite(SPOOL_DATA, 6 * CHUNK_LEN + 77, (struct ota_bytes){ &rot, 1 });
-	cr_assert_eq(open_again(NULL), OTA_OK);
-	cr_expect_eq(spool.held, N / 3 - 1);
-	cr_expect_not(spool_holds(&spool, 6));
-	put(6);
-	expect_thirds("put again");
+	while (seeds_next(&seeds)) {
+		uint32_t chunk = 3 * (uint32_t)seeds_below(&seeds, N / 3);
+		uint64_t at =
+			(uint64_t)chunk * CHUNK_LEN + seeds_below(&seeds, CHUNK_LEN);
+		uint8_t byte = patch.bytes.at[at];
+
+		byte ^= (uint8_t)(1u << seeds_below(&seeds, 8));
+		overwrite(SPOOL_DATA, at, (struct ota_bytes){ &byte, 1 });
+		cr_assert_eq(open_again(NULL), OTA_OK, "%s", seeds_text(&seeds));
+		cr_expect_eq(spool.held, N / 3 - 1, "%s", seeds_text(&seeds));
+		cr_expect_not(spool_holds(&spool, chunk), "%s", seeds_text(&seeds));
+		put(chunk);
+		expect_thirds(seeds_text(&seeds));
+	}
 }
 
 Test(spool, data_of_another_size_keeps_what_is_whole)
