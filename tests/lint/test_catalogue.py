@@ -14,6 +14,11 @@ def rows(text):
     return {int(number): rest for number, rest in ROW.findall(part)}
 
 
+def says_runs(row):
+    """Whether the last column of a row says of each of its tests more than that they run."""
+    return all(part.strip() not in ('', '1') for part in row.rpartition('|')[2].split(';'))
+
+
 def find(name):
     """The text of the program that holds a test, or None; and how the test is written."""
     file, _, test = name.partition(':')
@@ -44,6 +49,17 @@ class Catalogue(unittest.TestCase):
                     text, want = find(name)
                     self.assertIsNotNone(text, 'there is no such test')
                     self.assertIn(want, text)
+
+    def test_every_row_says_how_many_different_runs_there_are(self):
+        for number, row in self.rows.items():
+            with self.subTest(number=number):
+                self.assertTrue(says_runs(row), 'say what varies, or "one way"')
+
+    def test_a_bare_one_says_nothing(self):
+        for row in (' a | b | `c` | 1 ', ' a | b | `c` | ', ' a | b | `c` | 20 days; 1 '):
+            self.assertFalse(says_runs(row), row)
+        for row in (' a | b | `c` | one way ', ' a | b | `c` | 10 ', ' a | b | `c` | 1 moment '):
+            self.assertTrue(says_runs(row), row)
 
     def test_a_name_that_is_nobody_s_is_told(self):
         for name in ('agent_cuts.nobody', 'test_link.py:test_nobody', 'test_nobody.py'):
