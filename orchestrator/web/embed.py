@@ -3,19 +3,21 @@
 
 usage: embed.py OUT.c FILE...
 
-index.html is served at /, all others at /assets/NAME. The same files give the same table."""
+index.html is served at /, openapi.json below /api/v1, all others at /assets/NAME. The same files give the same table."""
 import gzip
 import hashlib
 import pathlib
 import sys
 
 TYPES = {'.html': 'text/html; charset=utf-8', '.css': 'text/css; charset=utf-8',
-         '.js': 'text/javascript; charset=utf-8', '.svg': 'image/svg+xml'}
+         '.js': 'text/javascript; charset=utf-8', '.svg': 'image/svg+xml',
+         '.json': 'application/json'}
+PLACES = {'index.html': '/', 'openapi.json': '/api/v1/openapi.json'}
 PER_LINE = 24
 
 
 def path_of(file):
-    return '/' if file.name == 'index.html' else f'/assets/{file.name}'
+    return PLACES.get(file.name, f'/assets/{file.name}')
 
 
 def lines_of(data):
