@@ -37,7 +37,12 @@ void doctor_look_at_state(struct doctor *d);
 /** The spool has the room that is promised. */
 void doctor_look_at_spool(struct doctor *d);
 
-/** Hooks can be run by root, and written by nobody else. */
+/** doctor_ext4.c: the file system of a directory that is there, named by a key of the
+ *  configuration, survives a power cut. Only says what is odd, and nothing of others than
+ *  ext4. */
+void doctor_look_at_ext4(struct doctor *d, const char *key, const char *dir);
+
+/** doctor_places.c: hooks can be run by root, and written by nobody else. */
 void doctor_look_at_hooks(struct doctor *d);
 
 /** doctor_slots.c: two slots, distinct, not mounted, of one size. */

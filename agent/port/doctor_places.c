@@ -77,6 +77,17 @@ void doctor_look_at_state(struct doctor *d)
 			"`state_dir`: %s has %" PRIu64 " KiB free", dir, room / 1024);
 	else
 		doctor_say(d, DOCTOR_OK, "", "`state_dir`: %s is writable", dir);
+	doctor_look_at_ext4(d, "state_dir", path);
+}
+
+/* One warning is enough. */
+static bool is_beside_state(const struct doctor *d, const char *path)
+{
+	char state[AGENT_PATH_CAP];
+	struct stat a, b;
+
+	nearest(d->config->state_dir, state);
+	return stat(path, &a) == 0 && stat(state, &b) == 0 && a.st_dev == b.st_dev;
 }
 
 void doctor_look_at_spool(struct doctor *d)
@@ -103,6 +114,8 @@ void doctor_look_at_spool(struct doctor *d)
 			dir, room >> 20, d->config->spool_max_bytes >> 20);
 	else
 		doctor_say(d, DOCTOR_OK, "", "`spool.dir`: %s has room", dir);
+	if (!is_beside_state(d, path))
+		doctor_look_at_ext4(d, "spool.dir", path);
 }
 
 /* ---- hooks ---- */
