@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -228,6 +229,7 @@ static enum ota_code start_core(struct daemon *d, struct ota_error *err)
 		rc = ledger_each_row(d->ledger, load_row, d->core, err);
 	if (rc == OTA_OK)
 		rc = core_start(d->core, port_now(), ota_buf_bytes(&d->anchor), err);
+	(void)malloc_trim(0); /* all rows were trees, several times as large */
 	return rc;
 }
 
