@@ -6,6 +6,7 @@
 
 #include "orchestrator/port/bucket.h"
 #include "orchestrator/port/opener.h"
+#include "orchestrator/port/strangers.h"
 #include "proto/base/own.h"
 #include "proto/io/log.h"
 #include "proto/io/loop.h"
@@ -28,12 +29,14 @@ struct rates {
 
 struct mqtt_in {
 	uv_timer_t again;            /* reads again what was dropped */
+	const struct core *core;     /* borrowed */
 	struct opener *opener;       /* owned; NULL once it closes */
 	struct publisher *publisher; /* borrowed */
 	struct ota_mqtt *link;       /* borrowed; NULL while down */
 	char fleet[OTA_NAME_CAP];
 	struct rates *rates; /* owned, 1 << DEVICES_LOG2 */
 	uint64_t dropped;    /* bit i: something of state/<i>/ was dropped */
+	struct strangers strangers;
 	struct bucket log;
 	struct mqtt_in_counts counts;
 	uint64_t silent; /* lines not written for their rate */
@@ -116,6 +119,7 @@ void mqtt_in_up(struct mqtt_in *in, struct ota_mqtt *link)
 
 	in->link = link;
 	in->dropped = 0;
+	in->strangers.count = 0;
 	(void)snprintf(
 		next_filter(&packet), OTA_TOPIC_CAP, "sluice/1/%s/need/+", in->fleet);
 	subscribe_states(&packet, UINT64_MAX);
@@ -129,9 +133,12 @@ static void read_again(uv_timer_t *timer)
 
 	if (!in->link)
 		return;
+	in->dropped |= strangers_met(&in->strangers, in->core);
 	subscribe_states(&packet, in->dropped);
 	flush_packet(&packet);
 	in->dropped = 0;
+	if (in->strangers.count > 0)
+		(void)uv_timer_start(timer, read_again, READ_AGAIN_MS, 0);
 }
 
 void mqtt_in_down(struct mqtt_in *in)
@@ -165,12 +172,24 @@ static bool is_let_through(struct mqtt_in *in, const struct ota_topic *topic)
 	return bucket_take(&rates->state, &device_rate, now_ms);
 }
 
+static void look_again(struct mqtt_in *in)
+{
+	if (!uv_is_active((const uv_handle_t *)&in->again))
+		(void)uv_timer_start(&in->again, read_again, READ_AGAIN_MS, 0);
+}
+
 /* What a device said last is retained: what was dropped of it comes again. */
 static void note_dropped(struct mqtt_in *in, const char *device)
 {
 	in->dropped |= UINT64_C(1) << ota_state_bucket(device);
-	if (!uv_is_active((const uv_handle_t *)&in->again))
-		(void)uv_timer_start(&in->again, read_again, READ_AGAIN_MS, 0);
+	look_again(in);
+}
+
+/* One that may be registered later. */
+static void note_stranger(struct mqtt_in *in, const char *device)
+{
+	strangers_note(&in->strangers, device);
+	look_again(in);
 }
 
 static enum ota_code take_online(
@@ -223,6 +242,8 @@ static enum ota_code take(struct mqtt_in *in, const struct ota_topic *topic,
 		rc = route(in, topic->kind, message, err);
 	if (rc == OTA_E_BUSY && topic->kind != OTA_TOPIC_NEED)
 		note_dropped(in, topic->name);
+	if (rc == OTA_E_NOTFOUND && topic->kind == OTA_TOPIC_REPORT)
+		note_stranger(in, topic->name);
 	return rc;
 }
 
@@ -285,6 +306,7 @@ enum ota_code mqtt_in_new(uv_loop_t *loop, const struct mqtt_in_config *config,
 	rc = opener_new(loop, &opener, &in->opener, err);
 	if (rc != OTA_OK)
 		return rc;
+	in->core = config->core;
 	in->publisher = config->publisher;
 	(void)snprintf(in->fleet, sizeof(in->fleet), "%s", config->fleet);
 	(void)uv_timer_init(loop, &in->again);

@@ -563,3 +563,22 @@ Test(sluiced, a_report_by_another_key_is_refused)
 	cr_expect(server_wait(runs_1_0, NULL));
 	observer_close(&observer);
 }
+
+static bool stranger_was_refused(void *ctx)
+{
+	(void)ctx;
+	return server_logged(&server, "device gw-1 is not registered");
+}
+
+Test(sluiced, what_a_device_said_before_it_was_registered_is_heard_afterwards)
+{
+	struct ota_report report = report_of(1);
+
+	server_start(&server);
+	observer_open(&observer, &server);
+	publish_report(&report, "\x05");
+	cr_assert(server_wait(stranger_was_refused, NULL));
+	add_device();
+	cr_expect(server_wait(runs_1_0, NULL));
+	observer_close(&observer);
+}
