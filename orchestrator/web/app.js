@@ -7,7 +7,7 @@ import { follow, mayHaveSession, resume, session, signIn, signOut } from './net.
 import { auditPage, releasesPage } from './records.js';
 import { remember, rolloutPage } from './rollout.js';
 
-const LOOK_MS = 1500, TOAST_MS = 6000;
+const LOOK_MS = 1500, TOAST_MS = 6000, CLOCK_MS = 10000;
 
 const NAV = [['', 'Fleet'], ['rollouts', 'Rollouts'], ['devices', 'Devices'], ['releases', 'Releases'], ['audit', 'Audit']];
 const PAGES = { '': [fleetPage], rollouts: [rolloutsPage, rolloutPage], devices: [devicesPage, devicePage], releases: [releasesPage], audit: [auditPage] };
@@ -15,7 +15,7 @@ const PAGES = { '': [fleetPage], rollouts: [rolloutsPage, rolloutPage], devices:
 const at = id => document.getElementById(id);
 const main = at('main');
 
-let status = null, page = null, data = null, route = null, stop = null, connection = ['wait', ''], looking = 0, lookAt = 0, lookTimer = 0;
+let status = null, page = null, data = null, route = null, stop = null, connection = ['wait', ''], looking = 0, lookAt = 0, lookTimer = 0, ahead = 0;
 
 /* ---- what has changed, in words */
 
@@ -51,6 +51,7 @@ function draw() {
 		h('button', { type: 'button', class: 'small', on: { click: leave } }, 'Sign out')]);
 	show(at('banner'), connection[0] === 'stale' && h('div', { class: 'stale', role: 'alert' }, h('p', null, h('strong', null, 'What you see may be old. '), connection[1])));
 	if (!session.now || !page || !status) return;
+	status.now = Date.now() / 1000 + ahead; // by the clock of sluiced, which speaks only of changes
 	const inside = main.contains(document.activeElement);
 	show(main, h('div', { class: 'page', 'data-key': route.key }, data instanceof Error ? failure(data) : data && page.view(status, data, { query: route.query, done: text => { announce(text); look(); }, again: draw })));
 	// What had the focus may be gone: a button that no longer applies.
@@ -112,6 +113,7 @@ const events = {
 		if (name === 'fleet') {
 			const first = !status;
 			status = found;
+			ahead = found.now - Date.now() / 1000;
 			tellChanges(found.rollouts || []);
 			if (first) go();
 			else draw();
@@ -164,7 +166,7 @@ async function leave() {
 
 at('skip').addEventListener('click', event => { event.preventDefault(); main.focus(); });
 addEventListener('hashchange', go);
-document.addEventListener('visibilitychange', () => { if (!document.hidden && session.now && status) look(); });
+setInterval(lookSoon, CLOCK_MS);
 
 route = readRoute();
 page = route.page;

@@ -92,10 +92,10 @@ export function follow(on) {
 
 	// One plain request: tells a session that ended from a server that is away.
 	async function check() {
-		if (ended) return;
+		if (ended || document.hidden) return;
 		try {
 			const status = await ask('/status');
-			if (ended) return;
+			if (ended || document.hidden) return;
 			on.event('fleet', status);
 			on.tick();
 			backoff = BACKOFF_MS;
@@ -129,6 +129,13 @@ export function follow(on) {
 			source.addEventListener(name, e => { alive(); on.event(name, JSON.parse(e.data)); on.tick(); });
 	}
 
+	// A browser has six connections to a place: tabs that nobody looks at give theirs back.
+	const seen = () => {
+		clearTimeout(timer);
+		if (document.hidden) stopStream();
+		else check();
+	};
+	document.addEventListener('visibilitychange', seen);
 	check();
-	return () => { ended = true; clearTimeout(timer); stopStream(); };
+	return () => { ended = true; document.removeEventListener('visibilitychange', seen); clearTimeout(timer); stopStream(); };
 }

@@ -17,7 +17,7 @@ function stageCard(r, stage, i) {
 	const spec = r.spec.stages[i] || {}, now = i === r.stage && stage.state !== 'passed';
 	return h('li', { class: `stage ${tone(stage.state)}${now ? ' now' : ''}`, 'data-key': stage.name, 'aria-current': now ? 'step' : null },
 		h('header', null, h('h3', null, h('span', { class: 'ordinal' }, i + 1), stage.name), pill(stage.state)),
-		h('p', { class: 'sub' }, stage.devices || !spec.permille ? `${many(stage.devices, 'device')} of ${stage.cohort}` : `drawn from ${stage.cohort} by the grant`, spec.permille ? `, up to ${share(spec.permille)}` : spec.count ? `, ${count(spec.count)} at most` : ''),
+		h('p', { class: 'sub' }, stage.devices || !spec.permille || stage.state !== 'waiting' ? `${many(stage.devices, 'device')} of ${stage.cohort}` : `drawn from ${stage.cohort} by the grant`, spec.permille ? `, up to ${share(spec.permille)}` : spec.count ? `, ${count(spec.count)} at most` : ''),
 		squares(stage.counts, stage.devices),
 		h('ul', { class: 'legend' }, COUNTED.filter(k => stage.counts[k]).map(k => h('li', { class: k }, h('b', null, count(stage.counts[k])), ` ${k}`, k === 'failed' && stage.counts.hard > 0 && ` (${count(stage.counts.hard)} hard)`))),
 		stage.hold && stage.hold !== 'OK' && h('p', { class: 'says' }, h('strong', null, `${hold(stage.hold)}. `), stage.hold_text),

@@ -135,6 +135,22 @@ class Rollout(BrowserTest):
         self.assertFalse(self.js(DIALOG_IS_OPEN))
         self.lab.cli('abort', 'seen', '--reason', 'seen enough')
 
+    def test_d_a_tab_nobody_looks_at_gives_its_stream_back(self):
+        show = '''await page.evaluate(h => {
+            Object.defineProperty(document, 'hidden', { value: h, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }, args.hidden);'''
+        self.sign_in()
+        self.js('''state.streams = 0;
+            page.on('request', r => { if (r.url().endsWith('/events')) state.streams++; });
+            page.on('requestfailed', r => { if (r.url().endsWith('/events')) state.streams--; });
+            page.on('requestfinished', r => { if (r.url().endsWith('/events')) state.streams--; });''')
+        self.wait_text('Live', '#who')
+        self.js(show, hidden=True)
+        wait_for('the stream to close', lambda: self.js('return state.streams;') == -1, 10)
+        self.js(show, hidden=False)
+        wait_for('another stream', lambda: self.js('return state.streams;') == 0, 10)
+
     def test_e_a_key_that_is_taken_out_ends_the_page(self):
         keys = self.lab.dir / 'api-keys'
         before = keys.read_text()
