@@ -1,11 +1,13 @@
 #include "orchestrator/port/exchange.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "orchestrator/port/assets.h"
 #include "orchestrator/port/http.h"
+#include "orchestrator/port/safe_headers.h"
 #include "orchestrator/port/signin.h"
 #include "proto/base/own.h"
 #include "proto/io/log.h"
@@ -13,12 +15,15 @@
 
 enum {
 	PATH_CAP = 1024,
+	IPV4_LEN = 4,         /* bytes of an address */
+	IPV6_NETWORK_LEN = 8, /* bytes of what a network has in common */
 	DISCARD_MAX =
 		API_BODY_MAX, /* a refused body up to this long is read to its end */
 };
 
 static const struct bucket_rate key_rate = { .burst = 200, .each_ms = 10 };
 static const struct bucket_rate stranger_rate = { .burst = 20, .each_ms = 1000 };
+static const struct bucket_rate wrong_rate = { .burst = 5, .each_ms = 12000 };
 static const char prefix[] = "/api/v1";
 
 struct exchange {
@@ -29,6 +34,7 @@ struct exchange {
 	const struct api_route *asked; /* may be refused; NULL: none, or not known yet */
 	struct api_request request;
 	struct api_reply reply; /* owned */
+	bool closes;            /* what follows on the connection is not to be believed */
 	bool settled;           /* reply stands; what still comes is thrown away */
 	char path[PATH_CAP], method[16];
 	struct ota_buf body;         /* owned */
@@ -58,8 +64,9 @@ static enum MHD_Result look_at_header(
 {
 	struct header_look *look = cls;
 
-	(void)kind;
 	look->len += strlen(name) + (value ? strlen(value) : 0) + 4;
+	if (kind != MHD_HEADER_KIND)
+		return MHD_YES;
 	if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
 		look->transfer_encoding = true;
 	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
@@ -88,10 +95,10 @@ static void check_header(struct exchange *x, struct MHD_Connection *connection)
 {
 	struct header_look look = { 0 };
 
-	(void)MHD_get_connection_values(
-		connection, MHD_HEADER_KIND, look_at_header, &look);
+	(void)MHD_get_connection_values(connection,
+		MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, look_at_header, &look);
 	if (look.len > HTTP_HEADER_MAX)
-		settle(x, OTA_E_LIMIT, "header is over 8 KiB");
+		settle(x, OTA_E_LIMIT, "header and query are over 8 KiB");
 	else if (look.transfer_encoding)
 		settle(x, OTA_E_FORMAT,
 			"Transfer-Encoding is not taken; send Content-Length");
@@ -99,6 +106,7 @@ static void check_header(struct exchange *x, struct MHD_Connection *connection)
 		 (look.lengths == 1 &&
 			 !read_length(look.content_length, &x->request.body_len)))
 		settle(x, OTA_E_FORMAT, "Content-Length");
+	x->closes = x->settled;
 }
 
 static enum MHD_Result take_param(
@@ -159,6 +167,41 @@ static bool is_known(struct exchange *x, struct MHD_Connection *connection)
 	return true;
 }
 
+/* True if something was shown that could have been right. */
+static bool has_tried(struct MHD_Connection *connection)
+{
+	return MHD_lookup_connection_value(
+		       connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION) ||
+	       MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, SIGNIN_COOKIE);
+}
+
+/* What is wrong counts by address; one network of IPv6 is one address. */
+static struct bucket *wrong_bucket(
+	struct exchange_ground *ground, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct ota_bytes address = { 0 };
+	struct ota_digest slot;
+
+	if (info && info->client_addr->sa_family == AF_INET)
+		address = (struct ota_bytes){
+			(const uint8_t *)&((const struct sockaddr_in *)(const void *)
+						   info->client_addr)
+				->sin_addr,
+			IPV4_LEN
+		};
+	else if (info && info->client_addr->sa_family == AF_INET6)
+		address = (struct ota_bytes){
+			(const uint8_t *)&((const struct sockaddr_in6 *)(const void *)
+						   info->client_addr)
+				->sin6_addr,
+			IPV6_NETWORK_LEN
+		};
+	slot = ota_digest_of(address);
+	return &ground->wrong[slot.at[0] % EXCHANGE_ADDRESS_SLOTS];
+}
+
 static void check_key(struct exchange *x, struct MHD_Connection *connection)
 {
 	struct exchange_ground *ground = x->ground;
@@ -175,11 +218,13 @@ static void check_key(struct exchange *x, struct MHD_Connection *connection)
 			settle_429(x);
 		return;
 	}
-	if (!bucket_take(&ground->strangers, &stranger_rate, now_ms)) {
+	if (has_tried(connection)
+			? bucket_take(
+				  wrong_bucket(ground, connection), &wrong_rate, now_ms)
+			: bucket_take(&ground->strangers, &stranger_rate, now_ms))
+		api_unauthorized(&x->reply);
+	else
 		settle_429(x);
-		return;
-	}
-	api_unauthorized(&x->reply);
 	x->settled = true;
 }
 
@@ -354,9 +399,10 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 {
 	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 		x->reply.type ? x->reply.type : "application/json");
-	(void)MHD_add_response_header(
-		response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	safe_headers_add(response);
+	if (x->closes)
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (x->signin.set_cookie[0])
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_SET_COOKIE, x->signin.set_cookie);

@@ -10,17 +10,18 @@
 #include "orchestrator/port/sessions.h"
 #include "orchestrator/port/streams.h"
 
-enum { EXCHANGE_KEY_SLOTS = 64 };
+enum { EXCHANGE_KEY_SLOTS = 64, EXCHANGE_ADDRESS_SLOTS = 256 };
 
 /** What all exchanges share. */
 struct exchange_ground {
-	struct api *api;                          /* borrowed */
-	struct api_keys *keys;                    /* borrowed */
-	struct streams *streams;                  /* borrowed */
-	struct bucket strangers;                  /* requests without a valid key */
-	struct bucket claims;                     /* requests that need none */
-	struct bucket by_key[EXCHANGE_KEY_SLOTS]; /* by a hash of the key's id */
-	struct sessions sessions;                 /* of the dashboard */
+	struct api *api;                             /* borrowed */
+	struct api_keys *keys;                       /* borrowed */
+	struct streams *streams;                     /* borrowed */
+	struct bucket strangers;                     /* requests without a valid key */
+	struct bucket claims;                        /* requests that need none */
+	struct bucket by_key[EXCHANGE_KEY_SLOTS];    /* by a hash of the key's id */
+	struct bucket wrong[EXCHANGE_ADDRESS_SLOTS]; /* keys not in force, by address */
+	struct sessions sessions;                    /* of the dashboard */
 };
 
 struct exchange;

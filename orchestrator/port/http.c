@@ -141,6 +141,15 @@ static void completed(void *cls, struct MHD_Connection *connection, void **state
 		start_waiting(cls, v);
 }
 
+/* A NUL would end a name before its end: what holds one stays as it was sent, and is no
+ * name of anything. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+	(void)cls;
+	(void)connection;
+	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 /* ---- the loop */
 
 static void run_on_data(uv_poll_t *poll, int status, int events)
@@ -201,8 +210,9 @@ static enum ota_code start_daemon(
 		(unsigned)(HTTP_CONNECTIONS_MAX + STREAMS_MAX),
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_LEN,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, completed,
-		http, MHD_OPTION_NOTIFY_CONNECTION, came_or_left, http, MHD_OPTION_END);
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+		NULL, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
+		MHD_OPTION_NOTIFY_CONNECTION, came_or_left, http, MHD_OPTION_END);
 	if (!http->daemon)
 		return ota_fail(err, OTA_E_IO, "listen on %s:%u: %s", config->host,
 			(unsigned)config->port, strerror(errno));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "orchestrator/port/feed.h"
+#include "orchestrator/port/safe_headers.h"
 #include "proto/base/own.h"
 #include "proto/io/loop.h"
 
@@ -174,9 +175,7 @@ enum MHD_Result streams_open(
 	}
 	(void)MHD_add_response_header(
 		response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
-	(void)MHD_add_response_header(
-		response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	safe_headers_add(response);
 	(void)MHD_add_response_header(response, "X-Accel-Buffering", "no");
 	queued = MHD_queue_response(connection, MHD_HTTP_OK, response);
 	MHD_destroy_response(response);
