@@ -191,8 +191,9 @@ enum ota_code api_post_claim(struct api *api, const struct api_request *request,
 enum ota_code api_get_claims(struct api *api, const struct api_request *request,
 	struct api_reply *reply, struct ota_error *err)
 {
-	(void)request;
-	return api_reply_json(reply, core_claims_json(api->core), err);
+	static const struct api_list of = { "claims", "id" };
+
+	return api_reply_page(reply, core_claims_json(api->core), request, &of, err);
 }
 
 enum ota_code api_post_accept(struct api *api, const struct api_request *request,

@@ -65,6 +65,19 @@ OTA_CHECKED enum ota_code api_reply_json(
 OTA_CHECKED enum ota_code api_reply_found(struct api_reply *reply, cJSON *tree,
 	const char *what, const char *name, struct ota_error *err);
 
+/** A list in an answer, and the member that names its entries. */
+struct api_list {
+	const char *name, *key;
+};
+
+/** As api_reply_json(), with the part of a list that "after" and "limit" ask for, all of
+ *  it if neither is there; "next" is the name of its last entry if there are more behind,
+ *  else "". OTA_E_USAGE for a limit out of 1 .. API_PAGE_MAX, OTA_E_NOTFOUND if no entry
+ *  is named so. */
+OTA_CHECKED enum ota_code api_reply_page(struct api_reply *reply, cJSON *tree,
+	const struct api_request *request, const struct api_list *of,
+	struct ota_error *err);
+
 /** The body as strict JSON; free the tree. */
 OTA_CHECKED enum ota_code api_body_json(
 	const struct api_request *request, cJSON **out, struct ota_error *err);

@@ -97,8 +97,9 @@ enum ota_code api_get_document(struct api *api, const struct api_request *reques
 enum ota_code api_get_releases(struct api *api, const struct api_request *request,
 	struct api_reply *reply, struct ota_error *err)
 {
-	(void)request;
-	return api_reply_json(reply, core_releases_json(api->core), err);
+	static const struct api_list of = { "releases", "digest" };
+
+	return api_reply_page(reply, core_releases_json(api->core), request, &of, err);
 }
 
 /* ---- images */
@@ -201,8 +202,10 @@ enum ota_code api_post_rollout(struct api *api, const struct api_request *reques
 enum ota_code api_get_rollouts(struct api *api, const struct api_request *request,
 	struct api_reply *reply, struct ota_error *err)
 {
-	(void)request;
-	return api_reply_json(reply, core_rollouts_json(api->core, port_now()), err);
+	static const struct api_list of = { "rollouts", "rollout" };
+
+	return api_reply_page(
+		reply, core_rollouts_json(api->core, port_now()), request, &of, err);
 }
 
 enum ota_code api_get_rollout(struct api *api, const struct api_request *request,
