@@ -316,11 +316,6 @@ static void find_route(struct exchange *x, enum api_scope scope)
 	} else if (x->ground->api->standby) {
 		api_unavailable(&x->reply, x->ground->api->standby);
 		x->settled = true;
-	} else if (api_route_is_stream(route) && streams_is_full(x->ground->streams)) {
-		(void)snprintf(text, sizeof(text),
-			"%d streams are open already, try again later", STREAMS_MAX);
-		api_unavailable(&x->reply, text);
-		x->settled = true;
 	} else {
 		x->route = route;
 	}
@@ -411,6 +406,22 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
+/* True if it is a stream, and there is room for it now. */
+static bool is_stream(struct exchange *x)
+{
+	char text[64];
+
+	if (x->settled || !api_route_is_stream(x->route))
+		return false;
+	if (!streams_is_full(x->ground->streams))
+		return true;
+	(void)snprintf(text, sizeof(text), "%d streams are open already, try again later",
+		STREAMS_MAX);
+	api_unavailable(&x->reply, text);
+	x->settled = true;
+	return false;
+}
+
 static enum MHD_Result answer_stream(
 	struct exchange *x, struct MHD_Connection *connection)
 {
@@ -429,7 +440,7 @@ enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *conne
 
 	if (x->asset)
 		return asset_answer(x->asset, connection);
-	if (!x->settled && api_route_is_stream(x->route))
+	if (is_stream(x))
 		return answer_stream(x, connection);
 	if (!x->settled) {
 		x->request.body = ota_buf_bytes(&x->body);

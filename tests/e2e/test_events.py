@@ -203,6 +203,32 @@ class Events(FleetTest):
             s.close()
         wait_for('room', lambda: self.open().status == 200, GONE_S, 0.2)
 
+    def test_requests_that_take_their_time_do_not_open_more(self):
+        """All headers are in before any of them is answered."""
+        most, more = 512, 8
+        host, port = self.lab.address.rsplit(':', 1)
+
+        def begin():
+            s = socket.create_connection((host, int(port)), 10)
+            self.open_streams.append(s)
+            s.sendall(f'GET /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n'
+                      f'Authorization: Bearer {self.key}\r\n\r\n'.encode())
+            return s
+        begun = []
+        while len(begun) < most + more:
+            begun += [begin() for _ in range(20)]
+            time.sleep(0.25)  # what is measured is no speed, and the key has a limit of 100/s
+        del begun[most + more:]
+        statuses = []
+        for s in begun:
+            s.sendall(b'x')
+        for s in begun:
+            statuses.append(s.recv(12).decode()[-3:])
+        self.assertEqual((statuses.count('200'), statuses.count('503')), (most, more))
+        for s in self.open_streams:
+            s.close()
+        wait_for('room', lambda: self.open().status == 200, GONE_S, 0.2)
+
     def test_a_stop_ends_streams_and_does_not_wait(self):
         stream = self.open()
         self.assertTrue(stream.wait(lambda e: e[0] == 'fleet'))
