@@ -70,8 +70,12 @@ static OTA_CHECKED enum ota_code list(struct install_hooks *h, struct ota_error 
 	if (dir == NULL)
 		return ota_fail(err, OTA_E_HOOK, "hooks of %s cannot be read: %s", path,
 			strerror(errno));
+	errno = 0;
 	while (rc == OTA_OK && (entry = readdir(dir)) != NULL)
 		rc = add_entry(h, entry->d_name, err);
+	if (rc == OTA_OK && errno != 0)
+		rc = ota_fail(err, OTA_E_HOOK, "hooks of %s cannot be read: %s", path,
+			strerror(errno));
 	(void)closedir(dir);
 	qsort(h->entries, h->count, ENTRY_CAP, compare);
 	return rc;

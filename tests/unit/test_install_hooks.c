@@ -254,6 +254,25 @@ Test(install_hooks, what_cannot_be_looked_at_is_a_veto)
 	cr_expect_null(hooks);
 }
 
+/* Else a veto that was not read would not be asked for. */
+Test(install_hooks, a_directory_that_cannot_be_read_to_its_end_is_a_veto)
+{
+	make_dir("health.d");
+	write_hook("health.d/10-net", "1");
+	for (unsigned n = 0; n < 4; n++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof text, "readdir64,5,%u", n);
+		cr_assert(faults_arm_text(text));
+		cr_expect_eq(run("health"), OTA_E_HOOK);
+		cr_expect(faults_fired());
+		cr_expect_not_null(
+			strstr(answer.text, "health.d cannot be read: Input/output"),
+			"%s", answer.text);
+	}
+	expect_ran("");
+}
+
 Test(install_hooks, without_a_directory_there_are_none)
 {
 	struct install_hook_call call = call_of("health");
