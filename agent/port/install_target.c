@@ -37,8 +37,7 @@ static void distrust(struct install_target *target)
 	struct install_mark_head head = target->mark.head;
 
 	end_threads(target);
-	if (target->fd >= 0)
-		(void)close(target->fd);
+	(void)close(target->fd);
 	target->fd = -1;
 	install_mark_fini(&target->mark);
 	head.distrust = true;

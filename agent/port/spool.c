@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "proto/base/le.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
@@ -161,13 +162,14 @@ static enum ota_code take_room(struct spool *spool, bool *had, struct ota_error 
 static enum ota_code write_bitmap(struct spool *spool, struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf file = { 0 };
-	struct ota_bytes magic = { (const uint8_t *)MAGIC, sizeof MAGIC };
 	struct ota_bytes bits = { spool->bits, bits_len(spool) };
+	uint8_t head[SPOOL_HEAD_LEN];
 
-	if (ota_buf_add(&file, magic) != OTA_OK ||
-		ota_buf_add_le32(&file, spool->manifest.chunk_count) != OTA_OK ||
-		ota_buf_add_le64(&file, spool->bytes) != OTA_OK ||
-		ota_buf_add_le64(&file, spool->refetched) != OTA_OK ||
+	memcpy(head, MAGIC, sizeof MAGIC);
+	ota_le32_set(head + 4, spool->manifest.chunk_count);
+	ota_le64_set(head + 8, spool->bytes);
+	ota_le64_set(head + 16, spool->refetched);
+	if (ota_buf_add(&file, (struct ota_bytes){ head, sizeof head }) != OTA_OK ||
 		ota_buf_add(&file, bits) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "bitmap of %zu bytes", bits.len);
 	return ota_fd_write_at(spool->bitmap_fd, 0, ota_buf_bytes(&file), err);

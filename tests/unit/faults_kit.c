@@ -1,6 +1,7 @@
 #include "tests/unit/faults_kit.h"
 
 #include <archive.h>
+#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <uv.h>
@@ -35,8 +37,14 @@ static atomic_bool recording;
 static const char *armed;
 static atomic_long countdown = -1; /* calls left, until the last that fails */
 static atomic_bool fired;
-static int armed_error;
+static int armed_error; /* of the one that failed last */
+static int first_error;
 static long armed_times; /* so many fail, one after the other */
+
+/* What fails once beside it. */
+static const char *second;
+static int second_error;
+static atomic_long second_countdown = -1;
 
 /* File to be made then; "": none. */
 static char mark[256];
@@ -81,15 +89,33 @@ static void make_mark(void)
 		(void)mknod(mark, S_IFREG | 0600, 0);
 }
 
+static bool is_first(const char *call)
+{
+	if (armed == NULL || strcmp(armed, call) != 0 || atomic_load(&countdown) < 0 ||
+		atomic_fetch_sub(&countdown, 1) >= armed_times)
+		return false;
+	armed_error = first_error;
+	atomic_store(&fired, true);
+	return true;
+}
+
+static bool is_second(const char *call)
+{
+	if (second == NULL || strcmp(second, call) != 0 ||
+		atomic_load(&second_countdown) < 0 ||
+		atomic_fetch_sub(&second_countdown, 1) > 0)
+		return false;
+	armed_error = second_error;
+	return true;
+}
+
 /* Whether this call is the one; errno is set if so. */
 static bool is_due(const char *call)
 {
 	if (atomic_load(&recording))
 		record(call);
-	if (armed == NULL || strcmp(armed, call) != 0 || atomic_load(&countdown) < 0 ||
-		atomic_fetch_sub(&countdown, 1) >= armed_times)
+	if (!is_first(call) && !is_second(call))
 		return false;
-	atomic_store(&fired, true);
 	make_mark();
 	errno = armed_error;
 	return true;
@@ -137,6 +163,7 @@ WRAP(int, lstat64, (const char *path, struct stat *out), (path, out), -1)
 WRAP(int, fstatat64, (int fd, const char *path, struct stat *out, int flags),
 	(fd, path, out, flags), -1)
 WRAP(int, statfs64, (const char *path, struct statfs *out), (path, out), -1)
+WRAP(int, statvfs64, (const char *path, struct statvfs *out), (path, out), -1)
 WRAP(int, fsync, (int fd), (fd), -1)
 WRAP(int, fdatasync, (int fd), (fd), -1)
 WRAP(int, ftruncate64, (int fd, off_t len), (fd, len), -1)
@@ -255,6 +282,13 @@ WRAP(int, archive_read_support_format_tar, (struct archive * archive), (archive)
 WRAP(int, archive_read_open_fd, (struct archive * archive, int fd, size_t len),
 	(archive, fd, len), ARCHIVE_FATAL)
 
+WRAP(const char *, archive_entry_pathname, (struct archive_entry * entry), (entry), NULL)
+WRAP(const char *, archive_entry_pathname_utf8, (struct archive_entry * entry), (entry),
+	NULL)
+WRAP(const char *, archive_entry_symlink, (struct archive_entry * entry), (entry), NULL)
+WRAP(const char *, archive_entry_symlink_utf8, (struct archive_entry * entry), (entry),
+	NULL)
+
 WRAP(enum ota_code, ota_path_join,
 	(const char *dir, const char *name, char *out, size_t cap, struct ota_error *err),
 	(dir, name, out, cap, err), ota_fail(err, OTA_E_LIMIT, "path is too long"))
@@ -276,7 +310,7 @@ static const struct row rows[] = {
 	{ "pread64", EIO }, { "pread64", EINTR }, { "pread64", 0 },
 	{ "pwrite64", EIO }, { "pwrite64", EINTR }, { "pwrite64", ENOSPC },
 	{ "fstat64", EIO }, { "stat64", EIO }, { "stat64", ENOENT }, { "lstat64", EIO },
-	{ "fstatat64", EIO }, { "statfs64", EIO },
+	{ "fstatat64", EIO }, { "statfs64", EIO }, { "statvfs64", EIO },
 	{ "fsync", EIO }, { "fdatasync", EIO },
 	{ "ftruncate64", EIO }, { "fallocate64", EIO }, { "fallocate64", ENOSPC },
 	{ "fallocate64", EDQUOT }, { "fallocate64", EFBIG },
@@ -307,7 +341,10 @@ static const struct row rows[] = {
 	{ "uv_signal_init", ENOMEM }, { "uv_signal_start", EINVAL },
 	{ "uv_poll_init", ENOMEM }, { "uv_spawn", EAGAIN }, { "uv_queue_work", ENOMEM },
 	{ "archive_read_new", ENOMEM }, { "archive_read_support_format_tar", ENOMEM },
-	{ "archive_read_open_fd", ENOMEM }, { "ota_path_join", 0 },
+	{ "archive_read_open_fd", ENOMEM },
+	{ "archive_entry_pathname", ENOMEM }, { "archive_entry_pathname_utf8", ENOMEM },
+	{ "archive_entry_symlink", ENOMEM }, { "archive_entry_symlink_utf8", ENOMEM },
+	{ "ota_path_join", 0 },
 };
 /* clang-format on */
 
@@ -345,7 +382,7 @@ static void arm(const char *call, int error, long nth, long times)
 {
 	atomic_store(&fired, false);
 	armed = call;
-	armed_error = error;
+	first_error = error;
 	armed_times = times;
 	atomic_store(&countdown, nth + times - 1);
 }
@@ -403,6 +440,30 @@ bool faults_arm_text(const char *text)
 		return true;
 	}
 	return false;
+}
+
+bool faults_arm_second(const char *text)
+{
+	char call[64];
+	int error;
+	long nth;
+
+	if (sscanf(text, "%63[^,],%d,%ld", call, &error, &nth) < 3)
+		return false;
+	for (size_t i = 0; i < ROWS; i++) {
+		if (strcmp(rows[i].call, call) != 0)
+			continue;
+		second = rows[i].call;
+		second_error = error;
+		atomic_store(&second_countdown, nth);
+		return true;
+	}
+	return false;
+}
+
+bool faults_second_fired(void)
+{
+	return second != NULL && atomic_load(&second_countdown) < 0;
 }
 
 bool faults_fired(void)

@@ -50,6 +50,12 @@ const char *faults_text(const struct faults *walk);
  *  there is no such call. */
 bool faults_arm_text(const char *text);
 
+/** Arm another one beside it, by such a text; that one stays armed until it failed. */
+bool faults_arm_second(const char *text);
+
+/** True if it has. */
+bool faults_second_fired(void);
+
 /** True if what faults_arm_text() armed has failed. */
 bool faults_fired(void);
 

@@ -186,3 +186,32 @@ Test(install_apply, room_is_taken_before_the_first_byte)
 	cr_expect_not_null(
 		strstr(kit.err.text, "room for 46149689 bytes"), "%s", kit.err.text);
 }
+
+/* A decoder that says that all is well, and gives something else. What it leaves is not
+ * believed at the next attempt. */
+Test(install_apply, an_image_that_reads_back_as_another_is_refused_and_written_again)
+{
+	char program[128], script[512];
+	const char *decoder;
+
+	install_kit_fini(&kit);
+	install_kit_init(&kit, temporary_dir, 3, 4);
+	decoder = kit.work.decoder;
+	(void)snprintf(program, sizeof program, "%s/liar", temporary_dir);
+	(void)snprintf(script, sizeof script,
+		"#!/bin/sh\nprintf '\\001\\000\\000\\000\\000\\000\\000\\000'\n"
+		"head -c %llu >/dev/null\n"
+		"printf '\\002\\000\\000\\000\\003\\000\\000\\000not'\n"
+		"printf '\\003\\000\\000\\000\\010\\000\\000\\000"
+		"\\000\\000\\000\\000\\000\\000\\000\\000'\n",
+		96 + 8 + (unsigned long long)kit.manifest.patch_len);
+	temporary_write("liar", script);
+	cr_assert_eq(chmod(program, 0700), 0);
+	kit.work.decoder = program;
+	cr_expect_eq(install_kit_apply(&kit), OTA_E_MEDIA, "%s", kit.err.text);
+	cr_expect_str_eq(kit.err.text, "slot reads back as something else");
+	kit.work.decoder = decoder;
+	cr_expect_eq(install_kit_apply(&kit), OTA_OK, "%s", kit.err.text);
+	cr_expect_eq(count()->kept, 0);
+	cr_expect(install_kit_is_there(&kit, 1));
+}

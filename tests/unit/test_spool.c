@@ -14,6 +14,7 @@
 #include "tests/patch.h"
 #include "tests/seeds.h"
 #include "tests/unit/faults_kit.h"
+#include "tests/unit/install_kit.h"
 
 enum { CHUNK_LEN = 4096, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
 
@@ -315,6 +316,132 @@ Test(spool, a_sync_outlives_its_spool)
 	cr_expect_eq(sync.data_fd, 0);
 }
 
+Test(spool, what_is_no_file_is_not_opened)
+{
+	struct ota_error err = { 0 };
+	char path[SPOOL_PATH_CAP];
+
+	path_of(SPOOL_DATA, path);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	cr_expect_eq(open_again(&err), OTA_E_IO);
+	cr_expect_not_null(strstr(err.text, "/data: not a file"), "%s", err.text);
+}
+
+Test(spool, data_that_cannot_be_cut_is_an_error)
+{
+	struct ota_error err = { 0 };
+
+	fill_thirds();
+	resize(SPOOL_DATA, PATCH_LEN + 1000);
+	cr_assert(faults_arm_text("ftruncate64,5,0"));
+	cr_expect_eq(open_again(&err), OTA_E_IO);
+	cr_expect(faults_fired());
+	cr_expect_not_null(strstr(err.text, "ftruncate: "), "%s", err.text);
+}
+
+Test(spool, a_disk_that_is_full_and_does_not_say_how_full_is_an_error)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert(faults_arm_text("fallocate64,28,0"));
+	cr_assert(faults_arm_second("statvfs64,5,0"));
+	cr_expect_eq(open_again(&err), OTA_E_IO);
+	cr_expect(faults_fired() && faults_second_fired());
+	cr_expect_not_null(strstr(err.text, "statvfs: "), "%s", err.text);
+}
+
+Test(spool, chunks_that_cannot_be_read_or_found_are_an_error)
+{
+	struct faults walk = { .only = "pread64 ota_path_join ", .wants_each = true };
+	unsigned refused = 0;
+
+	fill_thirds();
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		enum ota_code rc;
+
+		faults_arm(&walk);
+		rc = open_again(&err);
+		(void)faults_disarm(&walk);
+		refused += rc != OTA_OK;
+		cr_expect(rc == OTA_OK || rc == OTA_E_IO || rc == OTA_E_LIMIT, "%s: %s",
+			faults_text(&walk), err.text);
+		cr_assert_eq(open_again(&err), OTA_OK, "after %s: %s", faults_text(&walk),
+			err.text);
+		cr_expect_eq(spool.held, N / 3, "after %s", faults_text(&walk));
+	}
+	cr_expect_gt(refused, N / 3);
+}
+
+/* A file system that cannot promise room, and what then fails as well. */
+static void expect_unpromised(const char *also, enum ota_code code, const char *text)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert(faults_arm_text("fallocate64,95,0"));
+	if (also != NULL)
+		cr_assert(faults_arm_second(also));
+	cr_expect_eq(open_again(&err), code, "%s", err.text);
+	cr_expect(faults_fired());
+	cr_expect(also == NULL || faults_second_fired());
+	cr_expect_not_null(strstr(err.text, text), "%s", err.text);
+}
+
+Test(spool, without_promises_what_is_free_is_believed)
+{
+	struct stat st;
+
+	expect_unpromised("statvfs64,5,0", OTA_E_IO, "statvfs: ");
+	expect_unpromised("ftruncate64,5,0", OTA_E_IO, "ftruncate: ");
+	expect_unpromised(NULL, OTA_OK, "");
+	cr_assert_eq(fstat(spool.data_fd, &st), 0);
+	cr_expect_eq(st.st_size, PATCH_LEN);
+	cr_expect_lt(st.st_blocks * 512, PATCH_LEN);
+}
+
+Test(spool, without_promises_and_without_room_it_is_full)
+{
+	if (!install_kit_is_root("a small file system"))
+		return;
+	install_kit_run("mount -t tmpfs -o size=72k small %s", root);
+	cr_expect_eq(spool_manifest_write(
+			     root, &patch.digest, ota_buf_bytes(&patch.manifest), NULL),
+		OTA_OK);
+	expect_unpromised(NULL, OTA_E_NOSPACE, "spool: patch of 82020 bytes, ");
+	spool_fini(&spool);
+	install_kit_run("umount %s", root);
+}
+
+/* Its bits outgrow what the head has room for. */
+Test(spool, without_memory_the_bits_of_many_chunks_are_not_written)
+{
+	enum { MANY = 2400 };
+	struct faults walk = { .only = "realloc ", .wants_each = true };
+	unsigned refused = 0, of_bitmap = 0;
+
+	teardown();
+	setup();
+	test_patch_fini(&patch);
+	test_patch_init(&patch, MANY * CHUNK_LEN, CHUNK_LEN, 1);
+	cr_assert_eq(spool_manifest_write(
+			     root, &patch.digest, ota_buf_bytes(&patch.manifest), NULL),
+		OTA_OK);
+	while (faults_next(&walk)) {
+		struct ota_error err = { 0 };
+		enum ota_code rc;
+
+		spool_fini(&spool);
+		faults_arm(&walk);
+		rc = spool_open(root, &patch.digest, MANY * CHUNK_LEN, &spool, &err);
+		cr_expect_eq(rc, faults_disarm(&walk) ? OTA_E_NOMEM : OTA_OK, "%s: %s",
+			faults_text(&walk), err.text);
+		refused += rc != OTA_OK;
+		of_bitmap += strcmp(err.text, "spool: bitmap of 300 bytes") == 0;
+	}
+	cr_expect_gt(refused, 2);
+	cr_expect_eq(of_bitmap, 2, "head and bits");
+}
+
 /* ---- each call that fails ---- */
 
 static enum ota_code fill(void)
@@ -342,7 +469,7 @@ static enum ota_code fill(void)
 
 Test(spool, any_call_may_fail, .timeout = 60)
 {
-	struct faults walk = { 0 };
+	struct faults walk = { .wants_each = true };
 	unsigned refused = 0;
 
 	in_memory = true;
@@ -360,7 +487,7 @@ Test(spool, any_call_may_fail, .timeout = 60)
 
 Test(spool, any_call_of_a_purge_may_fail, .timeout = 60)
 {
-	struct faults walk = { 0 };
+	struct faults walk = { .wants_each = true };
 	unsigned refused = 0;
 
 	while (faults_next(&walk)) {
