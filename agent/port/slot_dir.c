@@ -34,6 +34,7 @@ static OTA_CHECKED enum ota_code unpack(const struct slot_place *place, uint64_t
 {
 	OTA_AUTO(image_file_fini) struct image_file archive = { 0 };
 	const struct tree_limits limits = { .bytes_max = len,
+		.entries_max = TREE_ENTRIES_MAX,
 		.special_files = place->config->special_files,
 		.stop = stop };
 	char tree[AGENT_PATH_CAP], fresh[FRESH_CAP];

@@ -76,14 +76,16 @@ static OTA_CHECKED enum ota_code sync_in(
 	const char *child;
 	enum ota_code rc = OTA_OK;
 
-	if (dir == NULL && (errno == ENOTDIR || errno == ELOOP))
-		return OTA_OK; /* synced when it was written */
+	if (dir == NULL && errno == ENOTDIR)
+		return OTA_OK; /* a file or a link: synced when it was written */
 	if (dir == NULL)
 		return ota_fail(err, OTA_E_IO, "sync %s: %s", name, strerror(errno));
 	if (depth > TREE_DEPTH_MAX)
 		return ota_fail(err, OTA_E_LIMIT, "sync %s: too deep", name);
 	while (rc == OTA_OK && (child = next_name(dir)) != NULL)
 		rc = sync_in(dirfd(dir), child, depth + 1, err);
+	if (rc == OTA_OK && errno != 0)
+		rc = ota_fail(err, OTA_E_IO, "read %s: %s", name, strerror(errno));
 	if (rc == OTA_OK && fsync(dirfd(dir)) != 0)
 		rc = ota_fail(err, OTA_E_IO, "fsync %s: %s", name, strerror(errno));
 	return rc;

@@ -16,6 +16,7 @@ enum {
 /** What an archive may do. */
 struct tree_limits {
 	uint64_t bytes_max;      /* of all files together, once unpacked */
+	uint32_t entries_max;    /* at most TREE_ENTRIES_MAX */
 	bool special_files;      /* devices and pipes may be made */
 	const atomic_bool *stop; /* borrowed; ends it early, may be NULL */
 };

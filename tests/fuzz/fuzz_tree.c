@@ -144,7 +144,8 @@ static void mend(uint8_t *archive, size_t len)
 /* An archive fills a tree and nothing else, whatever is in it; and the tree goes away. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct tree_limits limits = { .bytes_max = BYTES_MAX };
+	const struct tree_limits limits = { .bytes_max = BYTES_MAX,
+		.entries_max = TREE_ENTRIES_MAX };
 	ota_autoclose int archive = memfd_create("archive", MFD_CLOEXEC);
 	ota_autofree uint8_t *bytes = malloc(size + 1);
 	struct ota_error err = { 0 };

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +26,8 @@ static void set_up(void)
 	(void)snprintf(into, sizeof into, "%s/in/tree", temporary_dir);
 	(void)snprintf(outside, sizeof outside, "%s/in", temporary_dir);
 	cr_assert_eq(mkdir(outside, 0700), 0);
-	limits = (struct tree_limits){ .bytes_max = 100000 };
+	limits = (struct tree_limits){ .bytes_max = 100000,
+		.entries_max = TREE_ENTRIES_MAX };
 }
 
 static void tear_down(void)
@@ -160,6 +162,8 @@ static const struct {
 	{ "null", '3', "", "", OTA_E_FORMAT, "allow it with slot.special_files" },
 	{ "pipe", '6', "", "", OTA_E_FORMAT, "allow it with slot.special_files" },
 	{ ".", '0', "", "x", OTA_E_FORMAT, "has no name" },
+	{ "l", '2', "", "", OTA_E_FORMAT, "link leads out of the tree" },
+	{ "l", '2', ".x/..", "", OTA_E_FORMAT, "link leads out of the tree" },
 };
 
 Test(tree, nothing_leads_out_of_the_tree)
@@ -230,10 +234,13 @@ Test(tree, what_is_no_archive_is_refused)
 
 Test(tree, told_to_stop_it_stops)
 {
-	atomic_bool stop = true;
+	atomic_bool stop = false;
 
 	limits.stop = &stop;
 	add("a", '0', "", "12345");
+	cr_expect_eq(unpack(NULL), OTA_OK);
+	cr_assert_eq(tree_remove(into, NULL), OTA_OK);
+	atomic_store(&stop, true);
 	cr_expect_eq(unpack(NULL), OTA_E_CANCELLED);
 }
 
@@ -244,6 +251,224 @@ Test(tree, a_directory_that_is_there_is_not_filled)
 	cr_assert_eq(mkdir(into, 0700), 0);
 	add("a", '0', "", "12345");
 	cr_expect_eq(unpack(&err), OTA_E_IO);
+}
+
+Test(tree, names_of_dots_and_doubled_slashes_are_names)
+{
+	struct ota_error err = { 0 };
+	static const char *const links[] = { ".x", "./.x", "a//b", "..", "../.x", "x/./y",
+		".//.x" };
+	char path[512], name[32], found[64];
+
+	add(".x", '0', "", "dot");
+	add("a//b", '0', "", "two");
+	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+		(void)snprintf(name, sizeof name, "a/l%zu", i);
+		add(name, '2', links[i], "");
+	}
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	expect_text(".x", "dot");
+	expect_text("a/b", "two");
+	expect_text("a/l4", "dot");
+	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+		ssize_t len;
+
+		(void)snprintf(path, sizeof path, "%s/a/l%zu", into, i);
+		len = readlink(path, found, sizeof found - 1);
+		cr_assert_gt(len, 0, "%s", path);
+		found[len] = '\0';
+		cr_expect_str_eq(found, links[i]);
+	}
+}
+
+/* The next entry has that name, however long, as GNU tar writes it. */
+static void add_long(const char *name)
+{
+	add("././@LongLink", 'L', "", name);
+}
+
+/* The next entry has such a record, as POSIX has it. */
+static void add_record(const char *key, const char *value)
+{
+	char text[512];
+	int len = (int)(strlen(key) + strlen(value)) + 3; /* blank, =, newline */
+
+	len += len + 2 > 99 ? 3 : 2; /* its own digits */
+	(void)snprintf(text, sizeof text, "%d %s=%s\n", len, key, value);
+	cr_assert_eq((int)strlen(text), len);
+	add("PaxHeader", 'x', "", text);
+}
+
+Test(tree, a_name_has_a_length_and_a_tree_a_depth)
+{
+	struct ota_error err = { 0 };
+	char name[2 * (TREE_DEPTH_MAX + 2) + 1] = "", far[301] = "";
+
+	(void)memset(far, 'n', sizeof far - 1);
+	add_long(far);
+	add("n", '0', "", "x");
+	cr_expect_eq(unpack(&err), OTA_E_FORMAT);
+	cr_expect_not_null(strstr(err.text, ": name is too long"), "%s", err.text);
+	cr_assert_eq(tree_remove(into, NULL), OTA_OK);
+	archive.len = 0;
+	for (size_t i = 0; i < TREE_DEPTH_MAX + 2; i++)
+		memcpy(name + 2 * i, "d/", 3);
+	add_long(name);
+	add("d", '5', "", "");
+	cr_expect_eq(unpack(&err), OTA_E_LIMIT);
+	cr_expect_not_null(strstr(err.text, "more than 64 directories in each other"),
+		"%s", err.text);
+}
+
+Test(tree, names_that_are_said_to_be_utf_8_are_taken_whatever_the_locale)
+{
+	struct ota_error err = { 0 };
+	char path[512], found[64] = "";
+
+	cr_assert_not_null(setlocale(LC_ALL, "C"));
+	add_record("path", "r\xc3\xbcn");
+	add("run", '0', "", "text");
+	add_record("linkpath", "r\xc3\xbcn");
+	add("soft", '2', "run", "");
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	expect_text("r\xc3\xbcn", "text");
+	(void)snprintf(path, sizeof path, "%s/soft", into);
+	cr_expect_gt(readlink(path, found, sizeof found - 1), 0);
+	cr_expect_str_eq(found, "r\xc3\xbcn");
+}
+
+/* As bytes it is not to be had, as some releases of libarchive have it. */
+Test(tree, a_name_that_is_there_as_utf_8_alone_is_taken)
+{
+	struct ota_error err = { 0 };
+	char path[512], found[64] = "";
+
+	add("run", '0', "", "text");
+	cr_assert(faults_arm_text("archive_entry_pathname,84,0"));
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	cr_expect(faults_fired());
+	expect_text("run", "text");
+	cr_assert_eq(tree_remove(into, NULL), OTA_OK);
+	archive.len = 0;
+	add("soft", '2', "run", "");
+	cr_assert(faults_arm_text("archive_entry_symlink,84,0"));
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	cr_expect(faults_fired());
+	(void)snprintf(path, sizeof path, "%s/soft", into);
+	cr_expect_gt(readlink(path, found, sizeof found - 1), 0);
+	cr_expect_str_eq(found, "run");
+}
+
+Test(tree, a_name_that_cannot_be_had_is_refused)
+{
+	struct ota_error err = { 0 };
+
+	add("run", '0', "", "text");
+	cr_assert(faults_arm_text("archive_entry_pathname,84,0"));
+	cr_assert(faults_arm_second("archive_entry_pathname_utf8,84,0"));
+	cr_expect_eq(unpack(&err), OTA_E_FORMAT);
+	cr_expect(faults_fired() && faults_second_fired());
+	cr_expect_str_eq(err.text, "run: path is absolute");
+	cr_assert_eq(tree_remove(into, NULL), OTA_OK);
+	archive.len = 0;
+	add("soft", '2', "run", "");
+	cr_assert(faults_arm_text("archive_entry_symlink,84,0"));
+	cr_assert(faults_arm_second("archive_entry_symlink_utf8,84,0"));
+	cr_expect_eq(unpack(&err), OTA_E_FORMAT);
+	cr_expect(faults_fired() && faults_second_fired());
+	cr_expect_str_eq(err.text, "soft: link leads out of the tree");
+}
+
+/* libarchive warns of it, and has the bytes. */
+Test(tree, a_name_that_is_not_what_it_says_is_taken_as_bytes)
+{
+	struct ota_error err = { 0 };
+
+	add_record("path", "r\xffn");
+	add("run", '0', "", "text");
+	cr_expect_eq(unpack(&err), OTA_OK, "%s", err.text);
+	expect_text("r\xffn", "text");
+}
+
+Test(tree, an_archive_that_ends_in_a_file_is_damaged)
+{
+	struct ota_error err = { 0 };
+	ota_autoclose int fd = -1;
+	char path[256];
+
+	add("a", '0', "", "more than is there");
+	(void)snprintf(path, sizeof path, "%s/archive", temporary_dir);
+	cr_assert_eq(ota_file_replace(path, (struct ota_bytes){ archive.at, UNIT + 5 },
+			     0600, NULL),
+		OTA_OK);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_expect_eq(tree_unpack(fd, into, &limits, &err), OTA_E_FORMAT);
+	cr_expect_not_null(strstr(err.text, "a: Truncated"), "%s", err.text);
+}
+
+Test(tree, an_archive_that_goes_on_with_something_else_is_damaged)
+{
+	struct ota_error err = { 0 };
+
+	add("a", '0', "", "text");
+	for (size_t i = 0; i < UNIT; i++)
+		cr_assert_eq(ota_buf_add_u8(&archive, 'x'), OTA_OK);
+	cr_expect_eq(unpack(&err), OTA_E_FORMAT);
+	cr_expect_not_null(strstr(err.text, "Damaged tar archive"), "%s", err.text);
+	expect_text("a", "text");
+}
+
+Test(tree, it_has_no_more_entries_than_it_may)
+{
+	struct ota_error err = { 0 };
+
+	limits.entries_max = 2;
+	for (unsigned i = 0; i < 3; i++)
+		add("d", '5', "", "");
+	cr_expect_eq(unpack(&err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "more than 2 entries");
+}
+
+/* A tree that nobody has unpacked. */
+Test(tree, what_is_too_deep_is_neither_removed_nor_synced)
+{
+	struct ota_error err = { 0 };
+	char command[512];
+
+	(void)snprintf(command, sizeof command,
+		"mkdir -p %.200s && cd %.200s && for i in $(seq 70); do mkdir d && cd d; "
+		"done",
+		into, into);
+	cr_assert_eq(system(command), 0);
+	cr_expect_eq(tree_sync(into, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "sync d: too deep");
+	cr_expect_eq(tree_remove(into, &err), OTA_E_LIMIT);
+	cr_expect_str_eq(err.text, "remove d: too deep");
+	(void)tree_bytes(into); /* ends */
+}
+
+/* Some file systems say so of a directory. */
+Test(tree, a_directory_that_is_not_permitted_to_be_unlinked_is_removed)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(mkdir(into, 0700), 0);
+	cr_assert(faults_arm_text("unlinkat,1,0"));
+	cr_expect_eq(tree_remove(into, &err), OTA_OK, "%s", err.text);
+	cr_expect(faults_fired());
+	cr_expect_neq(access(into, F_OK), 0);
+}
+
+/* Else what lies in it would be thought to be synced. */
+Test(tree, a_directory_that_cannot_be_read_is_not_synced)
+{
+	struct ota_error err = { 0 };
+
+	cr_assert_eq(mkdir(into, 0700), 0);
+	cr_assert(faults_arm_text("readdir64,5,0"));
+	cr_expect_eq(tree_sync(into, &err), OTA_E_IO);
+	cr_expect(faults_fired());
+	cr_expect_not_null(strstr(err.text, ": Input/output error"), "%s", err.text);
 }
 
 /* ---- each call that fails ---- */
@@ -271,7 +496,7 @@ static enum ota_code unpack_and_remove(int fd, struct ota_error *err)
 
 Test(tree, any_call_may_fail, .timeout = 60)
 {
-	struct faults walk = { 0 };
+	struct faults walk = { .wants_each = true };
 	unsigned failures = 0;
 
 	temporary_in_memory = true;
