@@ -27,7 +27,7 @@ DECIDES = ('proto/wire/trust.c', 'agent/core/decode_wire.c', 'agent/core/hold.c'
            'agent/port/install_target.c', 'agent/port/install_work.c')
 NOT_ROOT = 'not root: '
 REST = 'agent/'
-REST_PERCENT = 84  # of the branches of all other files of the agent together
+REST_PERCENT = 90  # of the branches of all other files of the agent together
 
 
 def excluded(readme, is_root=True):

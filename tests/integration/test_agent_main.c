@@ -234,9 +234,10 @@ Test(agent_main, a_descriptor_that_cannot_be_kept_from_children_is_said)
 Test(agent_main, a_net_that_cannot_begin_says_so)
 {
 	static const char *const faults[] = { "mkdir,5,0", "prctl,1,0", "prctl,1,1",
-		"uv_loop_init,12,0", "uv_timer_init,12,0", "uv_timer_init,12,1",
-		"uv_timer_init,12,2", "uv_poll_init,12,0", "uv_signal_init,12,0",
-		"uv_signal_init,12,1", "uv_signal_start,22,0", "uv_signal_start,22,1" };
+		"prctl,1,2", "uv_loop_init,12,0", "uv_timer_init,12,0",
+		"uv_timer_init,12,1", "uv_timer_init,12,2", "uv_poll_init,12,0",
+		"uv_signal_init,12,0", "uv_signal_init,12,1", "uv_signal_start,22,0",
+		"uv_signal_start,22,1" };
 	int fd = new_end();
 
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)

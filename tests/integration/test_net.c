@@ -585,3 +585,13 @@ Test(net, told_to_end_it_hears_no_more_and_goes)
 	broker_restart(&broker);
 	close_both();
 }
+
+/* ... and without an answer at all after a second. */
+Test(net, told_to_end_before_a_frozen_broker_it_goes_without_an_answer)
+{
+	open_both("{rate: 0}");
+	broker_signal(&broker, SIGSTOP);
+	cr_expect_eq(agent_net_end(&net, SIGTERM), 0);
+	broker_signal(&broker, SIGCONT);
+	close_both();
+}
