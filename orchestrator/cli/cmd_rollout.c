@@ -27,7 +27,7 @@ const struct cli_option steer_options[] = {
 };
 const struct cli_option revert_options[] = {
 	{ "reason", 'r', "TEXT", "why, for the audit log" },
-	{ "at-once", 0, NULL, "all stages together, not one after the other" },
+	{ "at-once", 0, NULL, "all stages together, whatever the limits" },
 	{ 0 },
 };
 

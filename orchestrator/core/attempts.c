@@ -199,6 +199,7 @@ static void work(struct core *core, struct device *device, struct attempt *attem
 	if (!moved(attempt, ATTEMPT_EV_BEGIN))
 		return;
 	if (begins) {
+		attempt->told_s = 0;
 		clear_error(attempt);
 		attempt->acknowledged = false;
 	}

@@ -11,6 +11,7 @@
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
+#include "orchestrator/core/returning.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
 #include "orchestrator/core/views.h"
@@ -246,6 +247,24 @@ static bool stands(const struct rollout *rollout, struct explanation *out)
 	return true;
 }
 
+/* It will be let go, and is not yet. */
+static bool awaits_return(const struct core *core, const struct rollout *rollout,
+	struct device *device, struct explanation *out)
+{
+	const struct attempt *attempt = attempt_find(device, rollout);
+	const struct survey *survey = survey_of(core, rollout);
+
+	if (rollout->state != ROLLOUT_REVERTING || attempt == NULL ||
+		attempt->state != ATTEMPT_CONFIRMED ||
+		returning_is_told(rollout, &survey->at[device->index]))
+		return false;
+	if (rollout->hold == OTA_OK)
+		say(out, OTA_E_PACE, "the next devices go back in a moment");
+	else
+		say(out, rollout->hold, "before it goes back: %s", rollout->hold_text);
+	return true;
+}
+
 /* Its stage is under way, and opened by and by. */
 static bool awaits_opening(const struct core *core, const struct rollout *rollout,
 	struct device *device, struct explanation *out)
@@ -377,8 +396,8 @@ void explain_device(
 	}
 	out->rollout = rollout->spec.rollout;
 	if (has_result(core, device, rollout, out) || cannot(device, rollout, out) ||
-		stands(rollout, out) || awaits_stage(core, rollout, device, out) ||
-		says(core, device, out))
+		awaits_return(core, rollout, device, out) || stands(rollout, out) ||
+		awaits_stage(core, rollout, device, out) || says(core, device, out))
 		return;
 	admit(core, device, rollout, out);
 }

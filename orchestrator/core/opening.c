@@ -119,12 +119,11 @@ static bool is_let_in_by_name(const struct rollout *rollout, const struct standi
 	       rollout->runs[s->named].started_s != 0;
 }
 
-static struct pace_device device_of(const struct core *core,
-	const struct rollout *rollout, const struct extent *extent,
-	const struct standing *s)
+struct pace_device opening_device(const struct core *core, const struct standing *s)
 {
 	uint64_t now_s = core->now.utc_s;
-	struct pace_device d = {
+
+	return (struct pace_device){
 		.class = s->pace,
 		.bucket = s->bucket,
 		.mine = s->concerned,
@@ -133,6 +132,13 @@ static struct pace_device device_of(const struct core *core,
 		.held = s->held,
 		.recent = s->began_s + MINUTE_S > now_s,
 	};
+}
+
+static struct pace_device device_of(const struct core *core,
+	const struct rollout *rollout, const struct extent *extent,
+	const struct standing *s)
+{
+	struct pace_device d = opening_device(core, s);
 
 	if (!d.mine || d.class != PACE_WAITING)
 		return d;
@@ -182,38 +188,50 @@ uint64_t opening_in_flight_max(const struct core *core, const struct rollout_lim
 	return share > SPEC_IN_FLIGHT_MIN ? share : SPEC_IN_FLIGHT_MIN;
 }
 
-static struct pace_verdict judge(const struct core *core, const struct rollout *rollout)
+struct pace_case opening_case(const struct core *core, const struct rollout *rollout,
+	const struct survey *survey)
 {
-	const struct survey *survey = survey_with_places(core, rollout);
 	const struct rollout_limits *limits = &rollout->spec.limits;
-	const struct stage_run *run = &rollout->runs[rollout->stage];
-	struct pace_case c = {
+
+	return (struct pace_case){
 		.limits = { .in_flight = opening_in_flight_max(core, limits),
 			.rebooting = limits->rebooting,
 			.starts = limits->starts_per_minute,
 			.per_site_permille = limits->per_site_permille },
-		.opened = (uint32_t)run->opened,
-		.upto = (uint32_t)run->permille,
 		.devices = survey->paces,
-		.count = fill_devices(core, rollout, survey, survey->paces),
 		.sites = survey->sites.names,
 		.site_count = survey->sites.name_count,
 		.groups = survey->groups.names,
 		.group_count = survey->groups.name_count,
 	};
+}
 
+static struct pace_verdict judge(const struct core *core, const struct rollout *rollout)
+{
+	const struct survey *survey = survey_with_places(core, rollout);
+	const struct stage_run *run = &rollout->runs[rollout->stage];
+	struct pace_case c = opening_case(core, rollout, survey);
+
+	c.opened = (uint32_t)run->opened;
+	c.upto = (uint32_t)run->permille;
+	c.count = fill_devices(core, rollout, survey, survey->paces);
 	return pace_judge(&c);
 }
 
-/* Seconds between two orders of a cohort. */
-static uint64_t spacing_s(const struct core *core, const struct rollout *rollout)
+uint64_t opening_spacing_s(
+	const struct core *core, const struct rollout *rollout, uint32_t stage)
 {
 	const struct survey *survey = survey_of(core, rollout);
 	uint64_t devices = 0;
 
 	for (size_t i = 0; i < survey->count; i++)
-		devices += survey->at[i].stages >> rollout->stage & 1;
+		devices += survey->at[i].stages >> stage & 1;
 	return 1 + devices / ORDERS_PER_S;
+}
+
+uint64_t opening_look_s(const struct core *core, uint64_t spacing)
+{
+	return core->now.utc_s + (spacing > LOOK_S ? spacing : LOOK_S);
 }
 
 bool opening_is_frozen(const struct core *core, const struct rollout *rollout,
@@ -234,7 +252,7 @@ bool opening_is_frozen(const struct core *core, const struct rollout *rollout,
 	return true;
 }
 
-static void note(struct rollout *rollout, enum ota_code code, const char *text)
+void opening_note(struct rollout *rollout, enum ota_code code, const char *text)
 {
 	rollout->hold = code;
 	(void)snprintf(rollout->hold_text, sizeof rollout->hold_text, "%s", text);
@@ -269,18 +287,18 @@ void opening_step(struct core *core, struct rollout *rollout)
 	uint64_t spacing;
 
 	if (grant == NULL || opening_is_whole(rollout)) {
-		note(rollout, OTA_OK, "");
+		opening_note(rollout, OTA_OK, "");
 		return;
 	}
 	if (opening_is_frozen(core, rollout, &rollout->look_s, text)) {
-		note(rollout, OTA_E_FREEZE, text);
+		opening_note(rollout, OTA_E_FREEZE, text);
 		return;
 	}
-	spacing = spacing_s(core, rollout);
+	spacing = opening_spacing_s(core, rollout, rollout->stage);
 	if (!may_order(core, rollout, spacing))
 		return;
 	verdict = judge(core, rollout);
-	note(rollout, verdict.code, verdict.text);
+	opening_note(rollout, verdict.code, verdict.text);
 	open_to(core, rollout, verdict.permille);
-	rollout->look_s = core->now.utc_s + (spacing > LOOK_S ? spacing : LOOK_S);
+	rollout->look_s = opening_look_s(core, spacing);
 }

@@ -4,6 +4,7 @@
 /* Opening a stage under way step by step, within the limits of its rollout (pace.h). */
 
 #include "orchestrator/core/state.h"
+#include "orchestrator/core/survey.h"
 
 /** A stage begins: nothing more is open than the stages before it have opened. Stages of
  *  named devices are open at once. */
@@ -31,5 +32,26 @@ bool opening_is_frozen(const struct core *core, const struct rollout *rollout,
 /** How many devices may be under way at once, in this fleet. */
 uint64_t opening_in_flight_max(
 	const struct core *core, const struct rollout_limits *limits);
+
+/* ---- what going back (returning.h) has in common with it */
+
+/** A device of the survey, as far as nothing is open to it; without its places. */
+struct pace_device opening_device(
+	const struct core *core, const struct standing *standing);
+
+/** The limits of the rollout and the places of its survey: how far it is open and who
+ *  counts is the caller's to fill in, in survey->paces. */
+struct pace_case opening_case(const struct core *core, const struct rollout *rollout,
+	const struct survey *survey);
+
+/** Seconds between two orders of a stage's cohort. */
+uint64_t opening_spacing_s(
+	const struct core *core, const struct rollout *rollout, uint32_t stage);
+
+/** When to look again at what is held back. */
+uint64_t opening_look_s(const struct core *core, uint64_t spacing);
+
+/** Note what holds the next devices back. */
+void opening_note(struct rollout *rollout, enum ota_code code, const char *text);
 
 #endif

@@ -3,7 +3,8 @@
 
 /* Going back is a rollout too. Devices that have not confirmed fall back at once; those
  * that have go back stage by stage, as they came, each stage when the one before is back,
- * and at last whoever is left. No byte is sent: each still holds its old image. */
+ * and at last whoever is left. A stage is opened step by step (returning.h). No byte is
+ * sent: each still holds its old image. */
 
 #include "orchestrator/core/state.h"
 
@@ -13,17 +14,18 @@ void revert_begin(struct core *core, struct rollout *rollout, bool at_once);
 
 enum revert_move {
 	REVERT_WAIT,
-	REVERT_OPENED,  /* the next stage goes back now */
+	REVERT_OPENED,  /* more devices go back now */
 	REVERT_STOPPED, /* devices of a stage do not come back: the others stay */
 	REVERT_DONE,
 };
 
-/** Look at the stage that is going back, and open the next. text: filled in for STOPPED
- *  and DONE; may be "". Visits every device. */
+/** Look at the stage that is going back, open it further, or open the next. text: filled
+ * in for STOPPED and DONE; may be "". Visits every device. */
 enum revert_move revert_step(
 	struct core *core, struct rollout *rollout, char text[static GATE_TEXT_CAP]);
 
-/** Seconds when the stage must be back. */
+/** Seconds when to look at it at the latest: those that were let go must be back then, or
+ *  more may be. */
 uint64_t revert_due_s(const struct rollout *rollout);
 
 /** True while a revert has stages left. */

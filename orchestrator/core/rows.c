@@ -373,7 +373,7 @@ static void read_worse(struct ota_json_reader *outer, struct worse_test *worse)
 		outer->rc = r.rc;
 }
 
-/* An older one reverted everybody at once. */
+/* An older one reverted everybody at once, or at least each stage. */
 static void read_revert(struct ota_json_reader *r, struct rollout *out)
 {
 	uint64_t stage = out->spec.stage_count;
@@ -381,6 +381,11 @@ static void read_revert(struct ota_json_reader *r, struct rollout *out)
 	if (ota_json_has(r, "revert_stage")) {
 		stage = ota_json_u64(r, "revert_stage");
 		out->revert_step_s = ota_json_u64(r, "revert_step_s");
+	}
+	out->revert_opened = OTA_PERMILLE_ALL;
+	if (ota_json_has(r, "revert_opened")) {
+		out->revert_opened = ota_json_u64(r, "revert_opened");
+		out->revert_opened_s = ota_json_u64(r, "revert_opened_s");
 	}
 	if (stage > out->spec.stage_count)
 		ota_json_fail(r, OTA_E_FORMAT, "no such stage to revert");
@@ -491,6 +496,8 @@ static enum ota_code load_attempt(
 		attempt->tries = ota_json_u64(&r, "tries");
 		attempt->retry_s = ota_json_u64(&r, "retry_s");
 	}
+	if (ota_json_has(&r, "told_s"))
+		attempt->told_s = ota_json_u64(&r, "told_s");
 	return ota_json_finish(&r);
 }
 

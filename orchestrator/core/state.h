@@ -74,6 +74,7 @@ struct attempt {
 	bool acknowledged;              /* FAILED, and a person said go on */
 	bool counted_good, counted_bad; /* by the failure test */
 	uint64_t tries;                 /* after the first, that were put off or asked */
+	uint64_t told_s;                /* CONFIRMED: to go back; 0: with its stage */
 	uint64_t retry_s;               /* RETRYING: when to ask; 0: it was asked */
 };
 
@@ -203,8 +204,10 @@ struct rollout {
 	uint64_t created_s, changed_s;
 	bool reverted; /* orders to revert are out, or have done their work */
 	uint64_t reverting_s;
-	uint32_t revert_stage;  /* goes back now; stage_count: everybody may */
-	uint64_t revert_step_s; /* since when */
+	uint32_t revert_stage;    /* goes back now; stage_count: everybody may */
+	uint64_t revert_step_s;   /* since when */
+	uint64_t revert_opened;   /* permille of its cohort that may, so far */
+	uint64_t revert_opened_s; /* since when; 0: since it is its turn */
 
 	bool dirty;     /* look at its gate */
 	uint64_t due_s; /* look at its gate at the latest; UINT64_MAX: no need */

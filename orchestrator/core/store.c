@@ -376,6 +376,8 @@ void store_rollout(struct core *core, const struct rollout *rollout)
 	tree_u64(tree, "reverting_s", rollout->reverting_s);
 	tree_u64(tree, "revert_stage", rollout->revert_stage);
 	tree_u64(tree, "revert_step_s", rollout->revert_step_s);
+	tree_u64(tree, "revert_opened", rollout->revert_opened);
+	tree_u64(tree, "revert_opened_s", rollout->revert_opened_s);
 	put(core, CORE_ROLLOUT, rollout->spec.rollout, tree);
 }
 
@@ -412,6 +414,7 @@ void store_attempt(
 	tree_bool(tree, "counted_bad", attempt->counted_bad);
 	tree_u64(tree, "tries", attempt->tries);
 	tree_u64(tree, "retry_s", attempt->retry_s);
+	tree_u64(tree, "told_s", attempt->told_s);
 	put(core, CORE_ATTEMPT, key, tree);
 }
 

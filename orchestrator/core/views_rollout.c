@@ -82,6 +82,8 @@ static cJSON *stage_view(const struct core *core, const struct rollout *rollout,
 	const struct rollout_stage *stage = &rollout->spec.stages[index];
 	const struct stage_run *run = &rollout->runs[index];
 	bool current = index == rollout->stage && run->state != STAGE_PASSED;
+	bool held =
+		revert_is_unfinished(rollout) ? index == rollout->revert_stage : current;
 	int64_t llr_micro = current ? rollout->llr_micro : run->llr_micro;
 	cJSON *tree = tree_object();
 
@@ -92,8 +94,8 @@ static cJSON *stage_view(const struct core *core, const struct rollout *rollout,
 	tree_u64(tree, "ended_s", run->ended_s);
 	tree_u64(tree, "permille", run->permille);
 	tree_u64(tree, "opened", run->opened);
-	tree_text(tree, "hold", current ? ota_code_name(rollout->hold) : "");
-	tree_text(tree, "hold_text", current ? rollout->hold_text : "");
+	tree_text(tree, "hold", held ? ota_code_name(rollout->hold) : "");
+	tree_text(tree, "hold_text", held ? rollout->hold_text : "");
 	tree_u64(tree, "soak_left_s", soak_left_s(core, rollout, index));
 	tree_u64(tree, "llr_milli",
 		(uint64_t)(llr_micro < 0 ? -llr_micro : llr_micro) / MICRO_PER_MILLI);
