@@ -136,6 +136,8 @@ static struct gate_case case_of(const struct core *core, const struct rollout *r
 		.counts = *counts,
 		.rollout_hard = sum.hard,
 		.rollout_soft = sum.soft,
+		.rollout_confirmed = sum.confirmed,
+		.rollout_aside = sum.aside,
 		.llr_micro = rollout->llr_micro,
 		.worse = rollout->worse,
 	};

@@ -541,5 +541,8 @@ struct attempts_sum attempts_sum(const struct core *core, const struct rollout *
 {
 	const struct tally *tally = &survey_with_tally(core, rollout)->tally;
 
-	return (struct attempts_sum){ .soft = tally->soft, .hard = tally->hard };
+	return (struct attempts_sum){ .soft = tally->soft,
+		.hard = tally->hard,
+		.confirmed = tally->confirmed,
+		.aside = tally->aside };
 }

@@ -29,6 +29,8 @@ void attempts_acknowledge(struct core *core, struct rollout *rollout);
 /** How the attempts of a rollout stand. */
 struct attempts_sum {
 	uint32_t soft, hard; /* failures that nobody acknowledged */
+	uint32_t confirmed;
+	uint32_t aside; /* set aside before they came to a good end */
 };
 
 /** Count them: stage_count() says what that costs. */

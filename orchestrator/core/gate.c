@@ -99,6 +99,13 @@ static bool is_lost(const struct gate_case *c)
 		       (double)c->gates->alpha_ppm / PPM;
 }
 
+/* Whoever tried it was set aside: that nobody is left in the stage is no success. */
+static bool is_deserted(const struct gate_case *c)
+{
+	return gate_wave(&c->counts) == 0 && c->rollout_aside > 0 &&
+	       c->rollout_confirmed == 0;
+}
+
 static struct gate_verdict halt_as_worse(const struct gate_case *c)
 {
 	const struct worse_test *w = &c->worse;
@@ -142,6 +149,14 @@ bool gate_must_halt(const struct gate_case *c, struct gate_verdict *v)
 			"stage %s: %u of %u devices failed, so %llu.%llu %% success "
 			"cannot be reached any more",
 			c->stage, failed(&c->counts), wave, want / 10, want % 10);
+		return true;
+	}
+	if (is_deserted(c)) {
+		*v = (struct gate_verdict){ .move = GATE_HALT, .code = OTA_E_QUARANTINE };
+		(void)snprintf(v->text, sizeof v->text,
+			"stage %s: %u devices were set aside at the update, none is "
+			"left and none has confirmed",
+			c->stage, c->rollout_aside);
 		return true;
 	}
 	if (worse_is_met(&c->worse, c->gates)) {

@@ -50,6 +50,8 @@ struct gate_case {
 	struct gate_counts counts;
 	uint32_t rollout_hard; /* HARD failures of the whole rollout, unacknowledged */
 	uint32_t rollout_soft; /* SOFT ones */
+	uint32_t rollout_confirmed;
+	uint32_t rollout_aside; /* in quarantine, before they came to a good end */
 	int64_t llr_micro;
 	struct worse_test worse;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "orchestrator/core/attempts.h"
+#include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/tree.h"
@@ -134,6 +135,7 @@ static void fill(const struct rollout *rollout, const struct survey *survey,
 		.online = device->online,
 		.alarm = device_has_alarm(device),
 		.held = is_held(device),
+		.aside = device_is_set_aside(device),
 	};
 	if (!s->concerned)
 		s->pace = elsewhere(device);
@@ -275,7 +277,7 @@ static bool is_same(const struct standing *a, const struct standing *b)
 	       a->step == b->step && a->class == b->class && a->pace == b->pace &&
 	       a->acknowledged == b->acknowledged && a->waiting == b->waiting &&
 	       a->concerned == b->concerned && a->online == b->online &&
-	       a->alarm == b->alarm && a->held == b->held;
+	       a->alarm == b->alarm && a->held == b->held && a->aside == b->aside;
 }
 
 static bool is_true_of(const struct core *core, struct rollout *rollout)

@@ -30,6 +30,7 @@ struct standing {
 	bool online : 1;
 	bool alarm : 1; /* device_has_alarm() */
 	bool held : 1;  /* its owner holds it back */
+	bool aside : 1; /* device_is_set_aside() */
 };
 
 struct survey {

@@ -53,11 +53,26 @@ static bool is_failure(const struct standing *s)
 	return s->attempt != NULL && s->state == ATTEMPT_FAILED && !s->acknowledged;
 }
 
+/* Set aside in the middle of the update, or for failing it. */
+static bool is_lost(const struct standing *s)
+{
+	return s->aside && s->attempt != NULL && !s->acknowledged &&
+	       (s->state == ATTEMPT_WORKING || s->state == ATTEMPT_RETRYING ||
+		       s->state == ATTEMPT_FAILED);
+}
+
+static bool is_confirmed(const struct standing *s)
+{
+	return s->attempt != NULL && s->state == ATTEMPT_CONFIRMED;
+}
+
 void tally_enter(struct tally *tally, struct standing *s)
 {
 	s->stage = s->concerned ? stage_of_standing(&tally->shares, s) : STAGE_NONE;
 	if (is_failure(s))
 		++*(s->class == FAILURE_HARD ? &tally->hard : &tally->soft);
+	tally->confirmed += is_confirmed(s);
+	tally->aside += is_lost(s);
 	if (s->stage == STAGE_NONE)
 		return;
 	++*slot_of(tally, s);
@@ -68,6 +83,8 @@ void tally_leave(struct tally *tally, const struct standing *s)
 {
 	if (is_failure(s))
 		--*(s->class == FAILURE_HARD ? &tally->hard : &tally->soft);
+	tally->confirmed -= is_confirmed(s);
+	tally->aside -= is_lost(s);
 	if (s->stage == STAGE_NONE)
 		return;
 	--*slot_of(tally, s);

@@ -21,7 +21,10 @@ struct tally {
 	struct gate_counts counts[SPEC_STAGES_MAX]; /* offline: not yet; see absent */
 	uint32_t absent[SPEC_STAGES_MAX]; /* offline, not begun: time tells pending from
 					     offline */
-	uint32_t soft, hard; /* failures in the whole rollout, not acknowledged */
+	/* In the whole rollout: */
+	uint32_t soft, hard; /* failures, not acknowledged */
+	uint32_t confirmed;
+	uint32_t aside; /* set aside before they came to a good end */
 };
 
 struct standing;

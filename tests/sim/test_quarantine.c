@@ -100,6 +100,65 @@ Test(quarantine, no_gate_counts_it_and_no_order_reaches_it)
 	cr_expect_eq(fw_device(world, "lab-3")->failures, 3);
 }
 
+/* The only device of its cohort begins, and then boots all the time. */
+static void lose_the_only_one(void)
+{
+	struct ota_digest release;
+	struct fw_device *d;
+
+	fw_add_devices(world, "canary", 1, FW_MUTE);
+	d = fw_device(world, "canary-1");
+	release = fw_release(world, "2.0", 2);
+	fw_grant(world, &release, 1000, NULL);
+	cr_assert_eq(fw_apply(world,
+			     "{\"rollout\":\"r-1\",\"stages\":[{\"name\":\"one\","
+			     "\"cohort\":\"canary\",\"permille\":1000,\"soak_s\":0}]}",
+			     &release, NULL),
+		OTA_OK);
+	steps(2);
+	d->dead = true; /* from here on it does what the test does */
+	d->report.state = OTA_UPDATE_FETCHING;
+	(void)snprintf(d->report.rollout, sizeof d->report.rollout, "r-1");
+	d->report.release = release;
+	for (int i = 0; i < 13; i++) {
+		d->report.boot++;
+		cr_assert_eq(fw_report(world, d), OTA_OK);
+		fw_step(world);
+	}
+	expect_cohort("canary-1", "quarantine");
+}
+
+Test(quarantine, a_rollout_that_loses_its_only_device_to_it_halts)
+{
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+
+	lose_the_only_one();
+	steps(3);
+	cr_expect_str_eq(fw_state(world, "r-1"), "halted");
+	tree = core_rollout_json(world->core, world->now, "r-1");
+	cr_expect_str_eq(fw_text(tree, "reason_name"), "QUARANTINE");
+	cr_expect_str_eq(fw_text(tree, "reason"),
+		"stage one: 1 devices were set aside at the update, none is left and "
+		"none has "
+		"confirmed");
+}
+
+Test(quarantine, it_goes_on_with_the_device_once_that_is_released)
+{
+	lose_the_only_one();
+	fw_device(world, "canary-1")->script = FW_GOOD;
+	fw_device(world, "canary-1")->dead = false;
+	fw_device(world, "canary-1")->report.state = OTA_UPDATE_IDLE;
+	fw_device(world, "canary-1")->report.rollout[0] = '\0';
+	cr_assert_eq(fw_steer(world, "r-1", "resume"), OTA_OK);
+	steps(2);
+	cr_expect_str_eq(fw_state(world, "r-1"), "halted", "it is still set aside");
+	cr_assert_eq(release_device("canary-1", NULL), OTA_OK);
+	cr_assert_eq(fw_steer(world, "r-1", "resume"), OTA_OK);
+	cr_expect(fw_until(world, "r-1", "completed", 40));
+	cr_expect_eq(fw_count_running(world, "2.0"), 1);
+}
+
 Test(quarantine, an_operator_releases_it_with_a_clean_slate)
 {
 	struct ota_error err = { 0 };
