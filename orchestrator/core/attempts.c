@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/core/opening.h"
 #include "orchestrator/core/publish.h"
 #include "orchestrator/core/quarantine.h"
 #include "orchestrator/core/registry.h"
@@ -16,6 +17,7 @@
 enum {
 	ATTEMPTS_KEPT = 32, /* of a device */
 	WAIT_MAX_S = 90000, /* 25 h: a daily window comes round */
+	ROOM_LOOK_S = 5,    /* until room for one more is looked for again */
 };
 
 static bool runs_new(const struct device *device, const struct rollout *rollout)
@@ -445,9 +447,37 @@ uint64_t attempt_due_s(const struct attempt *attempt)
 						 : attempt_deadline_s(attempt);
 }
 
-/* What is to be done about an attempt now. Returns when to look at it again. */
-static uint64_t sweep(struct core *core, struct device *device, struct attempt *attempt)
+/* A look at all attempts of a rollout. */
+struct look {
+	struct core *core;
+	struct rollout *rollout;
+	bool counted;
+	uint64_t room; /* devices that may be asked now, once it is counted */
+};
+
+/* One more may be under way. */
+static bool has_room(struct look *look)
 {
+	if (!look->counted)
+		look->room = opening_room(look->core, look->rollout);
+	look->counted = true;
+	return look->room > 0;
+}
+
+/* Ask it to try again; false if too many are under way. */
+static bool asked(struct look *look, struct device *device, struct attempt *attempt)
+{
+	if (!has_room(look))
+		return false;
+	look->room--;
+	retries_ask(look->core, device, attempt);
+	return true;
+}
+
+/* What is to be done about an attempt now. Returns when to look at it again. */
+static uint64_t sweep(struct look *look, struct device *device, struct attempt *attempt)
+{
+	struct core *core = look->core;
 	uint64_t at_s = attempt_due_s(attempt);
 
 	if (core->now.utc_s < at_s)
@@ -456,22 +486,23 @@ static uint64_t sweep(struct core *core, struct device *device, struct attempt *
 		overdue(core, device, attempt);
 	else if (attempt->retry_s == 0 || !is_under(core, device, attempt->rollout))
 		give_up(core, device, attempt);
-	else
-		retries_ask(core, device, attempt);
+	else if (!asked(look, device, attempt))
+		return core->now.utc_s + ROOM_LOOK_S;
 	return attempt->state == ATTEMPT_RETRYING ? attempt_deadline_s(attempt)
 						  : UINT64_MAX;
 }
 
 /* Those of a rollout that is over are few, and no survey is kept for them. */
-static uint64_t sweep_all(struct core *core, const struct rollout *rollout)
+static uint64_t sweep_all(struct core *core, struct rollout *rollout)
 {
+	struct look look = { .core = core, .rollout = rollout };
 	uint64_t due_s = UINT64_MAX;
 
 	for (size_t i = 0; i < core->device_count; i++) {
 		struct device *device = core->devices[i];
 		struct attempt *attempt = attempt_find(device, rollout);
 		uint64_t at_s =
-			attempt != NULL ? sweep(core, device, attempt) : UINT64_MAX;
+			attempt != NULL ? sweep(&look, device, attempt) : UINT64_MAX;
 
 		if (at_s < due_s)
 			due_s = at_s;
@@ -481,6 +512,7 @@ static uint64_t sweep_all(struct core *core, const struct rollout *rollout)
 
 uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
 {
+	struct look look = { .core = core, .rollout = rollout };
 	const struct survey *survey;
 	uint64_t due_s = UINT64_MAX;
 
@@ -492,7 +524,7 @@ uint64_t attempts_sweep(struct core *core, struct rollout *rollout)
 		uint64_t at_s = s->due_s;
 
 		if (core->now.utc_s >= at_s)
-			at_s = sweep(core, core->devices[i], s->attempt);
+			at_s = sweep(&look, core->devices[i], s->attempt);
 		if (at_s < due_s)
 			due_s = at_s;
 	}

@@ -218,6 +218,17 @@ static struct pace_verdict judge(const struct core *core, const struct rollout *
 	return pace_judge(&c);
 }
 
+uint64_t opening_room(const struct core *core, const struct rollout *rollout)
+{
+	const struct survey *survey = survey_with_places(core, rollout);
+	struct pace_case c = opening_case(core, rollout, survey);
+	uint64_t in_flight;
+
+	c.count = fill_devices(core, rollout, survey, survey->paces);
+	in_flight = pace_in_flight(&c);
+	return in_flight < c.limits.in_flight ? c.limits.in_flight - in_flight : 0;
+}
+
 uint64_t opening_spacing_s(
 	const struct core *core, const struct rollout *rollout, uint32_t stage)
 {

@@ -29,6 +29,9 @@ bool opening_holds(
 bool opening_is_frozen(const struct core *core, const struct rollout *rollout,
 	uint64_t *until_s, char text[static CORE_TEXT_CAP]);
 
+/** How many more devices of the rollout may be under way now. Visits every device. */
+uint64_t opening_room(const struct core *core, const struct rollout *rollout);
+
 /** How many devices may be under way at once, in this fleet. */
 uint64_t opening_in_flight_max(
 	const struct core *core, const struct rollout_limits *limits);

@@ -267,6 +267,15 @@ static void begin(struct pace *p, uint32_t bucket, uint32_t beginning)
 	p->starts += beginning;
 }
 
+uint64_t pace_in_flight(const struct pace_case *c)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		count += c->devices[i].mine && is_under_way(&c->devices[i]);
+	return count;
+}
+
 struct pace_verdict pace_judge(const struct pace_case *c)
 {
 	OTA_AUTO(pace_fini)

@@ -84,4 +84,7 @@ struct pace_verdict {
  */
 struct pace_verdict pace_judge(const struct pace_case *c);
 
+/** Devices under way, or that may begin any moment. Costs O(devices). */
+uint64_t pace_in_flight(const struct pace_case *c);
+
 #endif

@@ -71,14 +71,16 @@ static uint32_t stages_of(const struct rollout *rollout, const char *cohort)
 	return stages;
 }
 
-static enum pace_class class_of(const struct attempt *attempt)
+static enum pace_class class_of(const struct attempt *attempt, bool online)
 {
 	switch (attempt->state) {
 	case ATTEMPT_NEW:
 		return PACE_WAITING;
 	case ATTEMPT_WORKING:
 		return pace_class_of_step(attempt->step);
-	case ATTEMPT_RETRYING: /* it failed, and will be asked again */
+	case ATTEMPT_RETRYING: /* it failed, and will be asked again, or was */
+		if (attempt->retry_s == 0 && online)
+			return PACE_WORKING;
 		return PACE_FAILED;
 	case ATTEMPT_FAILED:
 		return attempt->acknowledged ? PACE_DONE : PACE_FAILED;
@@ -107,7 +109,7 @@ static void fill_attempt(struct standing *s, struct attempt *attempt)
 	s->due_s = UINT64_MAX;
 	if (attempt == NULL)
 		return;
-	s->pace = class_of(attempt);
+	s->pace = class_of(attempt, s->online);
 	s->began_s = attempt->began_s;
 	s->due_s = attempt_due_s(attempt);
 	s->state = attempt->state;

@@ -185,3 +185,28 @@ Test(retry, a_restart_after_every_call_forgets_no_wait)
 	cr_expect_eq(fw_count_running(world, "2.0"), 3);
 	cr_expect_eq(count_of("device.retry "), 1);
 }
+
+static unsigned under_way(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < world->device_count; i++)
+		count += world->devices[i].report.state >= OTA_UPDATE_OFFERED &&
+			 world->devices[i].report.state <= OTA_UPDATE_PROVING;
+	return count;
+}
+
+Test(retry, whoever_is_asked_again_counts_for_the_limit_of_the_rollout)
+{
+	unsigned most = 0;
+
+	add("lab", 8, FW_CRAMPED);
+	begin(",\"limits\":{\"in_flight\":1},"
+	      "\"retry\":{\"excused\":3,\"excused_backoff_s\":30,\"factor\":1}");
+	for (int i = 0; i < 400 && fw_count_running(world, "2.0") < 8; i++) {
+		fw_step(world);
+		most = under_way() > most ? under_way() : most;
+	}
+	cr_expect_eq(fw_count_running(world, "2.0"), 8);
+	cr_expect_eq(most, 1, "%u", most);
+}
