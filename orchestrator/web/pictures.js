@@ -80,7 +80,7 @@ export function saved(b) {
 	const bar = (kind, n, text) => h('div', { class: 'saved-row' }, h('span', null, text), h('span', { class: 'saved-bar' }, h('span', { class: kind, style: { width: `${Math.max(100 * n / max, 0.6)}%` } })), h('b', null, bytes(n)));
 	if (!b.full) return h('p', { class: 'empty' }, 'No patch was made yet.');
 	return h('div', { class: 'saved' },
-		h('p', { class: 'big' }, h('b', null, share(b.saved_permille)), ' less than full images'),
+		h('p', { class: 'big' }, h('b', null, b.saved_permille < 1000 ? share(b.saved_permille) : 'over 99.9 %'), ' less than full images'),
 		bar('delta', b.published, 'patches, once for everybody'), bar('full', b.full, 'full images, compressed'));
 }
 

@@ -35,6 +35,7 @@ export function remember(r) {
 	if (!r.stages[0]?.counts) return;
 	const current = r.stages[r.stage], n = r.stages.slice(0, r.stage + 1).reduce((sum, s) => sum + judgedOf(s.counts), 0), v = signed(current);
 	const trace = traces.get(r.rollout) || [], last = trace[trace.length - 1];
+	if (last && n < last[0] && v === last[1]) return; // devices went back, which says nothing new
 	if (last && n < last[0]) trace.length = 0;
 	if (!last || last[0] !== n || last[1] !== v) trace.push([n, v]);
 	if (trace.length > 500) trace.splice(1, 1);

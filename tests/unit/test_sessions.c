@@ -32,7 +32,10 @@ static void write_key(const char *id, const char *scope)
 
 static void open_keys(void)
 {
-	cr_assert_geq(mkstemp(path), 0);
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	(void)close(fd);
 	write_key("ci", "rollout");
 	cr_assert_eq(api_keys_open(path, &keys, NULL), OTA_OK);
 }
