@@ -455,12 +455,12 @@ Test(slot_block, any_look_at_a_start_may_fail)
 		.config = &kit.slot, .state_dir = kit.state_dir, .boot_id = { { 2 } }
 	};
 	struct faults walk = { .only = "stat64 ", .wants_each = true };
+	struct slots first;
 	unsigned refused = 0;
 
 	kit.slot.initial_len = 10;
-	{
-		OTA_AUTO(slots_fini) struct slots slots = open_slots(1);
-	}
+	first = open_slots(1);
+	slots_fini(&first);
 	while (faults_next(&walk)) {
 		OTA_AUTO(slots_fini) struct slots slots = { .record = { .fd = -1 } };
 		struct ota_error err = { 0 };
