@@ -389,7 +389,7 @@ static void arm(const char *call, int error, long nth, long times)
 
 void faults_arm(const struct faults *walk)
 {
-	const struct row *row = &rows[walk->row - 1];
+	const struct row *row = &rows[walk->row > 0 ? walk->row - 1 : 0];
 
 	if (walk->row > 0) {
 		arm(row->call, row->error, walk->nth, 1);
