@@ -6,7 +6,6 @@
 #include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "proto/base/own.h"
-#include "proto/wire/json_write.h"
 
 enum { KEY_CAP = 2 * OTA_DIGEST_HEX_CAP + 2 };
 
@@ -249,56 +248,54 @@ void store_device(struct core *core, struct device *device)
 	put(core, CORE_DEVICE, device->id, tree);
 }
 
-static void write_report(struct ota_json_writer *w, const struct device *device)
+/* The report as its payload. */
+static cJSON *report_json(const struct ota_report *report)
 {
-	ota_json_put_u64(w, "heard_s", device->heard_s);
-	ota_json_put_hex(w, "report_digest",
-		(struct ota_bytes){ device->report_digest.at, OTA_DIGEST_LEN });
-	ota_json_put_key(w, "report"); /* as its payload */
-	if (w->rc == OTA_OK)
-		w->rc = ota_report_print(&device->report, w->out);
+	OTA_AUTO(ota_buf_fini) struct ota_buf payload = { 0 };
+	const char *text;
+
+	if (ota_report_encode(report, &payload, NULL) != OTA_OK)
+		core_out_of_memory();
+	text = ota_buf_text(&payload);
+	if (text == NULL)
+		core_out_of_memory();
+	return cJSON_CreateRaw(text);
 }
 
-static void write_refusal(struct ota_json_writer *w, const struct refusal *refused)
+static cJSON *incidents_tree(const struct health *health)
 {
-	ota_json_put_u64(w, "refused", refused->code);
-	ota_json_put_u64(w, "refused_s", refused->at_s);
-	ota_json_put_text(w, "refused_text", refused->text);
-}
+	cJSON *list = tree_array();
 
-/* With each report comes one of these, so there is no tree in between. */
-static void write_status(struct ota_json_writer *w, const struct device *device)
-{
-	ota_json_open(w, NULL, '{');
-	ota_json_put_text(w, "id", device->id);
-	ota_json_put_bool(w, "online", device->online);
-	ota_json_put_text(w, "nonce", device->nonce);
-	ota_json_put_u64(w, "presence_s", device->presence_s);
-	ota_json_put_u64(w, "alarm_acked", device->alarm_acked);
-	if (device->reported)
-		write_report(w, device);
-	ota_json_open(w, "incidents", '[');
-	for (uint32_t i = 0; i < device->health.count; i++)
-		ota_json_put_u64(w, NULL, device->health.incidents[i]);
-	ota_json_close(w, ']');
-	if (device->refused.code != OTA_OK)
-		write_refusal(w, &device->refused);
-	ota_json_close(w, '}');
+	for (uint32_t i = 0; i < health->count; i++)
+		(void)tree_push(list, cJSON_CreateNumber((double)health->incidents[i]));
+	return list;
 }
 
 void store_status(struct core *core, struct device *device)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
-	struct ota_json_writer w = ota_json_write(&text);
+	cJSON *tree;
 
 	survey_touch(core, device);
 	if (!keeps(core))
 		return;
-	write_status(&w, device);
-	if (w.rc != OTA_OK)
-		core_out_of_memory();
-	store_begin(core);
-	core->port.put(core->port.ctx, CORE_STATUS, device->id, ota_buf_bytes(&text));
+	tree = tree_object();
+	tree_text(tree, "id", device->id);
+	tree_bool(tree, "online", device->online);
+	tree_text(tree, "nonce", device->nonce);
+	tree_u64(tree, "presence_s", device->presence_s);
+	tree_u64(tree, "alarm_acked", device->alarm_acked);
+	if (device->reported) {
+		tree_u64(tree, "heard_s", device->heard_s);
+		tree_digest(tree, "report_digest", &device->report_digest);
+		(void)tree_add(tree, "report", report_json(&device->report));
+	}
+	(void)tree_add(tree, "incidents", incidents_tree(&device->health));
+	if (device->refused.code != OTA_OK) {
+		tree_u64(tree, "refused", device->refused.code);
+		tree_u64(tree, "refused_s", device->refused.at_s);
+		tree_text(tree, "refused_text", device->refused.text);
+	}
+	put(core, CORE_STATUS, device->id, tree);
 }
 
 void store_patch(struct core *core, const struct patch *patch)

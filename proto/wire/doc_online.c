@@ -206,11 +206,6 @@ enum ota_code ota_report_parse(
 	return ota_doc_parse(&ota_doc_report, payload, out, err);
 }
 
-enum ota_code ota_report_print(const struct ota_report *report, struct ota_buf *out)
-{
-	return ota_doc_print(&ota_doc_report, report, out);
-}
-
 enum ota_code ota_report_encode(
 	const struct ota_report *report, struct ota_buf *out, struct ota_error *err)
 {

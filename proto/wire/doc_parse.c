@@ -1,5 +1,4 @@
-/* One parser for every document: walks the payload's text and the table side by side. The
- * text was scanned before, so that it is strict JSON to its end, without white space. */
+/* One parser for every document: walks the payload's tree and the table side by side. */
 
 #include "proto/wire/doc_table.h"
 
@@ -10,67 +9,17 @@
 
 enum { ESCAPED_CAP = 80 };
 
-/* A value, by the byte it begins with. */
-static bool is_text(const char *at)
-{
-	return *at == '"';
-}
+static OTA_CHECKED enum ota_code read_object(const struct ota_doc_table *table,
+	const cJSON *item, void *out, struct ota_error *err);
 
-static bool is_number(const char *at)
-{
-	return *at >= '0' && *at <= '9';
-}
-
-static bool is_bool(const char *at)
-{
-	return *at == 't' || *at == 'f';
-}
-
-/* The string at *at, written over itself without its quotes and escapes, and ended with a
- * NUL; *at moves behind it. */
-static char *take_text(char **at)
-{
-	char *text = *at + 1, *from = text, *to = text;
-
-	while (*from != '"') {
-		if (*from == '\\')
-			from++;
-		*to++ = *from++;
-	}
-	*to = '\0';
-	*at = from + 1;
-	return text;
-}
-
-/* The key at *at; *at moves to its value. */
-static const char *take_key(char **at)
-{
-	const char *key = take_text(at);
-
-	*at += 1; /* ':' */
-	return key;
-}
-
-static uint64_t take_number(char **at)
-{
-	uint64_t value = 0;
-
-	while (is_number(*at))
-		value = value * 10 + (uint64_t)(*(*at)++ - '0');
-	return value;
-}
-
-static OTA_CHECKED enum ota_code read_object(
-	const struct ota_doc_table *table, char **at, void *out, struct ota_error *err);
-
-static OTA_CHECKED enum ota_code read_number(
-	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_number(const struct ota_doc_member *m,
+	const cJSON *item, void *out, struct ota_error *err)
 {
 	uint64_t value;
 
-	if (!is_number(*at))
+	if (!cJSON_IsNumber(item))
 		return ota_fail(err, OTA_E_FORMAT, "not a number");
-	value = take_number(at);
+	value = (uint64_t)item->valuedouble;
 	if (value < m->min || value > m->max)
 		return ota_fail(err, OTA_E_LIMIT, "%llu is not in %llu .. %llu",
 			(unsigned long long)value, (unsigned long long)m->min,
@@ -82,13 +31,13 @@ static OTA_CHECKED enum ota_code read_number(
 	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code read_bool(char **at, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_bool(
+	const cJSON *item, void *out, struct ota_error *err)
 {
-	bool value = **at == 't';
+	bool value = cJSON_IsTrue(item);
 
-	if (!is_bool(*at))
+	if (!cJSON_IsBool(item))
 		return ota_fail(err, OTA_E_FORMAT, "neither true nor false");
-	*at += strlen(value ? "true" : "false");
 	memcpy(out, &value, sizeof value);
 	return OTA_OK;
 }
@@ -142,14 +91,13 @@ static OTA_CHECKED enum ota_code read_hex(const struct ota_doc_member *m,
 	return OTA_OK;
 }
 
-static OTA_CHECKED enum ota_code read_string(
-	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_string(const struct ota_doc_member *m,
+	const cJSON *item, void *out, struct ota_error *err)
 {
-	const char *text;
+	const char *text = item->valuestring;
 
-	if (!is_text(*at))
+	if (!cJSON_IsString(item))
 		return ota_fail(err, OTA_E_FORMAT, "not a string");
-	text = take_text(at);
 	switch (m->kind) {
 	case OTA_DOC_NAME:
 		return text[0] == '\0' && m->min == 0
@@ -171,16 +119,16 @@ static OTA_CHECKED enum ota_code read_string(
 	return ota_fail(err, OTA_E_FORMAT, "not a string");
 }
 
-static OTA_CHECKED enum ota_code read_value(
-	const struct ota_doc_member *m, char **at, void *out, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_value(const struct ota_doc_member *m,
+	const cJSON *item, void *out, struct ota_error *err)
 {
 	switch (m->kind) {
 	case OTA_DOC_NUMBER:
-		return read_number(m, at, out, err);
+		return read_number(m, item, out, err);
 	case OTA_DOC_BOOL:
-		return read_bool(at, out, err);
+		return read_bool(item, out, err);
 	case OTA_DOC_OBJECT:
-		return read_object(m->object, at, out, err);
+		return read_object(m->object, item, out, err);
 	case OTA_DOC_NAME:
 	case OTA_DOC_LABEL:
 	case OTA_DOC_TEXT:
@@ -188,92 +136,78 @@ static OTA_CHECKED enum ota_code read_value(
 	case OTA_DOC_CHOICE:
 		break;
 	}
-	return read_string(m, at, out, err);
+	return read_string(m, item, out, err);
 }
 
-static OTA_CHECKED enum ota_code read_list(
-	const struct ota_doc_member *m, char **at, uint8_t *base, struct ota_error *err)
+static OTA_CHECKED enum ota_code read_list(const struct ota_doc_member *m,
+	const cJSON *array, uint8_t *base, struct ota_error *err)
 {
+	const cJSON *item = array->child;
 	uint32_t count = 0;
 
-	if (**at != '[')
+	if (!cJSON_IsArray(array))
 		return ota_fail(err, OTA_E_FORMAT, "not an array");
-	while (*++*at != ']') { /* over '[' or ',' */
+	for (; item != NULL; item = item->next) {
 		enum ota_code rc;
 
 		if (count == m->list_max)
 			return ota_fail(
 				err, OTA_E_LIMIT, "over %zu entries", m->list_max);
-		rc = read_value(m, at, base + m->offset + count * m->size, err);
+		rc = read_value(m, item, base + m->offset + count * m->size, err);
 		if (rc != OTA_OK)
 			return ota_wrap(err, rc, "entry %u", count);
 		count++;
-		if (**at == ']')
-			break;
 	}
-	*at += 1;
 	if (count < m->list_min)
 		return ota_fail(err, OTA_E_LIMIT, "under %zu entries", m->list_min);
 	memcpy(base + m->count_offset, &count, sizeof count);
 	return OTA_OK;
 }
 
-/* key: of the value that comes next, NULL behind the last one. */
 static OTA_CHECKED enum ota_code read_member(const struct ota_doc_member *m,
-	const char *key, char **at, uint8_t *base, struct ota_error *err)
+	const cJSON *item, uint8_t *base, struct ota_error *err)
 {
 	char escaped[ESCAPED_CAP];
 	enum ota_code rc;
 
-	if (key == NULL)
+	if (item == NULL)
 		return ota_fail(err, OTA_E_FORMAT, "member '%s' is missing", m->key);
-	if (strcmp(key, m->key) != 0) {
-		ota_escape(key, escaped, sizeof escaped);
+	if (strcmp(item->string, m->key) != 0) {
+		ota_escape(item->string, escaped, sizeof escaped);
 		return ota_fail(err, OTA_E_FORMAT, "member '%s' where '%s' belongs",
 			escaped, m->key);
 	}
-	rc = m->list_max > 0 ? read_list(m, at, base, err)
-			     : read_value(m, at, base + m->offset, err);
+	rc = m->list_max > 0 ? read_list(m, item, base, err)
+			     : read_value(m, item, base + m->offset, err);
 	return rc == OTA_OK ? rc : ota_wrap(err, rc, "%s", m->key);
 }
 
-static bool is_left_out(const struct ota_doc_member *m, const char *key)
+static bool is_left_out(const struct ota_doc_member *m, const cJSON *item)
 {
-	return m->optional && (key == NULL || strcmp(key, m->key) != 0);
+	return m->optional && (item == NULL || strcmp(item->string, m->key) != 0);
 }
 
-/* The key behind a '{' or ',', or NULL at the end of the object. */
-static const char *next_key(char **at)
+static enum ota_code read_object(const struct ota_doc_table *table, const cJSON *object,
+	void *out, struct ota_error *err)
 {
-	if (**at == '}')
-		return NULL;
-	*at += 1;
-	return **at == '}' ? NULL : take_key(at);
-}
-
-static enum ota_code read_object(
-	const struct ota_doc_table *table, char **at, void *out, struct ota_error *err)
-{
+	const cJSON *item = object->child;
 	char escaped[ESCAPED_CAP];
-	const char *key;
 
-	if (**at != '{')
+	if (!cJSON_IsObject(object))
 		return ota_fail(err, OTA_E_FORMAT, "not an object");
-	key = next_key(at);
 	for (size_t i = 0; i < table->count; i++) {
 		enum ota_code rc;
 
-		if (is_left_out(&table->members[i], key))
+		if (is_left_out(&table->members[i], item))
 			continue;
-		rc = read_member(&table->members[i], key, at, out, err);
+		rc = read_member(&table->members[i], item, out, err);
 		if (rc != OTA_OK)
 			return rc;
-		key = next_key(at);
+		item = item->next;
 	}
-	*at += 1; /* '}' */
-	if (key == NULL)
+	if (item == NULL)
 		return OTA_OK;
-	ota_escape(key, escaped, sizeof escaped);
+	ota_escape(item->string, escaped, sizeof escaped);
 	return ota_fail(err, OTA_E_FORMAT, "unknown member '%s'", escaped);
 }
 
@@ -281,17 +215,14 @@ static enum ota_code read_object(
 static OTA_CHECKED enum ota_code parse_into(const struct ota_doc_spec *spec,
 	struct ota_bytes payload, void *doc, struct ota_error *err)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 }; /* a copy to write over */
-	enum ota_code rc = ota_json_scan(payload, true, err);
-	char *at;
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	enum ota_code rc = ota_json_parse(payload, true, &tree, err);
 
-	if (rc != OTA_OK)
-		return rc;
-	if (ota_buf_add(&text, payload) != OTA_OK || ota_buf_text(&text) == NULL)
-		return ota_fail(err, OTA_E_NOMEM, "no memory for JSON");
-	at = (char *)text.at;
-	rc = read_object(&spec->table, &at, doc, err);
-	return rc == OTA_OK ? spec->check(doc, err) : rc;
+	if (rc == OTA_OK)
+		rc = read_object(&spec->table, tree, doc, err);
+	if (rc == OTA_OK)
+		rc = spec->check(doc, err);
+	return rc;
 }
 
 enum ota_code ota_doc_parse(const struct ota_doc_spec *spec, struct ota_bytes payload,

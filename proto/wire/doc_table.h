@@ -101,11 +101,6 @@ extern const struct ota_doc_spec ota_doc_root, ota_doc_release, ota_doc_catalog,
 OTA_CHECKED enum ota_code ota_doc_parse(const struct ota_doc_spec *spec,
 	struct ota_bytes payload, void *out, struct ota_error *err);
 
-/** Append the text of doc, without looking whether its reader would take it. OTA_OK or
- *  OTA_E_NOMEM. */
-OTA_CHECKED enum ota_code ota_doc_print(
-	const struct ota_doc_spec *spec, const void *doc, struct ota_buf *out);
-
 /** Append the payload of doc, a struct of spec->size bytes. As documents.h says. */
 OTA_CHECKED enum ota_code ota_doc_encode(const struct ota_doc_spec *spec, const void *doc,
 	struct ota_buf *out, struct ota_error *err);

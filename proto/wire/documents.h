@@ -282,11 +282,6 @@ OTA_CHECKED enum ota_code ota_assign_encode(
 OTA_CHECKED enum ota_code ota_report_parse(
 	struct ota_bytes payload, struct ota_report *out, struct ota_error *err);
 
-/** Append the payload of a report that came out of ota_report_parse(): what
- *  ota_report_encode() gives, without parsing it again. OTA_OK or OTA_E_NOMEM. */
-OTA_CHECKED enum ota_code ota_report_print(
-	const struct ota_report *report, struct ota_buf *out);
-
 /** Encode a report payload. */
 OTA_CHECKED enum ota_code ota_report_encode(
 	const struct ota_report *report, struct ota_buf *out, struct ota_error *err);

@@ -5,7 +5,6 @@
 
 #include "proto/base/own.h"
 #include "proto/wire/json.h"
-#include "proto/wire/json_write.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
@@ -415,36 +414,4 @@ Test(json_reader, an_object_of_over_64_members_is_refused)
 	r = ota_json_read(NULL, NULL);
 	cr_expect_eq(ota_json_finish(&r), OTA_E_FORMAT);
 	cr_expect_not(ota_json_has(&r, "a"));
-}
-
-Test(json, what_is_written_straight_is_strict_and_has_one_spelling)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf out = { 0 };
-	OTA_AUTO(ota_buf_fini) struct ota_buf printed = { 0 };
-	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
-	const uint8_t bytes[70] = { 0xab, 0x01 };
-	const char *begin = "{\"text\":\"a\\\"b\\\\c\",\"none\":\"\",\"zero\":0,"
-			    "\"most\":9007199254740991,\"list\":[true,false],"
-			    "\"hex\":\"ab0100";
-	struct ota_json_writer w = ota_json_write(&out);
-
-	ota_json_open(&w, NULL, '{');
-	ota_json_put_text(&w, "text", "a\"b\\c");
-	ota_json_put_text(&w, "none", "");
-	ota_json_put_u64(&w, "zero", 0);
-	ota_json_put_u64(&w, "most", OTA_JSON_NUMBER_MAX);
-	ota_json_open(&w, "list", '[');
-	ota_json_put_bool(&w, NULL, true);
-	ota_json_put_bool(&w, NULL, false);
-	ota_json_close(&w, ']');
-	ota_json_put_hex(&w, "hex", (struct ota_bytes){ bytes, sizeof bytes });
-	ota_json_open(&w, "inner", '{');
-	ota_json_close(&w, '}');
-	ota_json_close(&w, '}');
-	cr_assert_eq(w.rc, OTA_OK);
-	cr_assert_eq(ota_json_parse(ota_buf_bytes(&out), true, &tree, NULL), OTA_OK);
-	cr_assert_eq(ota_json_print(tree, &printed, NULL), OTA_OK);
-	cr_expect_str_eq(ota_buf_text(&out), ota_buf_text(&printed));
-	cr_expect_eq(strncmp(ota_buf_text(&out), begin, strlen(begin)), 0, "%s",
-		ota_buf_text(&out));
 }
