@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The suites behind tests/run: each builds what it needs, runs, and yields its tests as
 (name, passed). Only what a test itself reported is counted; a suite without tests fails, and so
-does a test that is skipped, but one that only root can run and that says so: passed is None. Without
-a browser the suite that needs one is SKIPPED."""
+does a test that is skipped, but one that only root can run and that says so: passed is None.
+Without a browser the suite that needs one is SKIPPED."""
 import argparse
 import concurrent.futures
 import json
@@ -19,7 +19,7 @@ import time
 import branches
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM_SECONDS, PROGRAM_SECONDS_BY_NIGHT = 900, 5 * 3600  # one program of tests in Python
+PROGRAM_SECONDS, PROGRAM_SECONDS_BY_NIGHT = 1800, 5 * 3600  # one program of tests in Python
 FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
 FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
@@ -391,7 +391,8 @@ def qemu():
 
 
 SUITES = {f.__name__: f for f in (
-    unit, sim, integration, e2e, browser, crash, coverage, lint, compilers, sanitizers, cross, qemu, fuzz)}
+    unit, sim, integration, e2e, browser, crash, coverage, lint, compilers, sanitizers, cross,
+    qemu, fuzz)}
 
 
 def closing_line(results):
