@@ -131,8 +131,8 @@ enum ota_code install_check_block(struct install_check *check, uint64_t block,
 	enum ota_code rc;
 
 	(void)pthread_mutex_lock(&check->lock);
-	while (waiting->count + check->under_way >= check->waiting_max &&
-		check->error.code == OTA_OK)
+	/* What failed is no longer under way: there is room, then, too. */
+	while (waiting->count + check->under_way >= check->waiting_max)
 		(void)pthread_cond_wait(&check->changed, &check->lock);
 	rc = verdict(check, err);
 	if (rc == OTA_OK) {

@@ -212,7 +212,7 @@ void install_readback_reach(struct install_readback *r, uint64_t synced)
 void install_readback_wait(struct install_readback *r)
 {
 	(void)pthread_mutex_lock(&r->lock);
-	while (!r->ended && (r->at < r->may || r->may == r->image.len))
+	while (!r->ended && (r->may == r->image.len || r->at < r->may))
 		(void)pthread_cond_wait(&r->changed, &r->lock);
 	(void)pthread_mutex_unlock(&r->lock);
 }

@@ -207,6 +207,40 @@ Test(install_readback, it_asks_the_medium)
 	install_kit_unloop(config.devices[1]);
 }
 
+/* Of the second look at each block, too. */
+Test(install_readback, each_read_that_fails_is_told)
+{
+	struct faults walk = { .only = "pread64 ", .wants_each = true };
+	unsigned errors = 0;
+
+	put(0, IMAGE_LEN);
+	while (faults_next(&walk)) {
+		OTA_AUTO(free_readback) struct install_readback *readback = start();
+		struct ota_digest found;
+		enum ota_code rc;
+
+		faults_arm(&walk);
+		rc = install_readback_finish(readback, &found, &err);
+		(void)faults_disarm(&walk);
+		cr_expect(rc == OTA_OK || rc == OTA_E_IO, "%s: %s", faults_text(&walk),
+			err.text);
+		errors += rc != OTA_OK;
+	}
+	cr_expect_geq(errors, 2 * (9 + 3), "each read, by an error and by an end");
+}
+
+Test(install_readback, a_path_that_is_too_long_is_told)
+{
+	struct install_readback *readback = NULL;
+
+	config.type = AGENT_SLOT_FILE;
+	cr_assert(faults_arm_text("ota_path_join,0,0"));
+	cr_expect_eq(install_readback_new(&place, IMAGE_LEN, &stop, &readback, &err),
+		OTA_E_LIMIT);
+	cr_expect(faults_fired());
+	cr_expect_null(readback);
+}
+
 Test(install_readback, each_call_that_fails_is_told)
 {
 	struct faults walk = { 0 };
