@@ -6,7 +6,7 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DECIDES = ('proto/wire/trust.c', 'agent/core/decode_wire.c', 'agent/core/hold.c',
-           'agent/core/journal.c', 'agent/core/judge.c', 'agent/core/overlay.c',
+           'agent/core/ipc.c', 'agent/core/journal.c', 'agent/core/judge.c', 'agent/core/overlay.c',
            'agent/core/policy.c', 'agent/core/slot.c', 'agent/core/work.c',
            'agent/port/block_spool.c', 'agent/port/boot.c',
            'agent/port/boot_custom.c', 'agent/port/boot_entries.c',

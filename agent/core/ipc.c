@@ -8,7 +8,8 @@ enum { IPC_NAME_FIELD_LEN = 72 }; /* bytes */
 static const char *const type_text[] = { IPC_TYPES(TEXT) };
 #undef TEXT
 
-/* The name field: a name or nothing, padded with NUL to its end. */
+/* The name field: a name or nothing, padded with NUL to its end. It is the last of the
+ * head, and longer than each other field: where any is cut short, this one is. */
 static OTA_CHECKED enum ota_code read_name(
 	struct ota_reader *r, char out[static OTA_NAME_CAP], struct ota_error *err)
 {
@@ -51,19 +52,17 @@ enum ota_code ipc_parse(
 	uint32_t type;
 	enum ota_code rc;
 
-	if (packet.len < IPC_HEAD_LEN)
-		return ota_fail(err, OTA_E_FORMAT, "packet of %zu bytes", packet.len);
 	if (packet.len > IPC_PACKET_LEN_MAX)
 		return ota_fail(err, OTA_E_LIMIT, "packet of %zu bytes", packet.len);
 	type = ota_read_le32(&r);
-	if (type >= N_IPC_TYPES)
-		return ota_fail(err, OTA_E_FORMAT, "packet type %u", type);
-	m.type = (enum ipc_type)type;
 	m.code = ota_read_le32(&r);
 	read_numbers(&r, &m);
 	rc = read_name(&r, m.name, err);
 	if (rc != OTA_OK)
 		return rc;
+	if (type >= N_IPC_TYPES)
+		return ota_fail(err, OTA_E_FORMAT, "packet type %u", type);
+	m.type = (enum ipc_type)type;
 	m.payload = (struct ota_bytes){ r.at, r.left };
 	*out = m;
 	return OTA_OK;

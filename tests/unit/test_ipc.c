@@ -4,6 +4,7 @@
 
 #include "agent/core/ipc.h"
 #include "proto/base/own.h"
+#include "tests/unit/nomem_kit.h"
 
 static struct ipc_message sample(void)
 {
@@ -82,6 +83,24 @@ Test(ipc, a_packet_over_the_limit_is_refused_both_ways)
 	m.payload = (struct ota_bytes){ big, IPC_PAYLOAD_LEN_MAX + 1 };
 	cr_expect_eq(ipc_encode(&m, &buf), OTA_E_LIMIT);
 	cr_expect_eq(buf.len, 0);
+}
+
+Test(ipc, without_memory_nothing_is_appended)
+{
+	static const uint8_t body[IPC_PAYLOAD_LEN_MAX];
+
+	for (long nth = 0; nth < 2; nth++) { /* of the head, and of the payload */
+		OTA_AUTO(ota_buf_fini) struct ota_buf buf = { 0 };
+		struct ipc_message m = sample();
+
+		m.payload = (struct ota_bytes){ body, sizeof body };
+		nomem_arm(nth);
+		cr_expect_eq(ipc_encode(&m, &buf), OTA_E_NOMEM);
+		cr_assert(nomem_disarm());
+		cr_expect_eq(buf.len, 0);
+		encode(&m, &buf);
+		cr_expect_eq(buf.len, IPC_PACKET_LEN_MAX);
+	}
 }
 
 Test(ipc, a_name_that_is_none_is_refused)

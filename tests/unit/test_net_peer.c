@@ -172,7 +172,7 @@ Test(net_peer, nonsense_ends_it)
 	cr_assert_eq(send(other, "hello", 5, 0), 5);
 	turn();
 	cr_expect_eq(gone, 1);
-	cr_expect_str_eq(why, "packet of 5 bytes");
+	cr_expect_str_eq(why, "packet ends within its head");
 }
 
 Test(net_peer, a_packet_over_the_limit_ends_it)
