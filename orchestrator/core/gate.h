@@ -15,7 +15,7 @@ enum {
 	GATE_SMALL_WAVE = 125, /* devices: in a wave up to this one HARD failure halts */
 	GATE_HARD_MAX = 3,     /* HARD failures that halt a larger wave */
 	GATE_ALL_BELOW = 59,   /* devices: a smaller wave must finish as a whole */
-	GATE_TEXT_CAP = 192,
+	GATE_TEXT_CAP = 256,
 };
 
 /* The test's state is in millionths of a nat. Steps are whole numbers, so what is stored

@@ -116,7 +116,7 @@ static enum revert_move stop(const struct rollout *rollout, const struct progres
 {
 	(void)snprintf(text, GATE_TEXT_CAP,
 		"stage %s does not come back: %u devices failed, %u say nothing; the "
-		"others stay%s%.100s",
+		"others stay%s%.90s",
 		rollout->spec.stages[rollout->revert_stage].name, s->failed, s->here,
 		rollout->hold != OTA_OK ? "; " : "", rollout->hold_text);
 	return REVERT_STOPPED;
