@@ -39,9 +39,13 @@ class Guard(FleetTest):
             cls.lab.cli('key', 'api', f'a-{scope}', '--scope', scope)
             cls.keys[scope] = (cls.lab.dir / f'a-{scope}.api.key').read_text().strip()
 
-    def send(self, method, path, key=None, body=None, source='127.0.0.1', patient=True):
-        """Status, headers and body of an answer; patient: asked again after a 429."""
+    def send(self, method, path, key=None, body=None, source='127.0.0.1', patient=True,
+             announced=None):
+        """Status, headers and body of an answer; patient: asked again after a 429; announced:
+        bytes of a body that is not sent, because it is refused before."""
         headers = {'Authorization': f'Bearer {key}'} if key else {}
+        if announced:
+            headers['Content-Length'] = str(announced)
 
         def look():
             with closing(http.client.HTTPConnection(
@@ -89,7 +93,7 @@ class Guard(FleetTest):
     # ---- headers
 
     def test_every_answer_has_the_headers(self):
-        key, big = self.keys['admin'], (1 << 20) + 1
+        key, local, big = self.keys['admin'], '127.0.0.1', (1 << 20) + 1
         for want, words in (
                 (200, ('GET', '/api/v1/status', key)), (200, ('GET', '/metrics', key)),
                 (200, ('GET', '/api/v1/documents/root/current', key)),
@@ -99,7 +103,7 @@ class Guard(FleetTest):
                 (403, ('PUT', '/api/v1/fleet', self.keys['read'], b'{}')),
                 (404, ('GET', '/api/v1/nothing', key)),
                 (409, ('POST', '/api/v1/devices/gw-1/release', key)),
-                (413, ('PUT', '/api/v1/fleet', key, big * b' '))):
+                (413, ('PUT', '/api/v1/fleet', key, None, local, True, big))):
             if words[1] == '/readyz':
                 wait_for('it to be ready', lambda: self.send('GET', '/readyz')[0] == 200)
             status, headers, _ = self.send(*words)
