@@ -46,8 +46,11 @@ class Events(FleetTest):
         """Patiently: there is a limit of requests a second."""
         def try_it():
             stream = Stream(self.lab.address, key or self.key, **words)
+            if stream.status == 429:
+                stream.close()
+                return None
             self.open_streams.append(stream)
-            return stream if stream.status != 429 else None
+            return stream
         return wait_for('a stream', try_it)
 
     def ask(self, *words):
