@@ -50,8 +50,11 @@ class Guard(FleetTest):
         def look():
             with closing(http.client.HTTPConnection(
                     self.lab.address, timeout=30, source_address=(source, 0))) as c:
-                c.request(method, path, body, headers)
-                answer = c.getresponse()
+                try:
+                    c.request(method, path, body, headers)
+                    answer = c.getresponse()
+                except ConnectionError:  # refused by its header, and closed before it was read
+                    return None
                 if answer.status == 429 and patient:
                     return None
                 text = b'' if path.endswith('/events') else answer.read()
