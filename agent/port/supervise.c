@@ -279,14 +279,26 @@ static void on_start_time(uv_timer_t *timer)
 		on_net_time(timer);
 }
 
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	uv_close(handle, NULL);
+}
+
 static enum ota_code build(struct supervisor *s)
 {
-	if (uv_loop_init(&s->loop) != 0 || uv_timer_init(&s->loop, &s->timer) != 0 ||
+	if (uv_loop_init(&s->loop) != 0)
+		return OTA_E_IO;
+	if (uv_timer_init(&s->loop, &s->timer) != 0 ||
 		uv_signal_init(&s->loop, &s->term) != 0 ||
 		uv_signal_init(&s->loop, &s->interrupt) != 0 ||
 		uv_signal_start(&s->term, on_signal, SIGTERM) != 0 ||
-		uv_signal_start(&s->interrupt, on_signal, SIGINT) != 0)
+		uv_signal_start(&s->interrupt, on_signal, SIGINT) != 0) {
+		uv_walk(&s->loop, close_handle, NULL);
+		(void)uv_run(&s->loop, UV_RUN_DEFAULT);
+		(void)uv_loop_close(&s->loop);
 		return OTA_E_IO;
+	}
 	s->timer.data = s->term.data = s->interrupt.data = s;
 	return OTA_OK;
 }
