@@ -196,15 +196,20 @@ struct audit_take {
 	bool failed;
 };
 
+/* All of it, or nothing: others may stand before it. */
 static bool print_entry(struct ota_buf *out, const struct audit_entry *entry)
 {
 	OTA_AUTO(ota_json_fini) cJSON *tree = api_audit_entry(entry);
 	OTA_AUTO(ota_buf_fini) struct ota_buf data = { 0 };
+	size_t len = out->len;
 
-	return tree && ota_json_print(tree, &data, NULL) == OTA_OK &&
-	       ota_buf_printf(out, "id: %llu\n", (unsigned long long)entry->seq) ==
-		       OTA_OK &&
-	       print_event(out, "audit", ota_buf_bytes(&data));
+	if (tree && ota_json_print(tree, &data, NULL) == OTA_OK &&
+		ota_buf_printf(out, "id: %llu\n", (unsigned long long)entry->seq) ==
+			OTA_OK &&
+		print_event(out, "audit", ota_buf_bytes(&data)))
+		return true;
+	out->len = len;
+	return false;
 }
 
 static bool take_page(void *ctx, const struct audit_entry *entry)
@@ -325,18 +330,23 @@ struct feed_event *feed_next(struct feed *feed, struct feed_place *place)
 	return feed_event_hold(feed->ring[place->audit_seq % RING_COUNT]);
 }
 
+uint64_t feed_known(const char *last_id, uint64_t newest)
+{
+	uint64_t oldest = newest > FEED_REPLAY_MAX ? newest - FEED_REPLAY_MAX : 0;
+	uint64_t seq;
+
+	if (!last_id || !api_read_u64(last_id, &seq) || seq > newest)
+		return newest;
+	return seq > oldest ? seq : oldest;
+}
+
 struct feed_place feed_begin(const struct feed *feed, const char *last_id)
 {
-	struct feed_place place = { 0 };
 	struct ota_digest head;
-	uint64_t newest, oldest, seq = 0;
+	uint64_t newest;
 
 	ledger_audit_head(feed->api->ledger, &newest, &head);
-	place.audit_seq = newest;
-	oldest = newest > FEED_REPLAY_MAX ? newest - FEED_REPLAY_MAX : 0;
-	if (last_id && api_read_u64(last_id, &seq) && seq <= newest)
-		place.audit_seq = seq > oldest ? seq : oldest;
-	return place;
+	return (struct feed_place){ .audit_seq = feed_known(last_id, newest) };
 }
 
 /* ---- life */

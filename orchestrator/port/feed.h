@@ -56,6 +56,11 @@ void feed_wake(struct feed *feed);
  *  take more than its share of the time. */
 void feed_look(struct feed *feed);
 
+/** The seq of the last audit entry that a reader knows, by what it sent as Last-Event-ID:
+ *  at most newest, and at least FEED_REPLAY_MAX less. NULL and what is no number of an
+ *  entry: newest. */
+uint64_t feed_known(const char *last_id, uint64_t newest);
+
 /** Where a new reader begins: all that is the case now, and the audit entries after that
  *  of seq last_id, at most FEED_REPLAY_MAX; NULL or no number of an entry: new ones
  *  alone. */
