@@ -19,6 +19,8 @@ TAP = [
     ('ok - a\n', 'TIMEOUT', 1, 1),
     ('', 'ERROR', 0, 1),
     ('ok - a # SKIP because\nok - b\n', 'OK', 1, 1),
+    ('ok - a # SKIP because\n', 'SKIP', 0, 1),
+    ('1..0 # SKIP because\n', 'SKIP', 0, 1),
 ]
 
 # a program of unittest, passed, failed
@@ -87,6 +89,8 @@ class Counting(unittest.TestCase):
                                          True)
                 for results in (tap, run_unittest(folder, FOR_ROOT[1])):
                     self.assertCountEqual([True, verdict], [ok for _, ok in results])
+                alone = {'name': 'x', 'stdout': FOR_ROOT[0].split('\n')[0], 'result': 'SKIP'}
+                self.assertEqual([verdict], [ok for _, ok in suites.tap_results(alone, True)])
         self.assertEqual(suites.closing_line([('a', True), ('b', None)]),
                          '1 passed, 0 failed, 1 for root only')
 
