@@ -72,7 +72,7 @@ static void on_release(void *ctx, struct ota_work *work)
 	released++;
 }
 
-static void open_worker(bool with_gate)
+static void open_worker(bool with_gate, size_t max)
 {
 	static const struct ota_worker_calls calls = { work, on_done, on_release };
 
@@ -81,7 +81,7 @@ static void open_worker(bool with_gate)
 	cr_assert_eq(sem_init(&gate, 0, 0), 0);
 	cr_assert_eq(sem_init(&begun, 0, 0), 0);
 	cr_assert_eq(uv_loop_init(&loop), 0);
-	cr_assert_eq(ota_worker_new(&loop, &calls, &done, MAX, &worker), OTA_OK);
+	cr_assert_eq(ota_worker_new(&loop, &calls, &done, max, &worker), OTA_OK);
 }
 
 static void run(void)
@@ -94,7 +94,7 @@ static void run(void)
 Test(worker, items_come_back_done_in_the_order_they_went_in)
 {
 	close_after = ITEMS;
-	open_worker(false);
+	open_worker(false, MAX);
 	while (give() == OTA_OK)
 		continue;
 	run();
@@ -105,7 +105,7 @@ Test(worker, items_come_back_done_in_the_order_they_went_in)
 Test(worker, it_takes_no_more_than_its_bound_until_the_loop_is_told)
 {
 	close_after = MAX + 1;
-	open_worker(false);
+	open_worker(false, MAX);
 	for (unsigned i = 0; i < MAX; i++)
 		cr_assert_eq(give(), OTA_OK);
 	/* The thread may have done all of them: it is the loop that makes room. */
@@ -117,7 +117,7 @@ Test(worker, it_takes_no_more_than_its_bound_until_the_loop_is_told)
 
 Test(worker, closed_while_full_it_ends_its_item_and_releases_the_rest)
 {
-	open_worker(true);
+	open_worker(true, MAX);
 	while (give() == OTA_OK)
 		continue;
 	(void)sem_wait(&begun);
@@ -133,7 +133,7 @@ Test(worker, closed_while_full_it_ends_its_item_and_releases_the_rest)
 Test(worker, it_may_be_closed_by_what_it_tells)
 {
 	close_after = 3;
-	open_worker(false);
+	open_worker(false, MAX);
 	while (give() == OTA_OK)
 		continue;
 	run();
@@ -150,18 +150,23 @@ static void count_turn(uv_prepare_t *turn)
 		uv_close((uv_handle_t *)turn, NULL);
 }
 
+/* All of them are done before the loop is told of the first. */
 Test(worker, others_of_the_loop_have_their_turn_between_many_items)
 {
 	uv_prepare_t turn;
 	unsigned turns = 0;
 
 	close_after = ITEMS;
-	open_worker(false);
+	open_worker(true, ITEMS);
 	cr_assert_eq(uv_prepare_init(&loop, &turn), 0);
 	turn.data = &turns;
 	cr_assert_eq(uv_prepare_start(&turn, count_turn), 0);
-	while (give() == OTA_OK)
-		continue;
+	for (unsigned i = 0; i < ITEMS; i++) {
+		cr_assert_eq(give(), OTA_OK);
+		(void)sem_post(&gate);
+	}
+	for (unsigned i = 0; i < ITEMS; i++)
+		(void)sem_wait(&begun);
 	run();
 	cr_expect_geq(turns, ITEMS / OTA_WORKER_TURN, "%u turns", turns);
 }
