@@ -46,6 +46,11 @@ static const char *second;
 static int second_error;
 static atomic_long second_countdown = -1;
 
+/* What happens just before a call. */
+static const char *awaited;
+static void (*happening)(void);
+static atomic_long awaited_countdown = -1;
+
 /* File to be made then; "": none. */
 static char mark[256];
 
@@ -109,9 +114,18 @@ static bool is_second(const char *call)
 	return true;
 }
 
+static void let_happen(const char *call)
+{
+	if (awaited != NULL && strcmp(awaited, call) == 0 &&
+		atomic_load(&awaited_countdown) >= 0 &&
+		atomic_fetch_sub(&awaited_countdown, 1) == 0)
+		happening();
+}
+
 /* Whether this call is the one; errno is set if so. */
 static bool is_due(const char *call)
 {
+	let_happen(call);
 	if (atomic_load(&recording))
 		record(call);
 	if (!is_first(call) && !is_second(call))
@@ -469,6 +483,13 @@ bool faults_second_fired(void)
 bool faults_fired(void)
 {
 	return atomic_load(&fired);
+}
+
+void faults_before(const char *call, long nth, void (*run)(void))
+{
+	awaited = call;
+	happening = run;
+	atomic_store(&awaited_countdown, nth);
 }
 
 bool faults_mark_at(const char *path)

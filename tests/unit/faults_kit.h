@@ -59,6 +59,10 @@ bool faults_second_fired(void);
 /** True if what faults_arm_text() armed has failed. */
 bool faults_fired(void);
 
+/** Let run() happen just before the nth call of that name from now on (from 0), once:
+ * what others do in that moment. */
+void faults_before(const char *call, long nth, void (*run)(void));
+
 /** Make that empty file in the moment that a call fails, for who watches from another
  *  process. False if the path is too long. */
 bool faults_mark_at(const char *path);
