@@ -252,11 +252,13 @@ static bool awaits_return(const struct core *core, const struct rollout *rollout
 	struct device *device, struct explanation *out)
 {
 	const struct attempt *attempt = attempt_find(device, rollout);
-	const struct survey *survey = survey_of(core, rollout);
+	const struct survey *survey;
 
 	if (rollout->state != ROLLOUT_REVERTING || attempt == NULL ||
-		attempt->state != ATTEMPT_CONFIRMED ||
-		returning_is_told(rollout, &survey->at[device->index]))
+		attempt->state != ATTEMPT_CONFIRMED)
+		return false;
+	survey = survey_of(core, rollout);
+	if (returning_is_told(rollout, &survey->at[device->index]))
 		return false;
 	if (rollout->hold == OTA_OK)
 		say(out, OTA_E_PACE, "the next devices go back in a moment");
