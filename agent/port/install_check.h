@@ -27,9 +27,8 @@ OTA_CHECKED enum ota_code install_check_new(int fd, struct install_mark *mark,
 	struct ota_error *err);
 
 /** A block was written, which has that digest: let it be made durable, and then marked.
- * Blocks come in
- *  order. Waits if too many wait. OTA_OK, or how an earlier one failed: OTA_E_IO or
- * OTA_E_NOSPACE. After a failure nothing is synced any more. */
+ * Blocks come in order. Waits if too many wait. OTA_OK, or how an earlier one failed:
+ * OTA_E_IO or OTA_E_NOSPACE. After a failure nothing is synced any more. */
 OTA_CHECKED enum ota_code install_check_block(struct install_check *check, uint64_t block,
 	const struct ota_digest *digest, struct ota_error *err);
 
