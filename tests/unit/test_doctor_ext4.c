@@ -123,6 +123,12 @@ Test(doctor_ext4, who_may_not_read_the_device_is_told)
 	cr_expect(is_said("cannot be read (Permission denied)"));
 }
 
+/* A call without which it is not known to be ext4. */
+static bool is_of_directory(const char *fault)
+{
+	return strncmp(fault, "statfs64,", 9) == 0 || strncmp(fault, "stat64,", 7) == 0;
+}
+
 Test(doctor_ext4, each_call_that_fails_is_told_or_passed_over)
 {
 	struct faults walk = {
@@ -132,11 +138,15 @@ Test(doctor_ext4, each_call_that_fails_is_told_or_passed_over)
 	if (!use_file_system("mke2fs -q -t ext4 -O metadata_csum"))
 		return;
 	while (faults_next(&walk)) {
+		const char *fault = faults_text(&walk);
+		bool fired;
+
 		faults_arm(&walk);
 		doctor = (struct doctor){ .config = &config };
 		doctor_look_at_ext4(&doctor, "state_dir", mounted);
-		(void)faults_disarm(&walk);
-		cr_expect_leq(doctor.count, 1, "%s", faults_text(&walk));
+		fired = faults_disarm(&walk);
+		cr_expect_eq(
+			doctor.count, !fired || !is_of_directory(fault), "%s", fault);
 	}
 	cr_expect_gt(walk.count, 6);
 }
