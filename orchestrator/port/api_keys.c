@@ -25,7 +25,6 @@ struct api_keys {
 	struct api_key *items; /* owned, count entries */
 	size_t count;
 	struct stat seen; /* of the file as it was read */
-	unsigned version;
 };
 
 #define SCOPE_TEXT(name, text) [API_##name] = (text),
@@ -184,15 +183,9 @@ enum ota_code api_keys_refresh(struct api_keys *keys, struct ota_error *err)
 		keys->seen = now; /* told once, not at every request */
 		return rc;
 	}
-	fresh.version = keys->version + 1;
 	fini(keys);
 	*keys = fresh;
 	return OTA_OK;
-}
-
-unsigned api_keys_version(const struct api_keys *keys)
-{
-	return keys->version;
 }
 
 /* The id inside a key; false if it has another form. */

@@ -44,9 +44,6 @@ void api_keys_free(struct api_keys *keys);
  * keys before stay in force. */
 OTA_CHECKED enum ota_code api_keys_refresh(struct api_keys *keys, struct ota_error *err);
 
-/** Another number whenever other keys than before are in force. */
-unsigned api_keys_version(const struct api_keys *keys);
-
 /** Whose key this is. False for any that is not in the file; the comparison takes the
  * same time whatever the key. id and scope are written on success only. */
 bool api_keys_check(const struct api_keys *keys, const char *key,

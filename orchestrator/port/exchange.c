@@ -31,6 +31,7 @@ struct exchange {
 	const struct api_route *route;  /* NULL: settled already */
 	const struct asset *asset;      /* borrowed; what is answered instead */
 	struct signin signin;
+	struct streams_reader reader;  /* of a stream */
 	const struct api_route *asked; /* may be refused; NULL: none, or not known yet */
 	struct api_request request;
 	struct api_reply reply; /* owned */
@@ -273,6 +274,7 @@ static bool is_signin(struct exchange *x)
 		!signin_is_asked(x->method, x->path + sizeof(prefix) - 1))
 		return false;
 	signin_answer(&x->signin, x->method, &x->reply);
+	streams_weed(x->ground->streams);
 	x->settled = true;
 	return true;
 }
@@ -321,6 +323,19 @@ static void find_route(struct exchange *x, enum api_scope scope)
 	}
 }
 
+/* Before a body comes, by the end of which the session may be another's. */
+static void note_reader(struct exchange *x)
+{
+	struct streams_reader *reader = &x->reader;
+
+	(void)snprintf(reader->key_id, sizeof(reader->key_id), "%s", x->signin.who);
+	reader->has_session = x->signin.session != NULL;
+	if (x->signin.session)
+		reader->token = x->signin.session->token;
+	else if (x->signin.key)
+		reader->key_hash = ota_digest_of(ota_bytes_of(x->signin.key));
+}
+
 static void prepare_body(struct exchange *x)
 {
 	struct ota_error err = { 0 };
@@ -361,6 +376,8 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 		find_route(x, x->signin.scope);
 	if (!x->settled)
 		prepare_body(x);
+	if (!x->settled && api_route_is_stream(x->route))
+		note_reader(x);
 	if (!x->settled)
 		(void)MHD_get_connection_values(
 			connection, MHD_GET_ARGUMENT_KIND, take_param, &x->request);
@@ -406,19 +423,23 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
-/* True if it is a stream, and there is room for it now. */
+/* True if it is a stream, of one who may still read it, and there is room for it now. */
 static bool is_stream(struct exchange *x)
 {
 	char text[64];
 
 	if (x->settled || !api_route_is_stream(x->route))
 		return false;
+	x->settled = true;
+	if (!streams_lets(x->ground->streams, &x->reader)) {
+		api_unauthorized(&x->reply);
+		return false;
+	}
 	if (!streams_is_full(x->ground->streams))
 		return true;
 	(void)snprintf(text, sizeof(text), "%d streams are open already, try again later",
 		STREAMS_MAX);
 	api_unavailable(&x->reply, text);
-	x->settled = true;
 	return false;
 }
 
@@ -428,9 +449,8 @@ static enum MHD_Result answer_stream(
 	const char *last_id =
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Last-Event-ID");
 
-	x->settled = true;
 	api_count(x->ground->api, x->asked, MHD_HTTP_OK);
-	return streams_open(x->ground->streams, connection, last_id);
+	return streams_open(x->ground->streams, connection, &x->reader, last_id);
 }
 
 enum MHD_Result exchange_answer(struct exchange *x, struct MHD_Connection *connection)

@@ -11,6 +11,7 @@
 
 enum {
 	LOOK_MS = 1000,
+	EARLY_MS = 100,   /* that a timer may be */
 	RING_COUNT = 256, /* audit entries kept in their form */
 	TURN_COUNT = 128, /* made ready at a time */
 	PAGE_COUNT = 16,  /* of a reader who is behind the ring */
@@ -383,7 +384,7 @@ void feed_look(struct feed *feed)
 	look_at_rollouts(feed, now_ms);
 	look_at_audit(feed);
 	took_ms = (ota_clock_mono_ms() - now_ms) * FEED_SHARE;
-	feed->next_ms = now_ms + (took_ms > LOOK_MS ? took_ms : LOOK_MS / 2);
+	feed->next_ms = now_ms + (took_ms > LOOK_MS ? took_ms : LOOK_MS - EARLY_MS);
 }
 
 void feed_wake(struct feed *feed)

@@ -12,7 +12,7 @@
 
 enum {
 	POOL_LEN = 32768, /* bytes of memory of one connection */
-	SWEEP_MS = 1000,
+	SWEEP_MS = 500,
 };
 
 /* A connection that is between requests or sends a header; with a deadline, so that a
@@ -255,7 +255,8 @@ enum ota_code http_new(uv_loop_t *loop, const struct http_config *config,
 		return ota_fail(err, OTA_E_NOMEM, "http");
 	http->ground.api = config->api;
 	http->ground.keys = config->keys;
-	rc = streams_new(config->api, config->keys, &http->streams);
+	rc = streams_new(
+		config->api, config->keys, &http->ground.sessions, &http->streams);
 	if (rc != OTA_OK)
 		return ota_fail(err, rc, "http");
 	http->ground.streams = http->streams;

@@ -84,6 +84,21 @@ struct session *sessions_find(struct sessions *sessions, const struct api_keys *
 	return NULL;
 }
 
+bool sessions_has(const struct sessions *sessions, const struct api_keys *keys,
+	const struct ota_digest *token, uint64_t now_ms)
+{
+	enum api_scope scope;
+
+	for (size_t i = 0; i < SESSIONS_MAX; i++) {
+		const struct session *s = &sessions->slots[i];
+
+		if (ota_digest_equal(&s->token, token))
+			return is_live(s, now_ms) &&
+			       api_keys_has(keys, s->key_id, &s->key_hash, &scope);
+	}
+	return false;
+}
+
 bool session_has_csrf(const struct session *session, const char *given)
 {
 	return given && strlen(given) == SESSION_TOKEN_CAP - 1 &&

@@ -39,6 +39,11 @@ const struct session *sessions_begin(struct sessions *sessions, const char *key,
 struct session *sessions_find(struct sessions *sessions, const struct api_keys *keys,
 	const char *token, uint64_t now_ms, enum api_scope *scope);
 
+/** True if the session of a token with that digest is still what sessions_find() would
+ *  find. */
+bool sessions_has(const struct sessions *sessions, const struct api_keys *keys,
+	const struct ota_digest *token, uint64_t now_ms);
+
 /** True if a request brought the session's second token; takes the same time whatever
  *  was given. NULL: false. */
 bool session_has_csrf(const struct session *session, const char *given);

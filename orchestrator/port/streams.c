@@ -23,7 +23,8 @@ static const char beat[] = ": hb\n\n";
 
 struct stream {
 	struct stream *next, **from;
-	struct streams *streams;           /* borrowed */
+	struct streams *streams; /* borrowed */
+	struct streams_reader reader;
 	struct MHD_Connection *connection; /* borrowed */
 	int fd;                            /* borrowed */
 	struct feed_place place;
@@ -38,12 +39,12 @@ struct stream {
 
 struct streams {
 	struct api_keys *keys;           /* borrowed */
+	const struct sessions *sessions; /* borrowed */
 	struct api *api;                 /* borrowed; counts them */
 	struct feed *feed;               /* owned */
 	struct feed_event *hello, *beat; /* owned */
 	struct stream *first;
 	size_t count;
-	unsigned keys_seen;
 };
 
 /* ---- one stream */
@@ -129,8 +130,8 @@ static void tune(int fd)
 		fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof(silent_ms));
 }
 
-static struct stream *add(
-	struct streams *streams, struct MHD_Connection *connection, const char *last_id)
+static struct stream *add(struct streams *streams, struct MHD_Connection *connection,
+	const struct streams_reader *reader, const char *last_id)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -138,11 +139,10 @@ static struct stream *add(
 
 	if (!s)
 		return NULL;
-	if (streams->count == 0) {
-		streams->keys_seen = api_keys_version(streams->keys);
+	if (streams->count == 0)
 		feed_wake(streams->feed);
-	}
 	s->streams = streams;
+	s->reader = *reader;
 	s->connection = connection;
 	s->fd = info->connect_fd;
 	s->place = feed_begin(streams->feed, last_id);
@@ -158,10 +158,10 @@ static struct stream *add(
 	return s;
 }
 
-enum MHD_Result streams_open(
-	struct streams *streams, struct MHD_Connection *connection, const char *last_id)
+enum MHD_Result streams_open(struct streams *streams, struct MHD_Connection *connection,
+	const struct streams_reader *reader, const char *last_id)
 {
-	struct stream *s = add(streams, connection, last_id);
+	struct stream *s = add(streams, connection, reader, last_id);
 	struct MHD_Response *response;
 	enum MHD_Result queued;
 
@@ -183,6 +183,23 @@ enum MHD_Result streams_open(
 }
 
 /* ---- all of them */
+
+bool streams_lets(const struct streams *streams, const struct streams_reader *reader)
+{
+	enum api_scope scope;
+
+	if (reader->has_session)
+		return sessions_has(streams->sessions, streams->keys, &reader->token,
+			ota_clock_mono_ms());
+	return api_keys_has(streams->keys, reader->key_id, &reader->key_hash, &scope);
+}
+
+void streams_weed(struct streams *streams)
+{
+	for (struct stream *s = streams->first; s; s = s->next)
+		if (!streams_lets(streams, &s->reader))
+			end(s);
+}
 
 /* Readers who are gone: while a connection is suspended nobody else looks at it. */
 static void look_for_the_dead(struct streams *streams)
@@ -224,10 +241,7 @@ void streams_turn(struct streams *streams)
 	if (streams->count == 0)
 		return;
 	(void)!api_keys_refresh(streams->keys, &err); /* told at the next request */
-	if (api_keys_version(streams->keys) != streams->keys_seen) {
-		streams_end(streams);
-		return;
-	}
+	streams_weed(streams);
 	look_for_the_dead(streams);
 	feed_look(streams->feed);
 	for (struct stream *s = streams->first; s; s = s->next)
@@ -238,7 +252,6 @@ void streams_end(struct streams *streams)
 {
 	for (struct stream *s = streams->first; s; s = s->next)
 		end(s);
-	streams->keys_seen = api_keys_version(streams->keys);
 }
 
 bool streams_is_full(const struct streams *streams)
@@ -246,7 +259,8 @@ bool streams_is_full(const struct streams *streams)
 	return streams->count >= STREAMS_MAX;
 }
 
-enum ota_code streams_new(struct api *api, struct api_keys *keys, struct streams **out)
+enum ota_code streams_new(struct api *api, struct api_keys *keys,
+	const struct sessions *sessions, struct streams **out)
 {
 	struct streams *streams = calloc(1, sizeof(*streams));
 
@@ -254,7 +268,7 @@ enum ota_code streams_new(struct api *api, struct api_keys *keys, struct streams
 		return OTA_E_NOMEM;
 	streams->api = api;
 	streams->keys = keys;
-	streams->keys_seen = api_keys_version(keys);
+	streams->sessions = sessions;
 	streams->feed = feed_new(api);
 	streams->hello = feed_event_new(ota_bytes_of(hello));
 	streams->beat = feed_event_new(ota_bytes_of(beat));

@@ -7,7 +7,7 @@ import time
 class Stream:
     """One open stream. Events are (type, data, id)."""
 
-    def __init__(self, address, key, last_id=None, source=None, window=0):
+    def __init__(self, address, key, last_id=None, source=None, window=0, cookie=None):
         host, port = address.rsplit(':', 1)
         self.sock = socket.socket()
         if window:
@@ -17,8 +17,9 @@ class Stream:
         self.sock.settimeout(10)
         self.sock.connect((host, int(port)))
         more = f'Last-Event-ID: {last_id}\r\n' if last_id is not None else ''
-        self.sock.sendall(f'GET /api/v1/events HTTP/1.1\r\nHost: {host}\r\n'
-                          f'Authorization: Bearer {key}\r\n{more}\r\n'.encode())
+        who = f'Cookie: {cookie}' if cookie else f'Authorization: Bearer {key}'
+        self.sock.sendall(f'GET /api/v1/events HTTP/1.1\r\nHost: {host}\r\n{who}\r\n'
+                          f'{more}\r\n'.encode())
         self.raw, self.text, self.beats, self.ended = b'', '', 0, False
         self.events, self.pieces = [], 0
         head = b''

@@ -72,6 +72,35 @@ Test(sessions, a_session_stands_for_its_key)
 	cr_expect_not(finds("", NOW_MS));
 }
 
+static bool has(const char *token, uint64_t now_ms)
+{
+	struct ota_digest digest = ota_digest_of(ota_bytes_of(token));
+
+	return sessions_has(&sessions, keys, &digest, now_ms);
+}
+
+Test(sessions, one_is_had_as_long_as_it_would_be_found)
+{
+	const uint64_t end_ms = NOW_MS + UINT64_C(1000) * SESSION_S;
+	const struct ota_digest none = { 0 };
+	char token[SESSION_TOKEN_CAP], second[SESSION_TOKEN_CAP];
+	enum api_scope scope;
+
+	(void)sessions_begin(&sessions, KEY("ci"), "ci", NOW_MS, token);
+	(void)sessions_begin(&sessions, KEY("ci"), "ci", NOW_MS, second);
+	cr_expect(has(token, NOW_MS));
+	cr_expect(has(token, end_ms - 1));
+	cr_expect_not(has(token, end_ms));
+	cr_expect_not(has("", NOW_MS));
+	cr_expect_not(sessions_has(&sessions, keys, &none, NOW_MS));
+	session_end(sessions_find(&sessions, keys, token, NOW_MS, &scope));
+	cr_expect_not(has(token, NOW_MS));
+	cr_expect(has(second, NOW_MS));
+	write_key("other", "admin");
+	cr_assert_eq(api_keys_refresh(keys, NULL), OTA_OK);
+	cr_expect_not(has(second, NOW_MS));
+}
+
 Test(sessions, a_session_lasts_twelve_hours_and_no_longer)
 {
 	char token[SESSION_TOKEN_CAP];
