@@ -118,16 +118,18 @@ class Guard(FleetTest):
     # ---- requests that no client would send
 
     def raw(self, text):
-        """All that comes back until the other end closes, or is silent for a while."""
+        """All that comes back until the other end closes, or has answered and is silent."""
         host, port = self.lab.address.rsplit(':', 1)
         answer = b''
-        with socket.create_connection((host, int(port)), 5) as s:
+        with socket.create_connection((host, int(port)), 30) as s:
             s.sendall(text.encode('latin-1'))
-            s.settimeout(1)
             try:
                 while got := s.recv(65536):
                     answer += got
-            except (TimeoutError, ConnectionError):
+                    s.settimeout(1)
+            except TimeoutError:
+                self.assertTrue(answer, f'neither an answer nor an end: {text[:60]}')
+            except ConnectionError:
                 pass
         return answer.decode('latin-1')
 
