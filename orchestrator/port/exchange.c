@@ -36,6 +36,7 @@ struct exchange {
 	struct api_request request;
 	struct api_reply reply; /* owned */
 	bool closes;            /* what follows on the connection is not to be believed */
+	bool endless;           /* nor is where the body ends */
 	bool settled;           /* reply stands; what still comes is thrown away */
 	char path[PATH_CAP], method[16];
 	struct ota_buf body;         /* owned */
@@ -108,6 +109,7 @@ static void check_header(struct exchange *x, struct MHD_Connection *connection)
 			 !read_length(look.content_length, &x->request.body_len)))
 		settle(x, OTA_E_FORMAT, "Content-Length");
 	x->closes = x->settled;
+	x->endless = look.transfer_encoding;
 }
 
 static enum MHD_Result take_param(
@@ -386,7 +388,12 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 
 bool exchange_is_hopeless(const struct exchange *x)
 {
-	return x->settled && x->request.body_len > DISCARD_MAX;
+	return x->settled && (x->endless || x->request.body_len > DISCARD_MAX);
+}
+
+bool exchange_may_take_time(const struct exchange *x)
+{
+	return !x->settled && x->signin.scope != API_NOBODY;
 }
 
 void exchange_body(struct exchange *x, struct ota_bytes data)

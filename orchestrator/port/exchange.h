@@ -33,6 +33,9 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 /** True if the answer is settled and the body is not worth waiting for. */
 bool exchange_is_hopeless(const struct exchange *exchange);
 
+/** True if the body is wanted, and who sends it is known. */
+bool exchange_may_take_time(const struct exchange *exchange);
+
 /** Take bytes of the body. */
 void exchange_body(struct exchange *exchange, struct ota_bytes data);
 

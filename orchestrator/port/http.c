@@ -15,8 +15,8 @@ enum {
 	SWEEP_MS = 500,
 };
 
-/* A connection that is between requests or sends a header; with a deadline, so that a
- * client who drips bytes does not hold it for ever. */
+/* A connection that is between requests, or sends a header or a body that nobody asked
+ * for; with a deadline, so that a client who drips bytes does not hold it for ever. */
 struct visitor {
 	struct visitor *next, **from; /* in the list of those with a deadline */
 	int fd;                       /* borrowed from libmicrohttpd */
@@ -103,30 +103,51 @@ static void sweep(uv_timer_t *timer)
 
 /* ---- requests */
 
+static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *connection)
+{
+	struct visitor *v = visitor_of(connection);
+
+	if (v)
+		stop_waiting(v);
+	return exchange_answer(x, connection);
+}
+
+/* The header is in. */
+static enum MHD_Result begin(
+	struct http *http, struct MHD_Connection *connection, struct exchange *x)
+{
+	struct visitor *v = visitor_of(connection);
+
+	if (!x)
+		return MHD_NO;
+	if (exchange_is_hopeless(x))
+		return answer(x, connection);
+	if (v && exchange_may_take_time(x))
+		stop_waiting(v);
+	else if (v)
+		start_waiting(http, v);
+	return MHD_YES;
+}
+
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection,
 	const char *url, const char *method, const char *version, const char *data,
 	size_t *len, void **state)
 {
 	struct http *http = cls;
 	struct exchange *x = *state;
-	struct visitor *v = visitor_of(connection);
 
 	(void)version;
 	if (!x) {
-		if (v)
-			stop_waiting(v);
 		x = exchange_new(&http->ground, connection, method, url);
 		*state = x;
-		if (!x)
-			return MHD_NO;
-		return exchange_is_hopeless(x) ? exchange_answer(x, connection) : MHD_YES;
+		return begin(http, connection, x);
 	}
 	if (*len > 0) {
 		exchange_body(x, (struct ota_bytes){ (const uint8_t *)data, *len });
 		*len = 0;
 		return MHD_YES;
 	}
-	return exchange_answer(x, connection);
+	return answer(x, connection);
 }
 
 static void completed(void *cls, struct MHD_Connection *connection, void **state,

@@ -133,6 +133,12 @@ class Guard(FleetTest):
                 pass
         return answer.decode('latin-1')
 
+    def test_a_body_whose_end_is_nowhere_is_answered_at_once(self):
+        for coding in ('chunked', 'xchunked', 'gzip, chunked'):
+            answer = self.raw(PUT + f'Transfer-Encoding: {coding}\r\n\r\n1\r\nx')
+            self.assertRegex(answer, r'^HTTP/1\.1 400 ', coding)
+            self.assertIn('Connection: close', answer)
+
     def test_no_request_hides_another(self):
         key = f'Authorization: Bearer {self.keys["admin"]}\r\n'
         chunked = 'Transfer-Encoding: chunked\r\n'
@@ -169,6 +175,27 @@ class Guard(FleetTest):
                      '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + 200 * 'a' + '\r\n\r\n'):
             answer = self.raw(text)
             self.assertRegex(answer.split('\r\n')[0], r'^(HTTP/1\.[01] 4\d\d |$)', text[:60])
+
+    def test_who_is_not_known_may_not_take_his_time(self):
+        """Bodies that come byte by byte: only who has a key is waited for."""
+        rows = {'refused': 'PUT /api/v1/fleet', 'of nobody': 'POST /api/v1/claims',
+                'of a page': 'GET /', 'known': 'PUT /api/v1/fleet'}
+        host, port = self.lab.address.rsplit(':', 1)
+        links = {}
+        for name, line in rows.items():
+            key = f'Authorization: Bearer {self.keys["admin"]}\r\n' * (name == 'known')
+            links[name] = self.enterContext(socket.create_connection((host, int(port)), 5))
+            links[name].sendall(f'{line} HTTP/1.1\r\nHost: x\r\n{key}'
+                                'Content-Length: 1000\r\n\r\n'.encode())
+
+        def left():
+            for name, link in list(links.items()):
+                try:
+                    link.sendall(b' ')
+                except OSError:
+                    links.pop(name)
+            return set(links)
+        wait_for('the others to be cut off', lambda: left() == {'known'}, 30, 0.5)
 
     # ---- names
 
