@@ -14,39 +14,48 @@ struct api_route {
 	enum { PLAIN, UPLOAD, STREAM } kind;
 	enum ota_code (*handler)(struct api *api, const struct api_request *request,
 		struct api_reply *reply, struct ota_error *err);
+	/* What the path names, if that has an ETag. */
+	enum { NONE, FLEET, DEVICE, DOCUMENT, APPROVAL, IMAGE, ROLLOUTS, ROLLOUT } thing;
 };
 
 /* clang-format off */
 static const struct api_route routes[] = {
-	{ "GET",  "/status",              API_READ,    PLAIN,  api_get_status },
-	{ "GET",  "/fleet",               API_READ,    PLAIN,  api_get_fleet },
-	{ "PUT",  "/fleet",               API_ADMIN,   PLAIN,  api_put_fleet },
-	{ "GET",  "/devices",             API_READ,    PLAIN,  api_get_devices },
-	{ "POST", "/devices",             API_ENROL,   PLAIN,  api_post_device },
-	{ "GET",  "/devices/{}",          API_READ,    PLAIN,  api_get_device },
-	{ "GET",  "/devices/{}/explain",  API_READ,    PLAIN,  api_get_explain },
-	{ "POST", "/devices/{}/release",  API_ROLLOUT, PLAIN,  api_post_release },
-	{ "POST", "/devices/{}/accept",   API_ENROL,   PLAIN,  api_post_accept },
-	{ "POST", "/devices/{}/reject",   API_ENROL,   PLAIN,  api_post_reject },
-	{ "POST", "/tokens",              API_ENROL,   PLAIN,  api_post_token },
-	{ "POST", "/claims",              API_NOBODY,  PLAIN,  api_post_claim },
-	{ "GET",  "/claims",              API_READ,    PLAIN,  api_get_claims },
-	{ "POST", "/documents",           API_ROLLOUT, PLAIN,  api_post_document },
-	{ "GET",  "/documents/{}/{}",     API_READ,    PLAIN,  api_get_document },
-	{ "GET",  "/approvals/{}",        API_READ,    PLAIN,  api_get_approval },
-	{ "GET",  "/releases",            API_READ,    PLAIN,  api_get_releases },
-	{ "PUT",  "/images/{}",           API_ROLLOUT, UPLOAD, api_put_image },
-	{ "HEAD", "/images/{}",           API_READ,    PLAIN,  api_head_image },
-	{ "POST", "/plan",                API_READ,    PLAIN,  api_post_plan },
-	{ "POST", "/plan/fleet",          API_READ,    PLAIN,  api_post_plan_fleet },
-	{ "POST", "/rollouts",            API_ROLLOUT, PLAIN,  api_post_rollout },
-	{ "GET",  "/rollouts",            API_READ,    PLAIN,  api_get_rollouts },
-	{ "GET",  "/rollouts/{}",         API_READ,    PLAIN,  api_get_rollout },
-	{ "POST", "/rollouts/{}/{}",      API_ROLLOUT, PLAIN,  api_post_command },
-	{ "GET",  "/events",              API_READ,    STREAM, NULL },
-	{ "GET",  "/metrics",             API_READ,    PLAIN,  api_get_metrics },
-	{ "GET",  "/audit",               API_READ,    PLAIN,  api_get_audit },
-	{ "GET",  "/audit/verify",        API_READ,    PLAIN,  api_get_audit_verify },
+	{ "GET",  "/status",               API_READ,    PLAIN,  api_get_status,       NONE },
+	{ "GET",  "/fleet",                API_READ,    PLAIN,  api_get_fleet,        FLEET },
+	{ "PUT",  "/fleet",                API_ADMIN,   PLAIN,  api_put_fleet,        FLEET },
+	{ "GET",  "/devices",              API_READ,    PLAIN,  api_get_devices,      NONE },
+	{ "POST", "/devices",              API_ENROL,   PLAIN,  api_post_device,      NONE },
+	{ "GET",  "/devices/{}",           API_READ,    PLAIN,  api_get_device,       DEVICE },
+	{ "GET",  "/devices/{}/explain",   API_READ,    PLAIN,  api_get_explain,      NONE },
+	{ "POST", "/devices/{}/release",   API_ROLLOUT, PLAIN,  api_post_release,     DEVICE },
+	{ "POST", "/devices/{}/accept",    API_ENROL,   PLAIN,  api_post_accept,      DEVICE },
+	{ "POST", "/devices/{}/reject",    API_ENROL,   PLAIN,  api_post_reject,      DEVICE },
+	{ "POST", "/tokens",               API_ENROL,   PLAIN,  api_post_token,       NONE },
+	{ "POST", "/claims",               API_NOBODY,  PLAIN,  api_post_claim,       NONE },
+	{ "GET",  "/claims",               API_READ,    PLAIN,  api_get_claims,       NONE },
+	{ "POST", "/documents",            API_ROLLOUT, PLAIN,  api_post_document,    NONE },
+	{ "GET",  "/documents/{}/{}",      API_READ,    PLAIN,  api_get_document,     DOCUMENT },
+	{ "GET",  "/approvals/{}",         API_READ,    PLAIN,  api_get_approval,     APPROVAL },
+	{ "GET",  "/releases",             API_READ,    PLAIN,  api_get_releases,     NONE },
+	{ "PUT",  "/images/{}",            API_ROLLOUT, UPLOAD, api_put_image,        IMAGE },
+	{ "HEAD", "/images/{}",            API_READ,    PLAIN,  api_head_image,       IMAGE },
+	{ "POST", "/plan",                 API_READ,    PLAIN,  api_post_plan,        ROLLOUTS },
+	{ "POST", "/plan/fleet",           API_READ,    PLAIN,  api_post_plan_fleet,  FLEET },
+	{ "POST", "/rollouts",             API_ROLLOUT, PLAIN,  api_post_rollout,     ROLLOUTS },
+	{ "GET",  "/rollouts",             API_READ,    PLAIN,  api_get_rollouts,     ROLLOUTS },
+	{ "GET",  "/rollouts/{}",          API_READ,    PLAIN,  api_get_rollout,      ROLLOUT },
+	{ "POST", "/rollouts/{}/{}",       API_ROLLOUT, PLAIN,  api_post_command,     ROLLOUT },
+	{ "GET",  "/events",               API_READ,    STREAM, NULL,                 NONE },
+	{ "GET",  "/metrics",              API_READ,    PLAIN,  api_get_metrics,      NONE },
+	{ "GET",  "/audit",                API_READ,    PLAIN,  api_get_audit,        NONE },
+	{ "GET",  "/audit/verify",         API_READ,    PLAIN,  api_get_audit_verify, NONE },
+};
+
+static api_revision *const revisions[] = {
+	[FLEET] = api_revision_fleet,       [DEVICE] = api_revision_device,
+	[DOCUMENT] = api_revision_document, [APPROVAL] = api_revision_approval,
+	[IMAGE] = api_revision_image,       [ROLLOUTS] = api_revision_rollouts,
+	[ROLLOUT] = api_revision_rollout,
 };
 
 /* Status of a failure; what has no row is 400: the request was wrong. */
@@ -54,10 +63,11 @@ static const struct { enum ota_code code; unsigned status; } statuses[] = {
 	{ OTA_E_DENIED, 403 },    { OTA_E_NOTFOUND, 404 }, { OTA_E_CONFLICT, 409 },
 	{ OTA_E_STATE, 409 },     { OTA_E_BUSY, 409 },     { OTA_E_SEQUENCE, 409 },
 	{ OTA_E_LIMIT, 413 },     { OTA_E_NOSPACE, 507 },  { OTA_E_NOMEM, 507 },
-	{ OTA_E_IO, 507 },
+	{ OTA_E_IO, 507 },        { OTA_E_STALE, 412 },
 };
 /* What is ever answered, for the counts; what has no place counts as the last. */
-static const unsigned counted[] = { 200, 400, 401, 403, 404, 409, 413, 429, 503, 507, 500 };
+static const unsigned counted[] = { 200, 304, 400, 401, 403, 404, 409, 412, 413, 429, 503,
+	507, 500 };
 /* clang-format on */
 
 static const size_t route_count = sizeof(routes) / sizeof(routes[0]);
@@ -104,6 +114,7 @@ static void fail_with(
 	api_reply_fini(reply);
 	reply->status = status;
 	reply->type = NULL;
+	reply->etag[0] = '\0';
 	(void)print_failure(&reply->body, err); /* short of memory: the status alone */
 }
 
@@ -299,16 +310,46 @@ void api_each_count(const struct api *api,
 		}
 }
 
+/* ---- answers */
+
+static void name_revision(const struct api *api, const struct api_route *route,
+	const struct api_request *request, struct api_reply *reply)
+{
+	api_revision *revision = revisions[route->thing];
+	struct core_revision now;
+
+	if (revision && revision(api, request, &now))
+		(void)snprintf(reply->etag, sizeof(reply->etag), "\"%s\"", now.text);
+}
+
+/* Looks and acts on the one thread that changes anything: nobody comes in between. */
+static enum ota_code answer(struct api *api, const struct api_route *route,
+	const struct api_request *request, struct api_reply *reply, struct ota_error *err)
+{
+	bool fresh = false;
+	enum ota_code rc =
+		api_condition(api, request, revisions[route->thing], &fresh, err);
+
+	if (rc == OTA_OK && fresh)
+		reply->status = 304;
+	else if (rc == OTA_OK)
+		rc = route->handler(api, request, reply, err);
+	return rc;
+}
+
 void api_answer(struct api *api, const struct api_route *route,
 	const struct api_request *request, struct api_reply *reply)
 {
 	struct ota_error err = { 0 };
 	char why[256];
 
-	err.code = route->handler(api, request, reply, &err);
+	err.code = answer(api, route, request, reply, &err);
+	if (err.code != OTA_OK)
+		api_fail(reply, &err);
+	if (err.code == OTA_OK || err.code == OTA_E_STALE)
+		name_revision(api, route, request, reply);
 	if (err.code == OTA_OK)
 		return;
-	api_fail(reply, &err);
 	ota_log(reply->status == 507 ? OTA_LOG_ERR : OTA_LOG_INFO, "api.refused",
 		"who=%s method=%s route=%s status=%u error=%s why=%s", request->who,
 		route->method, route->path, reply->status, ota_code_name(err.code),

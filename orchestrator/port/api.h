@@ -22,6 +22,7 @@ enum {
 	API_PAGE_MAX = 1000,
 	API_ROUTES_MAX = 64,
 	API_STATUSES_MAX = 16, /* that are ever answered */
+	API_ETAG_CAP = 68,     /* bytes of an ETag with its quotes and the NUL */
 };
 
 /** Answers by route and status (api_count()). */
@@ -49,12 +50,13 @@ struct api_param {
 };
 
 struct api_request {
-	const char *method;          /* borrowed */
-	const char *path;            /* below /api/v1, decoded; borrowed */
-	char who[OTA_NAME_CAP];      /* id of the API key */
-	uint64_t body_len;           /* bytes announced */
-	struct ota_bytes body;       /* borrowed; of all routes but uploads */
-	struct image_upload *upload; /* borrowed; of uploads, all bytes in */
+	const char *method;                   /* borrowed */
+	const char *path;                     /* below /api/v1, decoded; borrowed */
+	char who[OTA_NAME_CAP];               /* id of the API key */
+	uint64_t body_len;                    /* bytes announced */
+	struct ota_bytes body;                /* borrowed; of all routes but uploads */
+	struct image_upload *upload;          /* borrowed; of uploads, all bytes in */
+	const char *if_match, *if_none_match; /* the headers; NULL: not there */
 	struct api_param params[API_PARAMS_MAX];
 	size_t param_count;
 	char segments[API_SEGMENTS_MAX][API_SEGMENT_CAP]; /* filled by api_route_of() */
@@ -62,9 +64,10 @@ struct api_request {
 
 /** `= { 0 }` is empty; release with api_reply_fini(). */
 struct api_reply {
-	unsigned status;     /* of HTTP */
-	const char *type;    /* of the body, borrowed; NULL: JSON */
-	struct ota_buf body; /* owned */
+	unsigned status;         /* of HTTP */
+	const char *type;        /* of the body, borrowed; NULL: JSON */
+	struct ota_buf body;     /* owned */
+	char etag[API_ETAG_CAP]; /* of what the path names, after the answer; "" none */
 };
 
 /** Release what a reply owns. */

@@ -4,6 +4,7 @@
 /* The handlers behind the table of routes. Each fills reply and returns OTA_OK, or fails
  * with a code that becomes the status. */
 
+#include "orchestrator/core/revision.h"
 #include "orchestrator/port/api.h"
 
 /* X(NAME of the handler) */
@@ -43,6 +44,27 @@
 API_HANDLERS(API_HANDLER_DECLARE)
 #undef API_HANDLER_DECLARE
 
+/** What finds the revision of the thing that a path names; false if there is none. */
+typedef bool api_revision(const struct api *api, const struct api_request *request,
+	struct core_revision *out);
+
+api_revision api_revision_fleet, api_revision_device, api_revision_document,
+	api_revision_approval, api_revision_image, api_revision_rollouts,
+	api_revision_rollout;
+
+/**
+ * Hold a request to its If-Match and If-None-Match (RFC 9110, 13.2.2).
+ *
+ * revision  NULL: what the path names has no ETag, and never matches one
+ * fresh     true if the answer is 304: it is a GET or HEAD, and they have it
+ *
+ * Returns OTA_OK if it may go on, also where there is nothing of that name, which is for
+ * the handler to say; OTA_E_STALE, or OTA_E_FORMAT for what is no list of ETags.
+ */
+OTA_CHECKED enum ota_code api_condition(const struct api *api,
+	const struct api_request *request, api_revision *revision, bool *fresh,
+	struct ota_error *err);
+
 /** Answers of one route with one status; both "" for those without a route. */
 struct api_counted {
 	const char *method, *path;
@@ -77,6 +99,11 @@ struct api_list {
 OTA_CHECKED enum ota_code api_reply_page(struct api_reply *reply, cJSON *tree,
 	const struct api_request *request, const struct api_list *of,
 	struct ota_error *err);
+
+/** The envelope that the path names, borrowed as by core_get_document(). OTA_OK,
+ *  OTA_E_NOTFOUND, or a code of ota_doc_type_of(). */
+OTA_CHECKED enum ota_code api_find_document(const struct api *api,
+	const struct api_request *request, struct ota_bytes *out, struct ota_error *err);
 
 /** The body as strict JSON; free the tree. */
 OTA_CHECKED enum ota_code api_body_json(

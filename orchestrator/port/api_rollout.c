@@ -72,12 +72,11 @@ enum ota_code api_get_approval(struct api *api, const struct api_request *reques
 	return reply_octets(reply, envelope, err);
 }
 
-enum ota_code api_get_document(struct api *api, const struct api_request *request,
-	struct api_reply *reply, struct ota_error *err)
+enum ota_code api_find_document(const struct api *api, const struct api_request *request,
+	struct ota_bytes *out, struct ota_error *err)
 {
 	const char *key = request->segments[1];
 	bool current = strcmp(key, "current") == 0;
-	struct ota_bytes envelope = { 0 };
 	enum ota_doc_type type;
 	enum ota_code rc = ota_doc_type_of(request->segments[0], &type, err);
 	bool found;
@@ -85,13 +84,22 @@ enum ota_code api_get_document(struct api *api, const struct api_request *reques
 	if (rc != OTA_OK)
 		return rc;
 	if (current && type == OTA_DOC_ROOT)
-		found = newest_root(api->core, &envelope);
+		found = newest_root(api->core, out);
 	else
-		found = core_get_document(api->core, type, current ? "" : key, &envelope);
+		found = core_get_document(api->core, type, current ? "" : key, out);
 	if (!found)
 		return ota_fail(
 			err, OTA_E_NOTFOUND, "no such %s", ota_doc_type_text(type));
-	return reply_octets(reply, envelope, err);
+	return OTA_OK;
+}
+
+enum ota_code api_get_document(struct api *api, const struct api_request *request,
+	struct api_reply *reply, struct ota_error *err)
+{
+	struct ota_bytes envelope = { 0 };
+	enum ota_code rc = api_find_document(api, request, &envelope, err);
+
+	return rc == OTA_OK ? reply_octets(reply, envelope, err) : rc;
 }
 
 enum ota_code api_get_releases(struct api *api, const struct api_request *request,

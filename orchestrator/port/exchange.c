@@ -39,8 +39,9 @@ struct exchange {
 	bool endless;           /* nor is where the body ends */
 	bool settled;           /* reply stands; what still comes is thrown away */
 	char path[PATH_CAP], method[16];
-	struct ota_buf body;         /* owned */
-	struct image_upload *upload; /* owned */
+	struct ota_buf body;                    /* owned */
+	struct ota_buf if_match, if_none_match; /* owned; lines of headers, joined */
+	struct image_upload *upload;            /* owned */
 };
 
 static void settle(struct exchange *x, enum ota_code code, const char *text)
@@ -123,6 +124,53 @@ static enum MHD_Result take_param(
 	request->params[request->param_count++] =
 		(struct api_param){ name, value ? value : "" };
 	return MHD_YES;
+}
+
+/* ---- conditions */
+
+struct header_lines {
+	const char *name;
+	struct ota_buf text; /* owned */
+	bool short_of_memory;
+};
+
+/* RFC 9110, 5.3: lines of one name are one list. */
+static enum MHD_Result join_line(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct header_lines *lines = cls;
+
+	(void)kind;
+	if (strcasecmp(name, lines->name) == 0 &&
+		ota_buf_printf(&lines->text, "%s%s", lines->text.len ? ", " : "",
+			value ? value : "") != OTA_OK)
+		lines->short_of_memory = true;
+	return MHD_YES;
+}
+
+/* Lines of a header joined in out, which owns them; NULL if there is none. */
+static const char *header_text(struct exchange *x, struct MHD_Connection *connection,
+	const char *name, struct ota_buf *out)
+{
+	struct header_lines lines = { .name = name };
+	const char *text = NULL;
+
+	if (!MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name))
+		return NULL;
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, join_line, &lines);
+	*out = lines.text;
+	text = ota_buf_text(out);
+	if (!text || lines.short_of_memory)
+		settle(x, OTA_E_NOMEM, name);
+	return text;
+}
+
+static void take_conditions(struct exchange *x, struct MHD_Connection *connection)
+{
+	x->request.if_match =
+		header_text(x, connection, MHD_HTTP_HEADER_IF_MATCH, &x->if_match);
+	x->request.if_none_match = header_text(
+		x, connection, MHD_HTTP_HEADER_IF_NONE_MATCH, &x->if_none_match);
 }
 
 /* ---- who asks */
@@ -383,6 +431,8 @@ struct exchange *exchange_new(struct exchange_ground *ground,
 	if (!x->settled)
 		(void)MHD_get_connection_values(
 			connection, MHD_GET_ARGUMENT_KIND, take_param, &x->request);
+	if (!x->settled)
+		take_conditions(x, connection);
 	return x;
 }
 
@@ -416,8 +466,12 @@ void exchange_body(struct exchange *x, struct ota_bytes data)
 
 static void add_headers(const struct exchange *x, struct MHD_Response *response)
 {
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-		x->reply.type ? x->reply.type : "application/json");
+	if (x->reply.status != MHD_HTTP_NOT_MODIFIED)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+			x->reply.type ? x->reply.type : "application/json");
+	if (x->reply.etag[0])
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_ETAG, x->reply.etag);
 	safe_headers_add(response);
 	if (x->closes)
 		(void)MHD_add_response_header(
@@ -492,6 +546,8 @@ void exchange_free(struct exchange *x)
 		return;
 	image_upload_free(x->upload);
 	ota_buf_fini(&x->body);
+	ota_buf_fini(&x->if_match);
+	ota_buf_fini(&x->if_none_match);
 	api_reply_fini(&x->reply);
 	free(x);
 }

@@ -24,6 +24,8 @@
 	X(CONFLICT,   9, OTA_REJECT,  "conflicts with what is there")                     \
 	X(DENIED,    10, OTA_REJECT,  "not allowed")                                      \
 	X(BUSY,      11, OTA_RETRY,   "busy, try again")                                  \
+	X(STALE,     12, OTA_REJECT,  "has changed since it was looked at")               \
+	X(REUSED,    13, OTA_REJECT,  "Idempotency-Key of another request")               \
 	X(FORMAT,    16, OTA_REJECT,  "malformed input")                                  \
 	X(LIMIT,     17, OTA_REJECT,  "input over a limit")                               \
 	X(DIGEST,    18, OTA_REFETCH, "content does not match its digest")                \

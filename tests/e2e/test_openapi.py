@@ -97,6 +97,38 @@ class OpenApi(FleetTest):
         self.assertEqual([f'{where}: {"/".join(map(str, e.absolute_path))}: {e.message[:300]}'
                           for e in found], [])
 
+    def response(self, operation, status):
+        """What the file says of an answer."""
+        said = operation['responses'].get(str(status), operation['responses'].get('default'))
+        if '$ref' in said:
+            said = self.doc['components']['responses'][said['$ref'].split('/')[-1]]
+        return said
+
+    def hold_to_headers(self, said, answer, where):
+        """The headers that the file names are there as it says, and no other of them. The file
+        itself is a file, with the ETag of one; what was rejected is gone, and has none."""
+        for name in self.doc['components']['headers']:
+            value = answer.headers[name]
+            if name not in said.get('headers', {}):
+                self.assertTrue(value is None or 'openapi.json' in where, where)
+            elif value is not None or not where.endswith('/reject'):
+                schema = self.doc['components']['headers'][name]['schema']
+                self.validate(schema, value, f'{name} of {where}')
+
+    def refuse_what_was_not_seen(self, method, operation, path, body, words):
+        """What takes If-Match refuses one that is not in force, and does nothing."""
+        status, _, head = self.send(method, path, body, **{
+            **words, 'headers': {**words.get('headers', {}), 'If-Match': '"0123"'}})
+        self.assertEqual(status, 412, f'{method} {path}')
+        self.hold_to_headers(self.response(operation, 412), head, f'412 of {method} {path}')
+
+    def ask_for_what_is_known(self, method, path, head, words):
+        """What takes If-None-Match sends nothing that is known, unless it just changed."""
+        headers = {**words.get('headers', {}), 'If-None-Match': head.headers['ETag']}
+        status, body, again = self.send(method, path, **{**words, 'headers': headers})
+        if again.headers['ETag'] == head.headers['ETag']:
+            self.assertEqual((status, body), (304, b''), path)
+
     def call(self, method, template, *parts, body=None, status=200, **words):
         """Call an operation, and hold its answer to what the file says of it."""
         operation = self.doc['paths'][template][method.lower()]
@@ -108,11 +140,14 @@ class OpenApi(FleetTest):
             self.validate(operation['requestBody']['content']['application/json']['schema'],
                           body, f'body of {method} {path}')
             body = json.dumps(body).encode()
+        if status == 200 and '412' in operation['responses']:
+            self.refuse_what_was_not_seen(method, operation, path, body, words)
         got, answer, head = self.send(method, path + query, body, **words)
         self.assertEqual(got, status, f'{method} {path}: {answer[:300]}')
-        said = operation['responses'].get(str(status))
-        if not said:
-            said = self.doc['components']['responses']['Failure']
+        said = self.response(operation, status)
+        self.hold_to_headers(said, head, f'{method} {path}')
+        if status == 200 and '304' in operation['responses']:
+            self.ask_for_what_is_known(method, path, head, words)
         kind = head.headers['Content-Type']
         if 'content' not in said:
             self.assertEqual(answer, b'')

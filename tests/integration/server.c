@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -350,8 +351,8 @@ static struct curl_slist *headers_of(const struct call *call)
 	return list;
 }
 
-long server_call(
-	const struct server *server, const struct call *call, struct ota_buf *reply)
+long server_call_heads(const struct server *server, const struct call *call,
+	struct ota_buf *head, struct ota_buf *reply)
 {
 	CURL *curl = curl_easy_init();
 	struct curl_slist *headers = headers_of(call);
@@ -365,6 +366,8 @@ long server_call(
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_answer);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, head);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, server->timeout_ms);
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	if (call->body.len > 0) {
@@ -377,6 +380,28 @@ long server_call(
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	return status;
+}
+
+long server_call(
+	const struct server *server, const struct call *call, struct ota_buf *reply)
+{
+	return server_call_heads(server, call, NULL, reply);
+}
+
+const char *server_header(struct ota_buf *head, const char *name, char *out, size_t cap)
+{
+	const char *line = ota_buf_text(head), *value;
+	size_t len = strlen(name);
+
+	out[0] = '\0';
+	for (; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (strncasecmp(line, name, len) != 0 || line[len] != ':')
+			continue;
+		value = line + len + 1;
+		value += strspn(value, " ");
+		(void)snprintf(out, cap, "%.*s", (int)strcspn(value, "\r\n"), value);
+	}
+	return out;
 }
 
 cJSON *server_get(const struct server *server, const char *path)

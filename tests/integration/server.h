@@ -90,6 +90,13 @@ struct call {
 long server_call(
 	const struct server *server, const struct call *call, struct ota_buf *reply);
 
+/** As server_call(), with the header lines of the answer appended to head. */
+long server_call_heads(const struct server *server, const struct call *call,
+	struct ota_buf *head, struct ota_buf *reply);
+
+/** A header of an answer, cut to cap bytes; "" if it is not there. Returns out. */
+const char *server_header(struct ota_buf *head, const char *name, char *out, size_t cap);
+
 /** GET as admin, and the answer as a tree; NULL unless the status is 200. Free it. */
 cJSON *server_get(const struct server *server, const char *path);
 
