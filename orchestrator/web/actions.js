@@ -39,11 +39,11 @@ function confirm(rollout, verb, action, done) {
 			return;
 		}
 		try {
-			await ask(`/rollouts/${encodeURIComponent(rollout.rollout)}/${verb}`, 'POST', { reason: text, ...(verb === 'revert' ? { at_once: atOnce.checked } : {}) });
+			await ask(`/rollouts/${encodeURIComponent(rollout.rollout)}/${verb}`, 'POST', { reason: text, ...(verb === 'revert' ? { at_once: atOnce.checked } : {}) }, undefined, rollout.etag);
 			dialog.close();
 			done(`${action.title} of ${rollout.rollout} was taken.`);
 		} catch (error) {
-			problem.textContent = `Not done: ${error.message}`;
+			problem.textContent = `Not done: ${error.status === 412 ? error.message.split('. ')[0] + '. Close this, look at the page again, and then decide.' : error.message}`;
 		}
 	};
 	dialog.replaceChildren(h('form', { method: 'dialog', novalidate: true, on: { submit: send } },

@@ -24,14 +24,14 @@ async function answerOf(response) {
 	} catch {
 		throw new Refused(response.status, 'FORMAT', `what answered with ${response.status} is not sluiced, or a proxy in front of it is in trouble`);
 	}
-	if (response.ok) return tree;
+	if (response.ok) return { ...tree, etag: response.headers.get('ETag') };
 	const error = tree.error || { name: '', text: `the answer was ${response.status}` };
 	throw new Refused(response.status, error.name, error.text);
 }
 
-/** Ask for something below /api/v1. */
-export async function ask(path, method = 'GET', body, key) {
-	const headers = {};
+/** Ask for something below /api/v1. seen: do it only if this ETag still holds. */
+export async function ask(path, method = 'GET', body, key, seen) {
+	const headers = seen ? { 'If-Match': seen } : {};
 	if (key) headers.Authorization = `Bearer ${key}`;
 	else if (method !== 'GET' && session.now) headers['X-CSRF-Token'] = session.now.csrf;
 	if (body !== undefined) headers['Content-Type'] = 'application/json';

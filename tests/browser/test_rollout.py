@@ -95,6 +95,7 @@ class Rollout(BrowserTest):
         self.assertIn('the lab is being moved', now['reason'])
         self.assertEqual(self.js('return await page.evaluate(() => '
                                  'document.activeElement.tagName);'), 'H1', 'the button is gone, and the focus is not lost')
+        self.refuse_what_is_out_of_date()
         self.steer('Abort…', 'Abort it', 'no longer wanted')
         self.lab.wait_state('steered', 'aborted')
         self.wait_text('Ended by a person')
@@ -103,6 +104,22 @@ class Rollout(BrowserTest):
         self.assertEqual([e['who'] for e in told][:1], ['admin'])
         self.mark('gw-1', 'hold', False)
         self.assertEqual(self.problems(), [])
+
+    def refuse_what_is_out_of_date(self):
+        """Somebody resumes it while the dialog is open: what was seen is not so any more."""
+        self.tab_to('Abort…')
+        self.keys('Enter')
+        self.js('await page.keyboard.type(args.reason);', reason='nobody looks at it')
+        self.lab.cli('resume', 'steered')
+        self.tab_to('Abort it')
+        self.keys('Enter')
+        self.wait_text("Not done: it has changed since: rollout 'steered' is", 'dialog')
+        self.assertTrue(self.js(DIALOG_IS_OPEN))
+        self.keys('Escape')
+        self.lab.wait_state('steered', 'running')
+        self.wait_text('Devices of this stage update')
+        told = self.problems()  # Chromium writes every refusal to its console
+        self.assertEqual([p for p in told if '412' not in p], [])
 
     def steer(self, button, sure, reason):
         self.tab_to(button)
