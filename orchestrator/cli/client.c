@@ -17,6 +17,8 @@ enum {
 	HTTP_OK_FIRST = 200,
 	HTTP_OK_LAST = 299,
 	HTTP_NOT_FOUND = 404,
+	ETAG_CAP = 68,         /* bytes with the NUL, without quotes */
+	REVISION_LEN_MAX = 64, /* hex digits */
 };
 
 #define API "/api/v1"
@@ -26,6 +28,7 @@ struct exchange {
 	CURL *curl;
 	struct curl_slist *headers;
 	struct ota_buf *answer; /* borrowed */
+	char *etag;             /* borrowed; ETAG_CAP bytes; NULL: not wanted */
 	char url[URL_CAP];
 	char why[CURL_ERROR_SIZE];
 };
@@ -67,7 +70,7 @@ static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
 	const struct context *context, const struct client_request *request,
 	struct ota_buf *answer, struct ota_error *err)
 {
-	char bearer[CONTEXT_API_KEY_CAP + 16];
+	char bearer[CONTEXT_API_KEY_CAP + 16], match[REVISION_LEN_MAX + 3];
 	const char *type = request->content_type;
 
 	x->curl = curl_easy_init();
@@ -82,6 +85,11 @@ static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
 			OTA_OK ||
 		add_header(x, "Expect", "") != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "request headers");
+	if (request->if_match != NULL) {
+		(void)snprintf(match, sizeof match, "\"%s\"", request->if_match);
+		if (add_header(x, "If-Match", match) != OTA_OK)
+			return ota_fail(err, OTA_E_NOMEM, "request headers");
+	}
 	curl_easy_setopt(x->curl, CURLOPT_URL, x->url);
 	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, request->method);
 	curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers);
@@ -117,6 +125,21 @@ static enum ota_code server_error(
 	return ota_fail(err, code, "%s", text->valuestring);
 }
 
+/* The strong ETag of an answer, without its quotes; "" if there is none. */
+static void read_etag(const struct exchange *x)
+{
+	struct curl_header *header;
+	const char *value;
+
+	x->etag[0] = '\0';
+	if (curl_easy_header(x->curl, "ETag", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return;
+	value = header->value;
+	if (value[0] == '"' && strlen(value) < ETAG_CAP)
+		(void)snprintf(x->etag, ETAG_CAP, "%.*s", (int)strcspn(value + 1, "\""),
+			value + 1);
+}
+
 static OTA_CHECKED enum ota_code perform(struct exchange *x, struct ota_error *err)
 {
 	CURLcode rc = curl_easy_perform(x->curl);
@@ -128,11 +151,14 @@ static OTA_CHECKED enum ota_code perform(struct exchange *x, struct ota_error *e
 	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status < HTTP_OK_FIRST || status > HTTP_OK_LAST)
 		return server_error(x, status, err);
+	if (x->etag != NULL)
+		read_etag(x);
 	return OTA_OK;
 }
 
-enum ota_code client_send(const struct context *context,
-	const struct client_request *request, struct ota_buf *answer,
+/* etag: ETAG_CAP bytes, or NULL. */
+static OTA_CHECKED enum ota_code send_request(const struct context *context,
+	const struct client_request *request, struct ota_buf *answer, char *etag,
 	struct ota_error *err)
 {
 	OTA_AUTO(exchange_fini) struct exchange x = { 0 };
@@ -140,6 +166,7 @@ enum ota_code client_send(const struct context *context,
 
 	if (rc != OTA_OK)
 		return rc;
+	x.etag = etag;
 	if (request->body.len > 0) {
 		curl_easy_setopt(x.curl, CURLOPT_POSTFIELDSIZE_LARGE,
 			(curl_off_t)request->body.len);
@@ -149,16 +176,54 @@ enum ota_code client_send(const struct context *context,
 	return perform(&x, err);
 }
 
+enum ota_code client_send(const struct context *context,
+	const struct client_request *request, struct ota_buf *answer,
+	struct ota_error *err)
+{
+	return send_request(context, request, answer, NULL, err);
+}
+
+/* As client_send(), for an answer in JSON. */
+static OTA_CHECKED enum ota_code send_for_tree(const struct context *context,
+	const struct client_request *request, cJSON **out, struct ota_error *err)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
+	OTA_AUTO(ota_json_fini) cJSON *tree = NULL;
+	char etag[ETAG_CAP] = "";
+	enum ota_code rc = send_request(context, request, &answer, etag, err);
+
+	if (rc != OTA_OK || out == NULL)
+		return rc;
+	rc = ota_json_parse(ota_buf_bytes(&answer), false, &tree, err);
+	if (rc != OTA_OK)
+		return rc;
+	if (etag[0] != '\0' && cJSON_AddStringToObject(tree, "revision", etag) == NULL)
+		return ota_fail(err, OTA_E_NOMEM, "answer");
+	*out = ota_take(&tree);
+	return OTA_OK;
+}
+
+enum ota_code client_if(
+	const struct cli_call *call, const char **out, struct ota_error *err)
+{
+	const char *given = cli_value(call, "if", NULL);
+	size_t digits = given != NULL ? strspn(given, "0123456789abcdef") : 0;
+
+	if (given != NULL &&
+		(digits == 0 || digits > REVISION_LEN_MAX || given[digits] != '\0'))
+		return ota_fail(err, OTA_E_USAGE,
+			"--if takes a revision, as plan, status and device show print "
+			"it");
+	*out = given;
+	return OTA_OK;
+}
+
 enum ota_code client_get(const struct context *context, const char *path, cJSON **out,
 	struct ota_error *err)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
 	struct client_request request = { .method = "GET", .path = path };
-	enum ota_code rc = client_send(context, &request, &answer, err);
 
-	if (rc == OTA_OK)
-		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
-	return rc;
+	return send_for_tree(context, &request, out, err);
 }
 
 enum ota_code client_put_json(const struct context *context,
@@ -166,7 +231,6 @@ enum ota_code client_put_json(const struct context *context,
 	struct ota_error *err)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf text = { 0 };
-	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
 	struct client_request full = *request;
 	enum ota_code rc;
 
@@ -175,10 +239,7 @@ enum ota_code client_put_json(const struct context *context,
 	if (rc != OTA_OK)
 		return rc;
 	full.body = ota_buf_bytes(&text);
-	rc = client_send(context, &full, &answer, err);
-	if (rc == OTA_OK && out != NULL)
-		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
-	return rc;
+	return send_for_tree(context, &full, out, err);
 }
 
 enum ota_code client_device(const struct cli_call *call, const char *method,
@@ -191,6 +252,8 @@ enum ota_code client_device(const struct cli_call *call, const char *method,
 
 	if (rc == OTA_OK)
 		rc = ota_name_copy(call->operands[0], "device", id, err);
+	if (rc == OTA_OK)
+		rc = client_if(call, &request.if_match, err);
 	if (rc != OTA_OK)
 		return rc;
 	(void)snprintf(path, sizeof path, "/devices/%s%s", id, below);
@@ -202,18 +265,14 @@ enum ota_code client_device(const struct cli_call *call, const char *method,
 enum ota_code client_post_document(const struct context *context,
 	struct ota_bytes envelope, cJSON **out, struct ota_error *err)
 {
-	OTA_AUTO(ota_buf_fini) struct ota_buf answer = { 0 };
 	struct client_request request = {
 		.method = "POST",
 		.path = "/documents",
 		.body = envelope,
 		.content_type = "application/octet-stream",
 	};
-	enum ota_code rc = client_send(context, &request, &answer, err);
 
-	if (rc == OTA_OK && out != NULL)
-		rc = ota_json_parse(ota_buf_bytes(&answer), false, out, err);
-	return rc;
+	return send_for_tree(context, &request, out, err);
 }
 
 static void close_file(FILE **file)

@@ -19,6 +19,11 @@ const struct cli_option device_add_options[] = {
 	{ 0 },
 };
 
+const struct cli_option device_if_options[] = {
+	CLIENT_IF_OPTION,
+	{ 0 },
+};
+
 const struct cli_option device_list_options[] = {
 	{ "cohort", 'c', "NAME", "only the devices of this cohort" },
 	{ "pending", 0, NULL, "those that wait to be accepted, instead" },
@@ -195,17 +200,18 @@ static void print_pending(const cJSON *claim)
 
 	printf("device       %s, pending: its key waits to be accepted\n"
 	       "fingerprint  %s\n"
-	       "claimed      %s, with token %s\n",
+	       "claimed      %s, with token %s\n"
+	       "revision     %s\n",
 		tree_text(claim, "id"), tree_text(claim, "fingerprint"),
 		output_time(tree_number(claim, "claimed_s"), at),
-		tree_text(claim, "token"));
+		tree_text(claim, "token"), tree_text(claim, "revision"));
 }
 
 static void print_device(const cJSON *device)
 {
 	static const char *const keys[] = { "fingerprint", "cohort", "product",
 		"hardware", "version", "state", "running", "other", "rollout",
-		"error_name", "error_text", "wait_name" };
+		"error_name", "error_text", "wait_name", "revision" };
 	int incidents = cJSON_GetArraySize(tree_item(device, "incidents"));
 	char at[32];
 

@@ -30,6 +30,7 @@ const struct cli_option device_enrol_options[] = {
 
 const struct cli_option device_accept_options[] = {
 	{ "fingerprint", 'f', "HEX", "of its key, as the device or its bench shows it" },
+	CLIENT_IF_OPTION,
 	{ 0 },
 };
 

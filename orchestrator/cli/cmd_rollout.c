@@ -21,13 +21,19 @@ const struct cli_option plan_options[] = {
 	{ "seed", 0, "S", "of the first run (1)" },
 	{ 0 },
 };
+const struct cli_option apply_options[] = {
+	CLIENT_IF_OPTION,
+	{ 0 },
+};
 const struct cli_option steer_options[] = {
 	{ "reason", 'r', "TEXT", "why, for the audit log" },
+	CLIENT_IF_OPTION,
 	{ 0 },
 };
 const struct cli_option revert_options[] = {
 	{ "reason", 'r', "TEXT", "why, for the audit log" },
 	{ "at-once", 0, NULL, "all stages together, whatever the limits" },
+	CLIENT_IF_OPTION,
 	{ 0 },
 };
 
@@ -110,6 +116,7 @@ static OTA_CHECKED enum ota_code current_fleet(
 	if (rc != OTA_OK)
 		return rc;
 	cJSON_DeleteItemFromObjectCaseSensitive(tree, "unassigned");
+	cJSON_DeleteItemFromObjectCaseSensitive(tree, "revision");
 	cJSON_ArrayForEach(cohort, cJSON_GetObjectItemCaseSensitive(tree, "cohorts"))
 		cJSON_DeleteItemFromObjectCaseSensitive(cohort, "devices");
 	return fleet_spec_from_json(tree, out, err);
@@ -244,7 +251,8 @@ static OTA_CHECKED enum ota_code add_simulation(const struct cli_call *call,
 	return rc;
 }
 
-static void print_answer(const struct request *request, const cJSON *answer)
+static void print_answer(
+	const struct cli_call *call, const struct request *request, const cJSON *answer)
 {
 	const cJSON *simulation = tree_item(answer, "simulation");
 
@@ -252,6 +260,11 @@ static void print_answer(const struct request *request, const cJSON *answer)
 		print_cohorts(answer);
 	else
 		plan_print(answer);
+	printf("\nRevision %s: 'sluice apply %s --if=%s' is refused if anything it goes "
+	       "by "
+	       "has changed.\n",
+		tree_text(answer, "revision"), call->operands[0],
+		tree_text(answer, "revision"));
 	if (simulation == NULL)
 		return;
 	printf("\n");
@@ -278,7 +291,7 @@ enum ota_code cmd_plan(const struct cli_call *call, int *exit_code, struct ota_e
 	if (call->json)
 		output_json(answer);
 	else
-		print_answer(&request, answer);
+		print_answer(call, &request, answer);
 	if (tree_number(tree_item(answer, "refused"), "number") != 0)
 		*exit_code = CLI_ERROR;
 	return OTA_OK;
@@ -312,7 +325,9 @@ enum ota_code cmd_apply(
 		return rc;
 	if (request.kind == SPEC_ROLLOUT)
 		put = (struct client_request){ .method = "POST", .path = "/rollouts" };
-	rc = client_put_json(&request.context, &put, request.body, &answer, err);
+	rc = client_if(call, &put.if_match, err);
+	if (rc == OTA_OK)
+		rc = client_put_json(&request.context, &put, request.body, &answer, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (call->json)
@@ -338,6 +353,8 @@ enum ota_code cmd_steer(
 	(void)exit_code;
 	if (rc == OTA_OK)
 		rc = ota_name_copy(call->operands[0], "rollout", rollout, err);
+	if (rc == OTA_OK)
+		rc = client_if(call, &post.if_match, err);
 	if (rc != OTA_OK)
 		return rc;
 	(void)snprintf(

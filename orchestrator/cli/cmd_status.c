@@ -195,6 +195,7 @@ static void print_rollout(const cJSON *rollout)
 	print_worse(rollout);
 	cJSON_ArrayForEach(patch, tree_item(rollout, "patches")) print_patch(patch);
 	print_bytes(rollout);
+	printf("Revision %s\n", tree_text(rollout, "revision"));
 }
 
 /* True if nothing more will happen to it by itself; *exit_code says how it ended. */

@@ -65,8 +65,9 @@ extern const struct cli_option init_options[], root_renew_options[],
 	catalog_renew_options[], key_new_options[], key_api_options[],
 	release_create_options[], release_publish_options[], sign_options[],
 	verify_options[], diff_options[], patch_options[], plan_options[],
-	approve_options[], steer_options[], revert_options[], status_options[],
-	device_add_options[], device_list_options[], device_token_options[],
-	device_enrol_options[], device_accept_options[], audit_list_options[];
+	apply_options[], approve_options[], steer_options[], revert_options[],
+	status_options[], device_add_options[], device_list_options[],
+	device_if_options[], device_token_options[], device_enrol_options[],
+	device_accept_options[], audit_list_options[];
 
 #endif

@@ -67,6 +67,25 @@ class Plan(FleetTest):
         self.assertEqual([r['rollout'] for r in self.lab.cli('plan', taking)['ends']], ['change'])
         self.lab.cli('abort', 'change')
 
+    def test_what_was_planned_is_what_is_applied(self):
+        file = self.plain('seen', self.publish())
+        shown, _ = self.people('plan', file)
+        seen = self.lab.cli('plan', file)['revision']
+        self.assertRegex(seen, '^[0-9a-f]{32}$')
+        self.assertIn(f"'sluice apply {file} --if={seen}'", shown)
+        self.lab.cli('apply', self.plain('other', self.publish()))
+        done = self.lab.cli('apply', file, f'--if={seen}', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(json.loads(done.stdout)['error']['name'], 'STALE')
+        self.assertIsNone(self.lab.api('/rollouts/seen', missing=True))
+        self.lab.cli('abort', 'other', f'--if={self.lab.cli("status", "other")["revision"]}')
+        seen = self.lab.cli('plan', file)['revision']
+        self.lab.cli('apply', file, f'--if={seen}')
+        for wrong in ('', 'X', seen + '"', 65 * 'a'):
+            done = self.lab.cli('abort', 'seen', f'--if={wrong}', check=False)
+            self.assertEqual(json.loads(done.stdout)['error']['name'], 'USAGE', wrong)
+        self.lab.cli('abort', 'seen')
+
     def test_simulate(self):
         """The twin plays the server's own cohorts; the same seed is the same answer."""
         file = self.plain('twin', self.publish())
