@@ -175,6 +175,11 @@ static void on_gone(void *ctx, const char *why)
 
 static const struct net_peer_events events = { on_request, on_gone };
 
+void net_kit_say(struct net_kit *kit, const struct ipc_message *message)
+{
+	on_request(kit, message);
+}
+
 void net_kit_ask(struct net_kit *kit, enum ipc_type type, enum ipc_part part,
 	const struct ota_digest *patch)
 {
@@ -182,7 +187,7 @@ void net_kit_ask(struct net_kit *kit, enum ipc_type type, enum ipc_part part,
 		.type = type, .code = part, .digest = *patch
 	};
 
-	on_request(kit, &message);
+	net_kit_say(kit, &message);
 }
 
 static void hear(struct net_kit *kit)

@@ -80,6 +80,9 @@ void net_kit_link(struct net_kit *kit, bool up);
 void net_kit_ask(struct net_kit *kit, enum ipc_type type, enum ipc_part part,
 	const struct ota_digest *patch);
 
+/** Ask as install. */
+void net_kit_say(struct net_kit *kit, const struct ipc_message *message);
+
 /** Deliver all that is subscribed to, and do nothing else. */
 void net_kit_answer(struct net_kit *kit);
 

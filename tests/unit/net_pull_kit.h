@@ -11,7 +11,7 @@
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "tests/patch.h"
-#include "tests/unit/net_kit.h"
+#include "tests/unit/net_fetch_kit.h"
 #include "tests/unit/temporary.h"
 
 enum { CHUNK_LEN = OTA_CHUNK_LEN_MIN, N = 21, PATCH_LEN = (N - 1) * CHUNK_LEN + 100 };
@@ -78,21 +78,6 @@ static inline void tear_down(void)
 	test_patch_fini(&other);
 }
 
-static inline void ask(enum ipc_type type)
-{
-	net_kit_ask(&kit, type, IPC_PATCH, &patch.digest);
-}
-
-/* Ask for all of the patch; true if all of it came. */
-static inline bool fetch(void)
-{
-	ask(IPC_MANIFEST);
-	if (!net_kit_wait(&kit, IPC_SPOOLED, kit.count[IPC_SPOOLED] + 1))
-		return false;
-	ask(IPC_FETCH);
-	return net_kit_wait(&kit, IPC_FETCHED, kit.count[IPC_FETCHED] + 1);
-}
-
 static inline void path_of(const char *name, char out[static SPOOL_PATH_CAP])
 {
 	cr_assert_eq(
@@ -109,22 +94,55 @@ static inline bool is_in_spool(void)
 	       ota_bytes_equal(ota_buf_bytes(&data), ota_buf_bytes(&patch.bytes));
 }
 
+static inline void prepare(void)
+{
+}
+
+static inline void ask_for(enum ipc_type type, uint64_t allowed)
+{
+	const struct ipc_message want = {
+		.type = type, .code = IPC_PATCH, .digest = patch.digest, .b = allowed
+	};
+
+	net_kit_say(&kit, &want);
+}
+
+static inline int stage_of_pull(void)
+{
+	return (int)kit.pull.stage;
+}
+
+static const struct net_fetch pull = { .kit = &kit,
+	.patch = &patch.digest,
+	.file = SPOOL_DATA,
+	.none = PULL_NONE,
+	.opening = PULL_OPENING,
+	.begin = begin,
+	.end = end,
+	.prepare = prepare,
+	.ask = ask_for,
+	.stage = stage_of_pull,
+	.is_in_spool = is_in_spool };
+
+static inline void ask(enum ipc_type type)
+{
+	ask_for(type, 0);
+}
+
+static inline bool fetch(void)
+{
+	return net_fetch_all(&pull);
+}
+
 static inline void expect_failed(enum ota_code code, const char *text)
 {
-	cr_expect_eq(kit.heard[IPC_FAILED].code, (uint32_t)code, "%s", kit.text);
+	net_fetch_expect_failed(&pull, code, text);
 	cr_expect(ota_digest_equal(&kit.heard[IPC_FAILED].digest, &patch.digest));
-	cr_expect_not_null(strstr(kit.text, text), "no '%s' in '%s'", text, kit.text);
-	cr_expect_eq(kit.pull.stage, PULL_NONE);
 }
 
 static inline void begin_chunks(void)
 {
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	kit.is_deaf = true;
-	ask(IPC_FETCH);
-	while (kit.pull.stage != PULL_CHUNKS)
-		net_kit_turn(&kit);
+	net_fetch_begin_pieces(&pull, PULL_CHUNKS);
 }
 
 #endif

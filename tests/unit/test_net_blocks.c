@@ -6,8 +6,7 @@
 #include "proto/delta/block_pack.h"
 #include "proto/io/files.h"
 #include "tests/patch.h"
-#include "tests/unit/faults_kit.h"
-#include "tests/unit/net_kit.h"
+#include "tests/unit/net_fetch_kit.h"
 #include "tests/unit/temporary.h"
 
 /* How net gets a block table and the blocks that repair a source into the spool, step by
@@ -136,20 +135,6 @@ static void ask_of(enum ipc_type type, const struct ota_digest *digest, uint64_t
 	net_repair_request(&kit.repair, &want);
 }
 
-static void ask(enum ipc_type type)
-{
-	ask_of(type, &patch, 0);
-}
-
-static bool fetch(void)
-{
-	ask(IPC_MANIFEST);
-	if (!net_kit_wait(&kit, IPC_SPOOLED, kit.count[IPC_SPOOLED] + 1))
-		return false;
-	ask(IPC_FETCH);
-	return net_kit_wait(&kit, IPC_FETCHED, kit.count[IPC_FETCHED] + 1);
-}
-
 static void path_of(const char *name, char out[static SPOOL_PATH_CAP])
 {
 	cr_assert_eq(spool_file(kit.config.spool_dir, &patch, name, out, NULL), OTA_OK);
@@ -169,45 +154,48 @@ static bool is_in_spool(void)
 	return found == WANTED;
 }
 
+static void ask_for(enum ipc_type type, uint64_t allowed)
+{
+	ask_of(type, &patch, allowed);
+}
+
+static int stage_of_repair(void)
+{
+	return (int)kit.repair.stage;
+}
+
+static const struct net_fetch repair = { .kit = &kit,
+	.patch = &patch,
+	.file = SPOOL_BLOCKS,
+	.none = REPAIR_NONE,
+	.opening = REPAIR_OPENING,
+	.begin = begin,
+	.end = end,
+	.prepare = spool_manifest,
+	.ask = ask_for,
+	.stage = stage_of_repair,
+	.is_in_spool = is_in_spool };
+
+static void ask(enum ipc_type type)
+{
+	ask_for(type, 0);
+}
+
+static bool fetch(void)
+{
+	return net_fetch_all(&repair);
+}
+
 static void expect_failed(enum ota_code code, const char *text)
 {
-	cr_expect_eq(kit.heard[IPC_FAILED].code, (uint32_t)code, "%s", kit.text);
-	cr_expect_not_null(strstr(kit.text, text), "no '%s' in '%s'", text, kit.text);
-	cr_expect_eq(kit.repair.stage, REPAIR_NONE);
+	net_fetch_expect_failed(&repair, code, text);
 }
 
 /* ---- every call that fails ---- */
 
-static bool fetch_with(struct faults *walk)
-{
-	bool is_done;
-
-	faults_arm(walk);
-	is_done = fetch();
-	(void)faults_disarm(walk);
-	if (!is_done && !kit.gone) {
-		cr_expect_str_neq(kit.text, "", "%s", faults_text(walk));
-		cr_expect_neq(kit.heard[IPC_FAILED].code, (uint32_t)OTA_OK);
-		spool_manifest();
-		cr_expect(fetch(), "after %s: %s", faults_text(walk), kit.text);
-	}
-	if (!kit.gone)
-		cr_expect(is_in_spool(), "after %s", faults_text(walk));
-	return is_done;
-}
-
 Test(net_blocks, any_call_that_fails_fails_one_fetch_at_most)
 {
-	struct faults walk = { .only = net_kit_calls };
-	unsigned failed = 0;
-
-	while (faults_next(&walk)) {
-		failed += !fetch_with(&walk);
-		end();
-		begin();
-	}
-	cr_log_info("%u faults, %u fetches failed", walk.count, failed);
-	cr_expect_gt(failed, 50);
+	cr_expect_gt(net_fetch_walk(&repair), 50);
 	end();
 }
 
@@ -235,42 +223,15 @@ Test(net_blocks, any_call_for_the_blocks_may_fail)
 	end();
 }
 
-/* A fetch whose sync fails, on its thread. */
-static void fail_to_sync(void)
-{
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	cr_assert(faults_arm_text("fdatasync,5,0"));
-	ask(IPC_FETCH);
-	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
-	cr_expect(faults_disarm(&(struct faults){ 0 }));
-	expect_failed(OTA_E_IO, "Input/output error");
-}
-
 Test(net_blocks, what_was_not_synced_is_removed_and_fetched_again)
 {
-	char path[SPOOL_PATH_CAP];
-
-	fail_to_sync();
-	path_of(SPOOL_BLOCKS, path);
-	cr_expect_neq(access(path, F_OK), 0, "nobody knows what of it is on the disk");
-	spool_manifest();
-	cr_expect(fetch());
-	cr_expect(is_in_spool());
+	net_fetch_without_sync(&repair);
 	end();
 }
 
 Test(net_blocks, what_was_not_synced_and_cannot_be_removed_is_an_error_all_the_same)
 {
-	char path[SPOOL_PATH_CAP];
-
-	path_of("not-ours", path);
-	cr_assert_eq(ota_dir_make(path, 0700, NULL), OTA_OK); /* stays: no file */
-	fail_to_sync();
-	cr_assert_eq(rmdir(path), 0);
-	spool_manifest();
-	cr_expect(fetch());
-	cr_expect(is_in_spool());
+	net_fetch_without_sync_nor_removal(&repair);
 	end();
 }
 
@@ -278,19 +239,7 @@ Test(net_blocks, what_was_not_synced_and_cannot_be_removed_is_an_error_all_the_s
 
 Test(net_blocks, what_was_asked_twice_is_done_once)
 {
-	kit.is_deaf = true;
-	ask(IPC_MANIFEST);
-	ask(IPC_MANIFEST);
-	cr_expect_eq(kit.subscribed, 1, "asked already");
-	kit.is_deaf = false;
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	ask(IPC_FETCH);
-	ask(IPC_FETCH);
-	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
-	net_kit_settle(&kit);
-	cr_expect_eq(kit.count[IPC_FETCHED], 1);
-	cr_expect_eq(kit.heard[IPC_FETCHED].d, 0, "each block came once");
+	net_fetch_twice(&repair);
 	end();
 }
 
@@ -355,21 +304,6 @@ Test(net_blocks, a_patch_without_a_block_table_is_an_error)
 	end();
 }
 
-/* A thread may be done before it is seen: then it is all done again. */
-static void turn_until(enum net_repair_stage stage)
-{
-	for (;;) {
-		if (kit.repair.stage == REPAIR_NONE)
-			ask(IPC_FETCH);
-		if (kit.repair.stage == stage)
-			return;
-		net_kit_answer(&kit);
-		if (kit.repair.stage == stage)
-			return;
-		net_kit_turn(&kit);
-	}
-}
-
 /* Stopped while a thread looks at the spool, while blocks come, and while a thread syncs:
  * what the thread answers is for nobody. */
 Test(net_blocks, stopped_at_any_stage_it_says_no_more_and_begins_again)
@@ -378,18 +312,9 @@ Test(net_blocks, stopped_at_any_stage_it_says_no_more_and_begins_again)
 		REPAIR_BLOCKS, REPAIR_SYNCING };
 
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
-		unsigned fetched;
-
 		cr_assert_eq(spool_remove(kit.config.spool_dir, &patch, NULL), OTA_OK);
 		spool_manifest();
-		ask(IPC_MANIFEST);
-		turn_until(stages[i]);
-		fetched = kit.count[IPC_FETCHED];
-		ask(IPC_STOP);
-		net_kit_settle(&kit);
-		cr_expect_eq(kit.repair.stage, REPAIR_NONE);
-		cr_expect_eq(kit.count[IPC_FETCHED], fetched, "stage %d", stages[i]);
-		cr_expect_eq(kit.count[IPC_FAILED], 0, "stage %d", stages[i]);
+		net_fetch_stop_at(&repair, (int)stages[i]);
 	}
 	cr_expect(fetch());
 	end();
@@ -420,29 +345,15 @@ Test(net_blocks, what_is_for_chunks_is_not_for_it)
 	end();
 }
 
-/* How many blocks are asked for at first, after a FETCH that allows so many. */
-static unsigned outstanding(uint64_t allowed)
-{
-	unsigned before = kit.subscribed;
-
-	kit.is_deaf = true;
-	ask_of(IPC_FETCH, &patch, allowed);
-	while (kit.repair.stage == REPAIR_OPENING)
-		net_kit_turn(&kit);
-	ask(IPC_STOP);
-	return kit.subscribed - before - 1; /* and the fence */
-}
-
 Test(net_blocks, as_many_are_outstanding_as_both_allow)
 {
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	cr_expect_eq(outstanding(0), WANTED, "it says nothing");
-	cr_expect_eq(outstanding(1), 1);
-	cr_expect_eq(outstanding(FETCH_WINDOW_MAX), WANTED);
-	cr_expect_eq(outstanding(1000), WANTED, "no number of ours");
+	net_fetch_head(&repair);
+	cr_expect_eq(net_fetch_outstanding(&repair, 0), WANTED, "it says nothing");
+	cr_expect_eq(net_fetch_outstanding(&repair, 1), 1);
+	cr_expect_eq(net_fetch_outstanding(&repair, FETCH_WINDOW_MAX), WANTED);
+	cr_expect_eq(net_fetch_outstanding(&repair, 1000), WANTED, "no number of ours");
 	kit.config.chunks_outstanding = 2;
-	cr_expect_eq(outstanding(3), 2, "the owner allows fewer");
+	cr_expect_eq(net_fetch_outstanding(&repair, 3), 2, "the owner allows fewer");
 	kit.config.chunks_outstanding = 0;
 	ask(IPC_FETCH);
 	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
@@ -452,8 +363,7 @@ Test(net_blocks, as_many_are_outstanding_as_both_allow)
 
 Test(net_blocks, blocks_that_have_no_room_are_an_error_with_numbers)
 {
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	net_fetch_head(&repair);
 	kit.config.spool_max_bytes = 1000;
 	ask(IPC_FETCH);
 	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
@@ -469,8 +379,7 @@ Test(net_blocks, a_damaged_table_is_fetched_again)
 
 	path_of(SPOOL_TABLE, path);
 	cr_assert_eq(ota_file_replace(path, ota_bytes_of("rotten"), 0600, NULL), OTA_OK);
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
+	net_fetch_head(&repair);
 	cr_expect_eq(kit.subscribed, 1);
 	cr_assert_eq(truncate(path, OTA_BLOCK_TABLE_LEN_MAX + 1), 0);
 	ask(IPC_MANIFEST);
@@ -518,12 +427,7 @@ Test(net_blocks, a_wrong_table_is_dropped_and_a_right_one_taken)
 
 static void begin_blocks(void)
 {
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	kit.is_deaf = true;
-	ask(IPC_FETCH);
-	while (kit.repair.stage != REPAIR_BLOCKS)
-		net_kit_turn(&kit);
+	net_fetch_begin_pieces(&repair, REPAIR_BLOCKS);
 }
 
 /* One that was asked for and comes once more has cost; one that others asked for, one
@@ -584,17 +488,6 @@ Test(net_blocks, a_link_that_goes_and_comes_costs_nothing)
 
 Test(net_blocks, without_a_link_it_waits_for_one)
 {
-	net_kit_link(&kit, false);
-	ask(IPC_MANIFEST);
-	net_kit_turn(&kit);
-	cr_expect_eq(kit.subscribed, 0);
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	net_kit_link(&kit, false);
-	ask(IPC_FETCH);
-	net_kit_turn(&kit);
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
-	cr_expect(is_in_spool());
+	net_fetch_after_link(&repair);
 	end();
 }

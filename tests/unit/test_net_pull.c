@@ -1,4 +1,3 @@
-#include "tests/unit/faults_kit.h"
 #include "tests/unit/net_pull_kit.h"
 
 /* How net gets a patch into the spool, step by step and with each call that fails. What
@@ -8,73 +7,21 @@ TestSuite(net_pull, .init = set_up, .fini = tear_down, .timeout = 100);
 
 /* ---- every call that fails ---- */
 
-/* One step of the walk: it is told why, or done all the same; then done. */
-static bool fetch_with(struct faults *walk)
-{
-	bool is_done;
-
-	faults_arm(walk);
-	is_done = fetch();
-	(void)faults_disarm(walk);
-	if (!is_done && !kit.gone) {
-		cr_expect_str_neq(kit.text, "", "%s", faults_text(walk));
-		cr_expect_neq(kit.heard[IPC_FAILED].code, (uint32_t)OTA_OK);
-		cr_expect(fetch(), "after %s: %s", faults_text(walk), kit.text);
-	}
-	if (!kit.gone)
-		cr_expect(is_in_spool(), "after %s", faults_text(walk));
-	return is_done;
-}
-
 Test(net_pull, any_call_that_fails_fails_one_fetch_at_most)
 {
-	struct faults walk = { .only = net_kit_calls };
-	unsigned failed = 0;
-
-	while (faults_next(&walk)) {
-		failed += !fetch_with(&walk);
-		end();
-		begin();
-	}
-	cr_log_info("%u faults, %u fetches failed", walk.count, failed);
-	cr_expect_gt(failed, 60);
+	cr_expect_gt(net_fetch_walk(&pull), 60);
 	end();
-}
-
-/* A fetch whose sync fails, on its thread. */
-static void fail_to_sync(void)
-{
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	cr_assert(faults_arm_text("fdatasync,5,0"));
-	ask(IPC_FETCH);
-	cr_expect_not(net_kit_wait(&kit, IPC_FETCHED, 1));
-	cr_expect(faults_disarm(&(struct faults){ 0 }));
-	expect_failed(OTA_E_IO, "Input/output error");
 }
 
 Test(net_pull, what_was_not_synced_is_removed_and_fetched_again)
 {
-	char path[SPOOL_PATH_CAP];
-
-	fail_to_sync();
-	path_of(SPOOL_DATA, path);
-	cr_expect_neq(access(path, F_OK), 0, "nobody knows what of it is on the disk");
-	cr_expect(fetch());
-	cr_expect(is_in_spool());
+	net_fetch_without_sync(&pull);
 	end();
 }
 
 Test(net_pull, what_was_not_synced_and_cannot_be_removed_is_an_error_all_the_same)
 {
-	char path[SPOOL_PATH_CAP];
-
-	path_of("not-ours", path);
-	cr_assert_eq(ota_dir_make(path, 0700, NULL), OTA_OK); /* stays: no file */
-	fail_to_sync();
-	cr_assert_eq(rmdir(path), 0);
-	cr_expect(fetch());
-	cr_expect(is_in_spool());
+	net_fetch_without_sync_nor_removal(&pull);
 	end();
 }
 
@@ -82,20 +29,7 @@ Test(net_pull, what_was_not_synced_and_cannot_be_removed_is_an_error_all_the_sam
 
 Test(net_pull, what_was_asked_twice_is_done_once)
 {
-	kit.is_deaf = true;
-	ask(IPC_MANIFEST);
-	cr_expect_eq(kit.subscribed, 1);
-	ask(IPC_MANIFEST);
-	cr_expect_eq(kit.subscribed, 1, "asked already");
-	kit.is_deaf = false;
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	ask(IPC_FETCH);
-	ask(IPC_FETCH);
-	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
-	net_kit_settle(&kit);
-	cr_expect_eq(kit.count[IPC_FETCHED], 1);
-	cr_expect_eq(kit.heard[IPC_FETCHED].d, 0, "each chunk came once");
+	net_fetch_twice(&pull);
 	end();
 }
 
@@ -123,21 +57,6 @@ Test(net_pull, another_patch_takes_the_place_of_the_first)
 	end();
 }
 
-/* A thread may be done before it is seen: then it is all done again. */
-static void turn_until(enum net_pull_stage stage)
-{
-	for (;;) {
-		if (kit.pull.stage == PULL_NONE)
-			ask(IPC_FETCH);
-		if (kit.pull.stage == stage)
-			return;
-		net_kit_answer(&kit);
-		if (kit.pull.stage == stage)
-			return;
-		net_kit_turn(&kit);
-	}
-}
-
 /* Stopped while a thread opens the spool, while chunks come, and while a thread syncs:
  * what the thread answers is for nobody. */
 Test(net_pull, stopped_at_any_stage_it_says_no_more_and_begins_again)
@@ -146,17 +65,10 @@ Test(net_pull, stopped_at_any_stage_it_says_no_more_and_begins_again)
 		PULL_CHUNKS, PULL_SYNCING };
 
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
-		unsigned fetched;
-
 		net_kit_ask(&kit, IPC_PURGE, IPC_PATCH, &(struct ota_digest){ 0 });
-		ask(IPC_MANIFEST);
-		turn_until(stages[i]);
-		fetched = kit.count[IPC_FETCHED];
-		ask(IPC_STOP);
-		net_kit_settle(&kit);
-		cr_expect_eq(kit.count[IPC_FETCHED], fetched, "stage %d", stages[i]);
-		cr_expect_eq(kit.count[IPC_FAILED], 0, "stage %d", stages[i]);
+		net_fetch_stop_at(&pull, (int)stages[i]);
 	}
+	cr_expect(fetch());
 	end();
 }
 
@@ -202,32 +114,17 @@ Test(net_pull, what_is_for_blocks_is_not_for_it)
 	end();
 }
 
-/* How many chunks are asked for at first, after a FETCH that allows so many. */
-static unsigned outstanding(uint64_t allowed)
-{
-	struct ipc_message want = {
-		.type = IPC_FETCH, .digest = patch.digest, .b = allowed
-	};
-	unsigned before = kit.subscribed;
-
-	kit.is_deaf = true;
-	net_pull_request(&kit.pull, &want);
-	while (kit.pull.stage == PULL_OPENING)
-		net_kit_turn(&kit);
-	ask(IPC_STOP);
-	return kit.subscribed - before - 1; /* and the fence */
-}
-
 Test(net_pull, as_many_are_outstanding_as_both_allow)
 {
-	ask(IPC_MANIFEST);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	cr_expect_eq(outstanding(0), FETCH_WINDOW_START, "it says nothing");
-	cr_expect_eq(outstanding(1), 1);
-	cr_expect_eq(outstanding(FETCH_WINDOW_MAX), FETCH_WINDOW_START);
-	cr_expect_eq(outstanding(1000), FETCH_WINDOW_START, "no number of ours");
+	net_fetch_head(&pull);
+	cr_expect_eq(
+		net_fetch_outstanding(&pull, 0), FETCH_WINDOW_START, "it says nothing");
+	cr_expect_eq(net_fetch_outstanding(&pull, 1), 1);
+	cr_expect_eq(net_fetch_outstanding(&pull, FETCH_WINDOW_MAX), FETCH_WINDOW_START);
+	cr_expect_eq(net_fetch_outstanding(&pull, 1000), FETCH_WINDOW_START,
+		"no number of ours");
 	kit.config.chunks_outstanding = 2;
-	cr_expect_eq(outstanding(3), 2, "the owner allows fewer");
+	cr_expect_eq(net_fetch_outstanding(&pull, 3), 2, "the owner allows fewer");
 	end();
 }
 
@@ -388,17 +285,6 @@ Test(net_pull, a_link_that_goes_and_comes_costs_nothing)
 
 Test(net_pull, without_a_link_it_waits_for_one)
 {
-	net_kit_link(&kit, false);
-	ask(IPC_MANIFEST);
-	net_kit_turn(&kit);
-	cr_expect_eq(kit.subscribed, 0);
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_SPOOLED, 1));
-	net_kit_link(&kit, false);
-	ask(IPC_FETCH);
-	net_kit_turn(&kit);
-	net_kit_link(&kit, true);
-	cr_assert(net_kit_wait(&kit, IPC_FETCHED, 1));
-	cr_expect(is_in_spool());
+	net_fetch_after_link(&pull);
 	end();
 }
