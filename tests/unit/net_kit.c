@@ -232,10 +232,10 @@ void net_kit_turn(struct net_kit *kit)
 
 void net_kit_settle(struct net_kit *kit)
 {
-	enum { TURNS = 20 };
-
-	for (unsigned i = 0; i < TURNS; i++)
+	do
 		net_kit_turn(kit);
+	while (kit->queued > 0 || kit->loop.active_reqs.count > 0);
+	net_kit_turn(kit); /* what the last answer led to */
 }
 
 bool net_kit_wait(struct net_kit *kit, enum ipc_type type, unsigned times)

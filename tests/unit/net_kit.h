@@ -89,7 +89,7 @@ void net_kit_answer(struct net_kit *kit);
 /** Turn the loop once: what is subscribed to is delivered, what was said is heard. */
 void net_kit_turn(struct net_kit *kit);
 
-/** Turn a few times more than any answer takes. */
+/** Turn until no thread is at work and nothing is subscribed to that was not answered. */
 void net_kit_settle(struct net_kit *kit);
 
 /** Turn until install heard `times` of a type, or that it FAILED, or until net gave it
