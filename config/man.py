@@ -29,7 +29,7 @@ def inline(text):
         if piece.startswith('`'):
             out.append(f'*{plain(piece[1:-1])}*')
         elif piece.startswith('**'):
-            out.append(f'*{plain(piece[2:-2])}*')
+            out.append(f'*{plain(piece[2:-2].replace("`", ""))}*')
         else:
             out.append(plain(piece))
     return ''.join(out)
@@ -58,10 +58,31 @@ def entry(heads, row):
     yield ''
 
 
+def literal(lines):
+    """The same lines, with what is indented by four between fences, as scdoc wants it, and no
+    language behind a fence."""
+    inside, fenced = False, False
+    for line in lines:
+        if line.startswith('```'):
+            fenced = not fenced
+            yield '```'
+            continue
+        if not fenced and line.strip() and line.startswith('    ') != inside:
+            inside = not inside
+            yield '```'
+        yield line[4:] if inside else line
+    if inside:
+        yield '```'
+
+
 def body(lines):
     """A section as scdoc's lines."""
-    heads = None
-    for line in lines:
+    heads, fenced = None, False
+    for line in literal(lines):
+        if line == '```' or fenced:
+            fenced = fenced != (line == '```')
+            yield line
+            continue
         if line.startswith('|'):
             row = cells(line)
             if heads is None:

@@ -4,45 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/port/config_read.h"
 #include "proto/base/own.h"
-#include "proto/io/yaml.h"
 
 enum { WORKERS = 1, PORT_MAX = 65535 };
-
-/* One file being read. */
-struct reading {
-	struct ota_yaml *doc;       /* borrowed */
-	const char *path;           /* of the file, borrowed */
-	struct sluiced_config *out; /* borrowed */
-};
 
 static void free_doc(struct ota_yaml **doc)
 {
 	ota_yaml_free(*doc);
 }
 
-static const struct ota_yaml_node *value_of(
-	const struct ota_yaml_node *map, const char *key)
+const struct ota_yaml_node *config_value(const struct ota_yaml_node *map, const char *key)
 {
 	return map ? ota_yaml_get(map, key) : NULL;
 }
 
-/* As value_of(), but the key must be there if the map is. */
-static const struct ota_yaml_node *need(
-	struct reading *r, const struct ota_yaml_node *map, const char *key)
+const struct ota_yaml_node *config_need(
+	struct config_read *r, const struct ota_yaml_node *map, const char *key)
 {
 	return map ? ota_yaml_need(r->doc, map, key) : NULL;
 }
 
-static const struct ota_yaml_node *section(struct reading *r,
+const struct ota_yaml_node *config_section(struct config_read *r,
 	const struct ota_yaml_node *node, const char *what, const char *const *keys)
 {
 	return node && ota_yaml_map(r->doc, node, what, keys) ? node : NULL;
 }
 
-/* A text that must not be empty if it is there. */
-static const char *text_of(
-	struct reading *r, const struct ota_yaml_node *node, const char *key, size_t cap)
+const char *config_text(struct config_read *r, const struct ota_yaml_node *node,
+	const char *key, size_t cap)
 {
 	const char *text = ota_yaml_text(r->doc, node, key, "");
 
@@ -58,7 +48,7 @@ static const char *text_of(
 
 /* A path, put together so that a relative one begins where the file lies. */
 static bool set_path(
-	const struct reading *r, const char *text, char out[static CONFIG_PATH_CAP])
+	const struct config_read *r, const char *text, char out[static CONFIG_PATH_CAP])
 {
 	const char *slash = strrchr(r->path, '/');
 	int dir_len = slash && text[0] != '/' ? (int)(slash - r->path) + 1 : 0;
@@ -67,10 +57,10 @@ static bool set_path(
 	return len >= 0 && len < CONFIG_PATH_CAP;
 }
 
-static void read_path(struct reading *r, const struct ota_yaml_node *node,
-	const char *key, char out[static CONFIG_PATH_CAP])
+void config_path(struct config_read *r, const struct ota_yaml_node *node, const char *key,
+	char out[static CONFIG_PATH_CAP])
 {
-	const char *text = text_of(r, node, key, CONFIG_PATH_CAP);
+	const char *text = config_text(r, node, key, CONFIG_PATH_CAP);
 
 	if (text[0] && !set_path(r, text, out))
 		ota_yaml_error(r->doc, node, "'%s' is too long a path", key);
@@ -87,7 +77,7 @@ static void join(char out[static CONFIG_PATH_CAP], const char *dir, const char *
 /* "sqlite:PATH", or the URL of PostgreSQL, which is libpq's to read and may hold a
  * password: it is not shown. node: where it stands (NULL: the environment). */
 static void read_database(
-	struct reading *r, const struct ota_yaml_node *node, const char *url)
+	struct config_read *r, const struct ota_yaml_node *node, const char *url)
 {
 	static const char sqlite[] = "sqlite:";
 	const char *key = node ? "'database'" : "DATABASE_URL";
@@ -109,7 +99,7 @@ static void read_database(
 	}
 }
 
-static void check_url(struct reading *r, const struct ota_yaml_node *node)
+static void check_url(struct config_read *r, const struct ota_yaml_node *node)
 {
 	const char *url = r->out->broker.url;
 	bool tls = strncmp(url, "ssl://", 6) == 0;
@@ -123,26 +113,26 @@ static void check_url(struct reading *r, const struct ota_yaml_node *node)
 		ota_yaml_error(r->doc, node, "an ssl:// 'url' needs 'ca'");
 }
 
-static void read_broker(struct reading *r, const struct ota_yaml_node *node)
+static void read_broker(struct config_read *r, const struct ota_yaml_node *node)
 {
 	static const char *const keys[] = { "url", "ca", "cert", "key", "user",
 		"password_file", "client_id", NULL };
-	const struct ota_yaml_node *map = section(r, node, "the broker", keys);
-	const struct ota_yaml_node *url = need(r, map, "url");
+	const struct ota_yaml_node *map = config_section(r, node, "the broker", keys);
+	const struct ota_yaml_node *url = config_need(r, map, "url");
 	struct sluiced_config *c = r->out;
 
 	(void)snprintf(c->broker.url, sizeof(c->broker.url), "%s",
-		text_of(r, url, "url", sizeof(c->broker.url)));
-	read_path(r, value_of(map, "ca"), "ca", c->broker.ca);
-	read_path(r, value_of(map, "cert"), "cert", c->broker.cert);
-	read_path(r, value_of(map, "key"), "key", c->broker.key);
-	read_path(r, value_of(map, "password_file"), "password_file",
+		config_text(r, url, "url", sizeof(c->broker.url)));
+	config_path(r, config_value(map, "ca"), "ca", c->broker.ca);
+	config_path(r, config_value(map, "cert"), "cert", c->broker.cert);
+	config_path(r, config_value(map, "key"), "key", c->broker.key);
+	config_path(r, config_value(map, "password_file"), "password_file",
 		c->broker.password_file);
-	if (value_of(map, "user"))
-		ota_yaml_name(r->doc, value_of(map, "user"), "user", c->broker.user);
+	if (config_value(map, "user"))
+		ota_yaml_name(r->doc, config_value(map, "user"), "user", c->broker.user);
 	(void)snprintf(c->broker.client_id, OTA_NAME_CAP, "sluiced");
-	if (value_of(map, "client_id"))
-		ota_yaml_name(r->doc, value_of(map, "client_id"), "client_id",
+	if (config_value(map, "client_id"))
+		ota_yaml_name(r->doc, config_value(map, "client_id"), "client_id",
 			c->broker.client_id);
 	if (!c->broker.cert[0] != !c->broker.key[0])
 		ota_yaml_error(r->doc, map, "'cert' and 'key' go together");
@@ -189,13 +179,13 @@ static int address_family(const char *host, bool *loopback)
 	return 6;
 }
 
-static void read_http(struct reading *r, const struct ota_yaml_node *node)
+static void read_http(struct config_read *r, const struct ota_yaml_node *node)
 {
 	static const char *const keys[] = { "listen", "insecure_plain_http", NULL };
-	const struct ota_yaml_node *map = section(r, node, "http", keys);
-	const struct ota_yaml_node *listen = value_of(map, "listen");
+	const struct ota_yaml_node *map = config_section(r, node, "http", keys);
+	const struct ota_yaml_node *listen = config_value(map, "listen");
 	const char *text = ota_yaml_text(r->doc, listen, "listen", "127.0.0.1:8470");
-	bool plain = ota_yaml_bool(r->doc, value_of(map, "insecure_plain_http"),
+	bool plain = ota_yaml_bool(r->doc, config_value(map, "insecure_plain_http"),
 		"insecure_plain_http", false);
 	bool loopback = false;
 
@@ -211,21 +201,22 @@ static void read_http(struct reading *r, const struct ota_yaml_node *node)
 			"insecure_plain_http: true");
 }
 
-static void read_patches(struct reading *r, const struct ota_yaml_node *node)
+static void read_patches(struct config_read *r, const struct ota_yaml_node *node)
 {
 	static const char *const keys[] = { "workers", "cache", "level", NULL };
-	const struct ota_yaml_node *map = section(r, node, "patches", keys);
+	const struct ota_yaml_node *map = config_section(r, node, "patches", keys);
 	struct sluiced_config *c = r->out;
 
-	c->patches.workers = (uint32_t)ota_yaml_u64(r->doc, value_of(map, "workers"),
+	c->patches.workers = (uint32_t)ota_yaml_u64(r->doc, config_value(map, "workers"),
 		"workers", 1, CONFIG_WORKERS_MAX, WORKERS);
 	c->patches.level = (int)ota_yaml_u64(
-		r->doc, value_of(map, "level"), "level", 0, CONFIG_LEVEL_MAX, 0);
+		r->doc, config_value(map, "level"), "level", 0, CONFIG_LEVEL_MAX, 0);
 	join(c->patches.dir, c->state_dir, "patches");
-	read_path(r, value_of(map, "cache"), "cache", c->patches.dir);
+	config_path(r, config_value(map, "cache"), "cache", c->patches.dir);
 }
 
-static enum ota_log_level read_log(struct reading *r, const struct ota_yaml_node *node)
+static enum ota_log_level read_log(
+	struct config_read *r, const struct ota_yaml_node *node)
 {
 	static const char *const words[] = { "error", "warning", "notice", "info",
 		"debug", NULL };
@@ -235,35 +226,36 @@ static enum ota_log_level read_log(struct reading *r, const struct ota_yaml_node
 	return levels[ota_yaml_choice(r->doc, node, "log", words, 3)];
 }
 
-static void read_root(struct reading *r, const char *database_url)
+static void read_root(struct config_read *r, const char *database_url)
 {
 	static const char *const keys[] = { "fleet", "state_dir", "root", "online_key",
-		"database", "images", "broker", "http", "api_keys", "patches", "log",
-		NULL };
+		"database", "images", "broker", "http", "api_keys", "patches", "webhooks",
+		"log", NULL };
 	const struct ota_yaml_node *map =
-		section(r, ota_yaml_root(r->doc), "sluiced.yaml", keys);
-	const struct ota_yaml_node *database = value_of(map, "database");
+		config_section(r, ota_yaml_root(r->doc), "sluiced.yaml", keys);
+	const struct ota_yaml_node *database = config_value(map, "database");
 	struct sluiced_config *c = r->out;
 
 	if (!map)
 		return;
-	ota_yaml_name(r->doc, need(r, map, "fleet"), "fleet", c->fleet);
-	read_path(r, need(r, map, "state_dir"), "state_dir", c->state_dir);
-	read_path(r, need(r, map, "root"), "root", c->root);
-	read_path(r, need(r, map, "online_key"), "online_key", c->online_key);
-	read_path(r, need(r, map, "api_keys"), "api_keys", c->api_keys);
+	ota_yaml_name(r->doc, config_need(r, map, "fleet"), "fleet", c->fleet);
+	config_path(r, config_need(r, map, "state_dir"), "state_dir", c->state_dir);
+	config_path(r, config_need(r, map, "root"), "root", c->root);
+	config_path(r, config_need(r, map, "online_key"), "online_key", c->online_key);
+	config_path(r, config_need(r, map, "api_keys"), "api_keys", c->api_keys);
 	join(c->database, c->state_dir, "sluiced.db");
 	if (database)
-		read_database(
-			r, database, text_of(r, database, "database", CONFIG_PATH_CAP));
+		read_database(r, database,
+			config_text(r, database, "database", CONFIG_PATH_CAP));
 	if (database_url && database_url[0])
 		read_database(r, NULL, database_url);
 	join(c->images, c->state_dir, "images");
-	read_path(r, value_of(map, "images"), "images", c->images);
-	read_broker(r, need(r, map, "broker"));
-	read_http(r, value_of(map, "http"));
-	read_patches(r, value_of(map, "patches"));
-	c->log = read_log(r, value_of(map, "log"));
+	config_path(r, config_value(map, "images"), "images", c->images);
+	read_broker(r, config_need(r, map, "broker"));
+	read_http(r, config_value(map, "http"));
+	read_patches(r, config_value(map, "patches"));
+	config_webhooks(r, config_value(map, "webhooks"));
+	c->log = read_log(r, config_value(map, "log"));
 }
 
 enum ota_code sluiced_config_load(const char *path, const char *database_url,
@@ -274,7 +266,7 @@ enum ota_code sluiced_config_load(const char *path, const char *database_url,
 	enum ota_code rc = ota_yaml_load(path, &doc);
 
 	if (rc == OTA_OK) {
-		struct reading r = { doc, path, &config };
+		struct config_read r = { doc, path, &config };
 
 		read_root(&r, database_url);
 	}

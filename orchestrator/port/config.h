@@ -13,6 +13,18 @@ enum {
 	CONFIG_HOST_CAP = 64,   /* bytes with the NUL, a numeric address */
 	CONFIG_WORKERS_MAX = 16,
 	CONFIG_LEVEL_MAX = 19,
+	CONFIG_WEBHOOKS_MAX = 16,
+};
+
+/** An address that is told of events. */
+struct config_webhook {
+	char name[OTA_NAME_CAP];
+	char url[CONFIG_URL_CAP];
+	char secret_file[CONFIG_PATH_CAP]; /* was good when the file was read */
+	char ca_file[CONFIG_PATH_CAP];
+	uint64_t kinds;     /* a set (core/webhook_kinds.h) */
+	uint32_t timeout_s; /* of a request */
+	uint64_t keep_s;    /* an event that fails is tried for so long */
 };
 
 /** Texts are "" where the file leaves out what may be left out. */
@@ -40,6 +52,10 @@ struct sluiced_config {
 		uint32_t workers; /* patches made at a time */
 		int level;        /* zstd; 0: the codec's default */
 	} patches;
+	struct {
+		struct config_webhook items[CONFIG_WEBHOOKS_MAX];
+		size_t count;
+	} webhooks;
 	enum ota_log_level log;
 };
 

@@ -15,6 +15,7 @@
 #include "orchestrator/port/http.h"
 #include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/now.h"
+#include "orchestrator/port/webhooks.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "proto/io/log.h"
@@ -53,6 +54,7 @@ struct daemon {
 	struct core *core;
 	struct core_ports ports;
 	struct status_batch *batch;
+	struct webhooks *webhooks;
 	struct api api;
 	bool linked; /* a session with the broker stands */
 	bool stopping;
@@ -290,8 +292,11 @@ static enum ota_code start_http(struct daemon *d, struct ota_error *err)
 
 static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 {
+	const struct webhooks_config webhooks = { d->ledger, d->config };
 	enum ota_code rc = open_parts(d, err);
 
+	if (rc == OTA_OK) /* before anything happens that one may want to hear */
+		rc = webhooks_new(&d->loop, &webhooks, &d->webhooks, err);
 	if (rc == OTA_OK)
 		rc = start_core(d, err);
 	if (rc == OTA_OK)
@@ -396,11 +401,19 @@ static void in_gone(void *ctx)
 		link_gone(d);
 }
 
+static void webhooks_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->webhooks = NULL;
+	mqtt_in_close(d->in, in_gone, d);
+}
+
 static void http_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	mqtt_in_close(d->in, in_gone, d);
+	webhooks_close(d->webhooks, webhooks_gone, d);
 }
 
 static void stop(struct daemon *d)

@@ -228,6 +228,28 @@ uint64_t ledger_outbox_len(struct ledger *ledger)
 	return ledger->backend->outbox->outbox_len(ledger);
 }
 
+/* ---- webhooks */
+
+enum ota_code ledger_put_webhook(struct ledger *ledger,
+	const struct ledger_webhook *webhook, struct ota_error *err)
+{
+	return ledger->backend->webhooks->put(ledger, webhook, err);
+}
+
+enum ota_code ledger_drop_webhook(
+	struct ledger *ledger, const char *name, struct ota_error *err)
+{
+	return ledger->backend->webhooks->drop(ledger, name, err);
+}
+
+enum ota_code ledger_each_webhook(struct ledger *ledger,
+	enum ota_code (*take)(
+		void *ctx, const struct ledger_webhook *webhook, struct ota_error *err),
+	void *ctx, struct ota_error *err)
+{
+	return ledger->backend->webhooks->each(ledger, take, ctx, err);
+}
+
 /* ---- bytes */
 
 enum ota_code ledger_count_patch(struct ledger *ledger, const struct ota_digest *patch,

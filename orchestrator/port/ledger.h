@@ -170,6 +170,32 @@ bool ledger_knows(struct ledger *ledger, const char *topic);
 /** Rows that the broker has not acknowledged yet. */
 uint64_t ledger_outbox_len(struct ledger *ledger);
 
+/* ---- webhooks */
+
+/** What is kept of a webhook. */
+struct ledger_webhook {
+	char name[OTA_NAME_CAP];
+	uint64_t cursor;     /* seq of the newest audit entry that is done with */
+	uint64_t tries;      /* that failed since the last that did not */
+	uint64_t failing_s;  /* since when, UTC; 0: it does not fail */
+	uint64_t disabled_s; /* since when nothing is sent, UTC; 0: it is sent */
+};
+
+/** Store one, replacing that of the same name. */
+OTA_CHECKED enum ota_code ledger_put_webhook(struct ledger *ledger,
+	const struct ledger_webhook *webhook, struct ota_error *err);
+
+/** Forget one if it is there. */
+OTA_CHECKED enum ota_code ledger_drop_webhook(
+	struct ledger *ledger, const char *name, struct ota_error *err);
+
+/** Walk all of them, by name. Another code than OTA_OK of take ends the walk and is
+ *  returned. take must not call the ledger. */
+OTA_CHECKED enum ota_code ledger_each_webhook(struct ledger *ledger,
+	enum ota_code (*take)(
+		void *ctx, const struct ledger_webhook *webhook, struct ota_error *err),
+	void *ctx, struct ota_error *err);
+
 /* ---- bytes of chunks that went to the broker */
 
 /** Note that a patch was published whole with that many bytes of chunk messages: counted

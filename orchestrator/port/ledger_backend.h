@@ -43,6 +43,19 @@ struct ledger_outbox {
 		uint64_t *republished, struct ota_error *err);
 };
 
+/** The part about webhooks. Each function does what that of ledger.h with its name says.
+ */
+struct ledger_webhooks {
+	enum ota_code (*put)(struct ledger *ledger, const struct ledger_webhook *webhook,
+		struct ota_error *err);
+	enum ota_code (*drop)(
+		struct ledger *ledger, const char *name, struct ota_error *err);
+	enum ota_code (*each)(struct ledger *ledger,
+		enum ota_code (*take)(void *ctx, const struct ledger_webhook *webhook,
+			struct ota_error *err),
+		void *ctx, struct ota_error *err);
+};
+
 /** A back end. Each function does what that of ledger.h with its name says. */
 struct ledger_backend {
 	enum ota_code (*lead)(struct ledger *ledger, const struct ledger_leader *self,
@@ -66,6 +79,7 @@ struct ledger_backend {
 	enum ota_code (*each_audit)(struct ledger *ledger,
 		const struct ledger_audit_visit *visit, struct ota_error *err);
 	const struct ledger_outbox *outbox;
+	const struct ledger_webhooks *webhooks;
 };
 
 struct ledger {

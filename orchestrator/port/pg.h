@@ -54,7 +54,14 @@
 	              " ON CONFLICT (patch) DO NOTHING RETURNING bytes")                  \
 	X(SENT_SUM,   "SELECT coalesce(sum(bytes), 0)::bigint FROM sent")                 \
 	X(ADD,        "UPDATE numbers SET value = value + $2 WHERE name = $1")            \
-	X(NUMBER,     "SELECT value FROM numbers WHERE name = $1")
+	X(NUMBER,     "SELECT value FROM numbers WHERE name = $1")                        \
+	X(PUT_HOOK,   "INSERT INTO webhooks VALUES($1, $2, $3, $4, $5)"                   \
+	              " ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor,"       \
+	              " tries = excluded.tries, failing = excluded.failing,"              \
+	              " disabled = excluded.disabled")                                    \
+	X(DROP_HOOK,  "DELETE FROM webhooks WHERE name = $1")                             \
+	X(HOOKS,      "SELECT name, cursor, tries, failing, disabled FROM webhooks"       \
+	              " ORDER BY name")
 /* clang-format on */
 
 #define PG_STATEMENT_ENUM(name, sql) P_##name,

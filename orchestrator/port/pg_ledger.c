@@ -36,6 +36,10 @@ static const struct migration steps[] = {
 	     " published bigint NOT NULL DEFAULT 0);"
 	     "CREATE INDEX outbox ON sluice.retained(seq) WHERE published = 0;"
 	     "CREATE TABLE sluice.sent(patch bytea PRIMARY KEY, bytes bigint NOT NULL)" },
+	{ 2, "CREATE TABLE sluice.webhooks(name text COLLATE \"C\" PRIMARY KEY,"
+	     " cursor bigint NOT NULL, tries bigint NOT NULL, failing bigint NOT NULL,"
+	     " disabled bigint NOT NULL);"
+	     "UPDATE sluice.numbers SET value = 2 WHERE name = 'schema'" },
 };
 
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
@@ -376,6 +380,7 @@ static const struct ledger_backend backend = {
 	.audit = audit,
 	.each_audit = each_audit,
 	.outbox = &pg_outbox,
+	.webhooks = &pg_webhooks,
 };
 
 static enum ota_code connect_to(

@@ -41,6 +41,9 @@ OTA_CHECKED enum ota_code pg_ledger_write(struct ledger *ledger,
 /** The outbox of such a ledger. */
 extern const struct ledger_outbox pg_outbox;
 
+/** The webhooks of such a ledger. */
+extern const struct ledger_webhooks pg_webhooks;
+
 /* ---- pg_lease.c */
 
 /** Take the lease if it is free; ledger->epoch stays 0 if another has it, who is told in

@@ -39,7 +39,11 @@
 	X(SENT_SUM,   "SELECT coalesce(sum(bytes), 0) FROM sent")                         \
 	X(ADD,        "UPDATE numbers SET value = value + ?2 WHERE name = ?1")            \
 	X(NUMBER,     "SELECT value FROM numbers WHERE name = ?1")                        \
-	X(SET_NUMBER, "UPDATE numbers SET value = ?2 WHERE name = ?1")
+	X(SET_NUMBER, "UPDATE numbers SET value = ?2 WHERE name = ?1")                    \
+	X(PUT_HOOK,   "REPLACE INTO webhooks VALUES(?1, ?2, ?3, ?4, ?5)")                 \
+	X(DROP_HOOK,  "DELETE FROM webhooks WHERE name = ?1")                             \
+	X(HOOKS,      "SELECT name, cursor, tries, failing, disabled FROM webhooks"       \
+	              " ORDER BY name")
 /* clang-format on */
 
 #define STATEMENT_ENUM(name, sql) Q_##name,

@@ -33,6 +33,10 @@ static const struct migration steps[] = {
 	     "UPDATE numbers SET value = 1 WHERE name = 'clean';"
 	     "PRAGMA user_version = 1" },
 	{ 2, "PRAGMA application_id = " APPLICATION_ID "; PRAGMA user_version = 2" },
+	{ 3, "CREATE TABLE webhooks(name TEXT PRIMARY KEY, cursor INTEGER NOT NULL,"
+	     " tries INTEGER NOT NULL, failing INTEGER NOT NULL,"
+	     " disabled INTEGER NOT NULL) WITHOUT ROWID;"
+	     "PRAGMA user_version = 3" },
 };
 
 enum { STEPS = sizeof(steps) / sizeof(steps[0]), MARKED_FROM = 2 };
@@ -342,6 +346,7 @@ static const struct ledger_backend backend = {
 	.audit = audit,
 	.each_audit = each_audit,
 	.outbox = &sqlite_outbox,
+	.webhooks = &sqlite_webhooks,
 };
 
 static enum ota_code open_file(

@@ -29,6 +29,9 @@ struct sql *sqlite_ledger_sql(struct ledger *ledger);
 /** The outbox of such a ledger. */
 extern const struct ledger_outbox sqlite_outbox;
 
+/** The webhooks of such a ledger. */
+extern const struct ledger_webhooks sqlite_webhooks;
+
 /** A number kept by name; 0 if there is none. */
 OTA_CHECKED enum ota_code sqlite_ledger_number(
 	struct ledger *ledger, const char *name, uint64_t *out, struct ota_error *err);

@@ -8,12 +8,13 @@
 #include "orchestrator/core/attempt_states.h"
 #include "orchestrator/core/rollout_states.h"
 #include "orchestrator/core/stage_states.h"
+#include "orchestrator/core/webhook_states.h"
 #include "proto/base/own.h"
 
 int main(int argc, char **argv)
 {
 	const struct ota_fsm_spec *machines[] = { &rollout_fsm, &stage_fsm, &attempt_fsm,
-		&update_fsm };
+		&webhook_fsm, &update_fsm };
 
 	for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
 		OTA_AUTO(ota_buf_fini) struct ota_buf drawing = { 0 };

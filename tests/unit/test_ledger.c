@@ -321,3 +321,38 @@ Test(migrations, a_step_that_fails_is_the_last_and_is_named)
 	cr_expect_str_eq(err.text, "to schema 2: no such table");
 	cr_expect_str_eq(fake.ran, "a");
 }
+
+static enum ota_code print_webhook(
+	void *ctx, const struct ledger_webhook *webhook, struct ota_error *err)
+{
+	char *text = ctx;
+
+	(void)err;
+	(void)snprintf(text + strlen(text), 200 - strlen(text), "%s=%llu,%llu,%llu,%llu ",
+		webhook->name, (unsigned long long)webhook->cursor,
+		(unsigned long long)webhook->tries,
+		(unsigned long long)webhook->failing_s,
+		(unsigned long long)webhook->disabled_s);
+	return OTA_OK;
+}
+
+ledger_test(webhooks_go_on_where_they_were_after_a_restart)
+{
+	struct ledger_webhook hook = { .name = "pager", .cursor = 7 };
+	char text[200] = "";
+
+	use(*backend);
+	reopen();
+	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);
+	hook = (struct ledger_webhook){ "pager", 9, 3, 1000, 2000 };
+	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);
+	hook = (struct ledger_webhook){ .name = "chat", .cursor = 1 };
+	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);
+	hook = (struct ledger_webhook){ .name = "gone", .cursor = 1 };
+	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);
+	cr_assert_eq(ledger_drop_webhook(ledger, "gone", NULL), OTA_OK);
+	cr_assert_eq(ledger_drop_webhook(ledger, "never-there", NULL), OTA_OK);
+	reopen();
+	cr_assert_eq(ledger_each_webhook(ledger, print_webhook, text, NULL), OTA_OK);
+	cr_assert_str_eq(text, "chat=1,0,0,0 pager=9,3,1000,2000 ");
+}

@@ -7,6 +7,7 @@
 #include "orchestrator/core/attempt_states.h"
 #include "orchestrator/core/rollout_states.h"
 #include "orchestrator/core/stage_states.h"
+#include "orchestrator/core/webhook_states.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 
@@ -20,6 +21,7 @@ static const struct {
 	{ &rollout_fsm, "orchestrator/README.md", ROLLOUT_EV_RESTART },
 	{ &stage_fsm, "orchestrator/README.md", STAGE_EV_RESTART },
 	{ &attempt_fsm, "orchestrator/README.md", ATTEMPT_EV_RESTART },
+	{ &webhook_fsm, "orchestrator/README.md", WEBHOOK_EV_RESTART },
 	{ &update_fsm, "agent/README.md", UPDATE_ON_RESTART },
 };
 
