@@ -12,6 +12,8 @@
 #include "orchestrator/port/patches.h"
 #include "orchestrator/port/publisher.h"
 
+#define API_RETRY_AFTER "5" /* s, until who got a 503 may ask again */
+
 enum {
 	API_BODY_MAX = 1 << 20, /* bytes of a JSON body */
 	API_PARAMS_MAX = 8,     /* query parameters */
@@ -40,7 +42,9 @@ struct api {
 	struct publisher *publisher;
 	struct ota_mqtt *link;
 	const char *broker_url;
-	const char *standby; /* NULL; or who leads, and nothing of the above is there */
+	const struct ledger_leader *standby; /* NULL: this one leads. Else who does, ""
+					      * while that is not known; nothing of the
+					      * above is there */
 	struct mqtt_in *in;
 	struct api_counts counts; /* of all answers, whoever leads */
 };
@@ -114,6 +118,9 @@ void api_fail(struct api_reply *reply, const struct ota_error *err);
 
 /** As api_fail(), for what cannot be had here, or now: status 503. */
 void api_unavailable(struct api_reply *reply, const char *text);
+
+/** As api_unavailable(), where another leads; "leader" of the error says who. */
+void api_stand_by(const struct ledger_leader *leader, struct api_reply *reply);
 
 /** As api_fail(), for who cannot be told apart from anybody: status 401. */
 void api_unauthorized(struct api_reply *reply);

@@ -38,9 +38,9 @@ struct daemon {
 	uv_timer_t tick;
 	uv_timer_t ask; /* for the lead, while another has it */
 	struct ledger_leader self;
-	char standby[2 * LEDGER_OWNER_CAP + 128];
-	struct ota_error failure; /* why it stops by itself */
-	int lock;                 /* owned; -1: none */
+	struct ledger_leader other; /* while it leads */
+	struct ota_error failure;   /* why it stops by itself */
+	int lock;                   /* owned; -1: none */
 	struct ota_buf anchor;
 	struct signer signer;
 	struct ledger *ledger; /* owned, as all below */
@@ -56,6 +56,7 @@ struct daemon {
 	struct status_batch *batch;
 	struct webhooks *webhooks;
 	struct api api;
+	bool told;   /* that it stands by, and for whom */
 	bool linked; /* a session with the broker stands */
 	bool stopping;
 };
@@ -277,7 +278,7 @@ static enum ota_code start_http(struct daemon *d, struct ota_error *err)
 	char line[HTTP_ADDRESS_CAP + 1];
 	enum ota_code rc;
 
-	d->api.standby = d->standby;
+	d->api.standby = &d->other;
 	rc = http_new(&d->loop, &config, &d->http, address, err);
 	if (rc != OTA_OK)
 		return rc;
@@ -321,14 +322,13 @@ static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 /* Tell people who ask here where to ask instead. */
 static void stand_by(struct daemon *d, const struct ledger_leader *leader)
 {
-	char line[sizeof(d->standby)], quoted[sizeof(d->standby)];
+	char quoted[256];
 
-	(void)snprintf(line, sizeof(line),
-		"this sluiced stands by; %s leads, its API is at %s", leader->owner,
-		leader->address);
-	if (strcmp(line, d->standby) == 0)
+	if (d->told && strcmp(leader->owner, d->other.owner) == 0 &&
+		strcmp(leader->address, d->other.address) == 0)
 		return;
-	(void)snprintf(d->standby, sizeof(d->standby), "%s", line);
+	d->told = true;
+	d->other = *leader;
 	ota_log(OTA_LOG_NOTICE, "sluiced.standby", "leader=%s address=%s",
 		ota_log_quote(leader->owner, quoted), leader->address);
 }

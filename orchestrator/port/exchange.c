@@ -366,7 +366,7 @@ static void find_route(struct exchange *x, enum api_scope scope)
 	} else if (!api_scope_allows(scope, api_route_scope(route))) {
 		settle(x, OTA_E_DENIED, "the scope of this API key does not allow that");
 	} else if (x->ground->api->standby) {
-		api_unavailable(&x->reply, x->ground->api->standby);
+		api_stand_by(x->ground->api->standby, &x->reply);
 		x->settled = true;
 	} else {
 		x->route = route;
@@ -473,6 +473,9 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_ETAG, x->reply.etag);
 	safe_headers_add(response);
+	if (x->reply.status == 503)
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_RETRY_AFTER, API_RETRY_AFTER);
 	if (x->closes)
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_CONNECTION, "close");

@@ -42,14 +42,16 @@ function tellChanges(rollouts) {
 /* ---- drawing */
 
 function draw() {
-	const names = { live: 'Live', polling: 'Live, by asking', stale: 'Not connected', wait: 'Connecting' };
+	const names = { live: 'Live', polling: 'Live, by asking', stale: 'Not connected', standby: 'Standing by', wait: 'Connecting' };
 	show(at('nav'), NAV.map(([path, name]) => h('a', { href: `#/${path}`, 'aria-current': route.path === path ? 'page' : null }, name)));
 	at('nav').hidden = !session.now;
 	show(at('who'), session.now && [
 		h('span', { class: `dot ${connection[0]}` }, names[connection[0]]),
 		h('span', { class: 'me', title: `scope ${session.now.scope}` }, session.now.id),
 		h('button', { type: 'button', class: 'small', on: { click: leave } }, 'Sign out')]);
-	show(at('banner'), connection[0] === 'stale' && h('div', { class: 'stale', role: 'alert' }, h('p', null, h('strong', null, 'What you see may be old. '), connection[1])));
+	const away = ['stale', 'standby'].includes(connection[0]);
+	show(at('banner'), away && status && h('div', { class: 'stale', role: 'alert' }, h('p', null, h('strong', null, 'What you see may be old. '), connection[1])));
+	if (session.now && !status && away) show(main, h('div', { class: 'page' }, nothingYet()));
 	if (!session.now || !page || !status) return;
 	status.now = Date.now() / 1000 + ahead; // by the clock of sluiced, which speaks only of changes
 	const inside = main.contains(document.activeElement);
@@ -59,8 +61,16 @@ function draw() {
 	document.title = `${page.title(route.params)} · ${status.fleet || 'Sluice'}`;
 }
 
+// Signed in, and nothing was ever seen of the fleet.
+function nothingYet() {
+	const standby = connection[0] === 'standby', title = standby ? 'This sluiced stands by' : 'Nothing is known of the fleet yet';
+	document.title = `${title} · Sluice`;
+	return [h('h1', { tabindex: '-1' }, title), h('p', { class: 'reason' }, connection[1]),
+		standby && h('p', null, 'Another sluiced leads the fleet, and has its dashboard. You can stay here: as soon as this one leads, this page shows the fleet by itself.')];
+}
+
 function failure(error) {
-	const words = error.code === 'NOTFOUND' ? 'There is no such thing here, or no longer.' : error.status === 503 ? 'This sluiced stands by; another leads. Open the dashboard of that one.' : error.status === 429 ? 'Too many requests at once; it is tried again by itself.' : 'That did not work.';
+	const words = error.code === 'NOTFOUND' ? 'There is no such thing here, or no longer.' : error.standby ? 'This sluiced stands by; another leads. Open the dashboard of that one.' : error.status === 429 ? 'Too many requests at once; it is tried again by itself.' : 'That did not work.';
 	return [h('h1', { tabindex: '-1' }, words), h('p', { class: 'reason' }, error.message), h('p', null, h('a', { href: '#/' }, 'Back to the fleet'))];
 }
 
@@ -126,10 +136,12 @@ const events = {
 	tick: lookSoon,
 	state(now, text = '') {
 		if (connection[0] === now && connection[1] === text) return;
-		const back = connection[0] === 'stale', lost = now === 'stale' && !back;
+		const before = connection[0];
 		connection = [now, text];
-		if (back && now !== 'stale') announce('Connected again.');
-		if (lost) announce('The connection is lost. What you see may be old.');
+		if (before === 'standby' && ['live', 'polling'].includes(now)) announce('This sluiced leads now.');
+		else if (before === 'stale' && now !== 'stale') announce('Connected again.');
+		if (now === 'standby' && before !== 'standby') announce(`${text}.`);
+		else if (now === 'stale' && before !== 'stale') announce(status ? 'The connection is lost. What you see may be old.' : text);
 		draw();
 	},
 	gone() { enter('The session has ended. Sign in again to go on.'); },

@@ -1,16 +1,17 @@
 // What sluiced says: requests with the session's cookie, and the stream of changes.
 
 const API = '/api/v1';
-const POLL_MS = 2000, BACKOFF_MS = 1000, BACKOFF_MAX_MS = 30000, SILENT_MS = 15000, ANSWER_MS = 15000, EVENTS_GONE_MS = 60000;
+const POLL_MS = 2000, BACKOFF_MS = 1000, BACKOFF_MAX_MS = 30000, SILENT_MS = 15000, ANSWER_MS = 15000, EVENTS_GONE_MS = 60000, STANDBY_MS = 2000;
 
 export const session = { now: null };
 
 /** A request that was refused or got no answer; the text is for people. */
 export class Refused extends Error {
-	constructor(status, name, text) {
+	constructor(status, name, text, standby = false) {
 		super(text);
 		this.status = status;
 		this.code = name;
+		this.standby = standby; // another sluiced leads
 	}
 }
 
@@ -26,7 +27,7 @@ async function answerOf(response) {
 	}
 	if (response.ok) return { ...tree, etag: response.headers.get('ETag') };
 	const error = tree.error || { name: '', text: `the answer was ${response.status}` };
-	throw new Refused(response.status, error.name, error.text);
+	throw new Refused(response.status, error.name, error.text, error.standby === true);
 }
 
 /** Ask for something below /api/v1. seen: do it only if this ETag still holds. */
@@ -73,7 +74,7 @@ export async function signOut() {
 }
 
 /** Follow the fleet. on.event(name, data) for each change, on.tick() when a page that shows
- *  something else should look again, on.state('live' | 'polling' | 'stale', text),
+ *  something else should look again, on.state('live' | 'polling' | 'stale' | 'standby', text),
  *  on.gone() when the session has ended. Returns a function that stops it. */
 export function follow(on) {
 	let source = null, timer = 0, watchdog = 0, backoff = BACKOFF_MS, ended = false, noEventsUntil = 0;
@@ -110,7 +111,8 @@ export function follow(on) {
 				return;
 			}
 			stopStream();
-			on.state('stale', error.message);
+			on.state(error.standby ? 'standby' : 'stale', error.message);
+			if (error.standby) backoff = STANDBY_MS; // it may lead any moment
 			later(backoff * (0.75 + Math.random() / 2), check);
 			backoff = Math.min(backoff * 2, BACKOFF_MAX_MS);
 		}

@@ -236,31 +236,33 @@ Test(metrics, half_an_answer_for_lack_of_memory_is_none, .timeout = 60)
 /* ---- ready */
 
 static const struct {
-	const char *standby;
+	bool stands_by;
 	bool link, up;
 	const char *probe;
 	unsigned status;
 	const char *body;
 } readies[] = {
-	{ NULL, true, true, "ok", 200,
+	{ false, true, true, "ok", 200,
 		"{\"ready\":true,\"leader\":true,\"broker\":true}" },
-	{ NULL, true, true, "waiting", 503,
+	{ false, true, true, "waiting", 503,
 		"{\"ready\":false,\"leader\":true,\"broker\":false}" },
-	{ NULL, true, false, "ok", 503,
+	{ false, true, false, "ok", 503,
 		"{\"ready\":false,\"leader\":true,\"broker\":false}" },
-	{ NULL, false, true, "ok", 503,
+	{ false, false, true, "ok", 503,
 		"{\"ready\":false,\"leader\":true,\"broker\":false}" },
-	{ "another leads", true, true, "ok", 503,
+	{ true, true, true, "ok", 503,
 		"{\"ready\":false,\"leader\":false,\"broker\":false}" },
 };
 
 Test(metrics, ready_is_who_leads_with_a_broker_that_is_fit)
 {
+	static const struct ledger_leader other = { "other", "x:1" };
+
 	for (size_t i = 0; i < sizeof readies / sizeof readies[0]; i++) {
 		OTA_AUTO(api_reply_fini) struct api_reply reply = { 0 };
 		struct ota_bytes body;
 
-		api_kit.api.standby = readies[i].standby;
+		api_kit.api.standby = readies[i].stands_by ? &other : NULL;
 		api_kit.api.link = readies[i].link ? (struct ota_mqtt *)&is_up : NULL;
 		is_up = readies[i].up;
 		probe = readies[i].probe;
