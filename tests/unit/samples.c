@@ -65,6 +65,15 @@ struct ota_root sample_root(void)
 	return root;
 }
 
+struct ota_root sample_next_root(void)
+{
+	struct ota_root root = sample_root();
+
+	root.version = 2;
+	root.roles[OTA_ROLE_ROOT].set.keys[0] = sample_public(SAMPLE_ROOT_KEY_2);
+	return root;
+}
+
 struct ota_release sample_release(void)
 {
 	return (struct ota_release){
@@ -294,6 +303,16 @@ struct ota_buf sample_sign(enum ota_doc_type type, const void *doc, const char *
 	envelope = sample_seal(type, ota_buf_bytes(&payload), keys);
 	ota_buf_fini(&payload);
 	return envelope;
+}
+
+enum ota_code sample_follow(
+	struct ota_trust *trust, const struct ota_root *root, const char *keys)
+{
+	struct ota_buf bytes = sample_sign(OTA_DOC_ROOT, root, keys);
+	enum ota_code rc = ota_trust_root(trust, ota_buf_bytes(&bytes), NULL);
+
+	ota_buf_fini(&bytes);
+	return rc;
 }
 
 struct ota_buf sample_envelope(enum ota_doc_type type)

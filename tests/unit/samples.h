@@ -47,6 +47,9 @@ struct ota_order sample_order(void);
 struct ota_assign sample_assign(void);
 struct ota_report sample_report(void);
 
+/** The next root, with another root key: SAMPLE_ROOT_KEY_2. */
+struct ota_root sample_next_root(void);
+
 /** The sample of a type, in memory that the next call overwrites. */
 const void *sample_of(enum ota_doc_type type);
 
@@ -77,6 +80,10 @@ struct ota_buf sample_seal(
 
 /** The same around a document struct. */
 struct ota_buf sample_sign(enum ota_doc_type type, const void *doc, const char *keys);
+
+/** Follow the chain to a root, signed by keys. */
+enum ota_code sample_follow(
+	struct ota_trust *trust, const struct ota_root *root, const char *keys);
 
 /** The sample of a type, signed by the one key of its role. */
 struct ota_buf sample_envelope(enum ota_doc_type type);

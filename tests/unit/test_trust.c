@@ -15,24 +15,6 @@ static const char RELEASE[] = { SAMPLE_RELEASE_KEY, '\0' };
 static const char OPERATOR[] = { SAMPLE_OPERATOR_KEY, '\0' };
 static const char DEVICE[] = { SAMPLE_DEVICE_KEY, '\0' };
 
-/* The chain: root 2 with another root key. */
-static struct ota_root rotated(void)
-{
-	struct ota_root root = sample_root();
-
-	root.version = 2;
-	root.roles[OTA_ROLE_ROOT].set.keys[0] = sample_public(SAMPLE_ROOT_KEY_2);
-	return root;
-}
-
-static enum ota_code follow(
-	struct ota_trust *trust, const struct ota_root *root, const char *keys)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf buf = sample_sign(OTA_DOC_ROOT, root, keys);
-
-	return ota_trust_root(trust, ota_buf_bytes(&buf), NULL);
-}
-
 static enum ota_code anchor(
 	struct ota_trust *trust, const struct ota_root *root, const char *keys)
 {
@@ -107,12 +89,12 @@ Test(trust, without_an_anchor_nothing_is_believed)
 Test(trust, the_next_root_needs_the_keys_of_both)
 {
 	struct ota_trust trust = sample_trust();
-	struct ota_root next = rotated();
+	struct ota_root next = sample_next_root();
 
-	cr_expect_eq(follow(&trust, &next, ROOT_OLD), OTA_E_SIGNATURE);
-	cr_expect_eq(follow(&trust, &next, ROOT_NEW), OTA_E_SIGNATURE);
+	cr_expect_eq(sample_follow(&trust, &next, ROOT_OLD), OTA_E_SIGNATURE);
+	cr_expect_eq(sample_follow(&trust, &next, ROOT_NEW), OTA_E_SIGNATURE);
 	cr_expect_eq(trust.root.version, 1);
-	cr_expect_eq(follow(&trust, &next, ROOT_BOTH), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &next, ROOT_BOTH), OTA_OK);
 	cr_expect_eq(trust.root.version, 2);
 }
 
@@ -121,13 +103,13 @@ Test(trust, the_next_root_needs_the_thresholds_of_both)
 	static const char three[] = { SAMPLE_ROOT_KEY, SAMPLE_ROOT_KEY_2,
 		SAMPLE_STRANGER_KEY, '\0' };
 	struct ota_trust trust = sample_trust();
-	struct ota_root next = rotated();
+	struct ota_root next = sample_next_root();
 	struct ota_keyset *set = &next.roles[OTA_ROLE_ROOT].set;
 
 	set->keys[1] = sample_public(SAMPLE_STRANGER_KEY);
 	set->count = set->threshold = 2;
-	cr_expect_eq(follow(&trust, &next, ROOT_BOTH), OTA_E_THRESHOLD);
-	cr_expect_eq(follow(&trust, &next, three), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &next, ROOT_BOTH), OTA_E_THRESHOLD);
+	cr_expect_eq(sample_follow(&trust, &next, three), OTA_OK);
 }
 
 Test(trust, a_root_is_never_skipped_or_gone_back_to)
@@ -136,13 +118,13 @@ Test(trust, a_root_is_never_skipped_or_gone_back_to)
 	struct ota_root root = sample_root();
 
 	root.version = 3;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
 	root.version = 2;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_OK);
 	root.version = 3;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_OK);
 	root.version = 2;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
 	cr_expect_eq(trust.root.version, 3);
 }
 
@@ -151,9 +133,9 @@ Test(trust, the_root_already_held_is_welcome_but_not_another_of_its_number)
 	struct ota_trust trust = sample_trust();
 	struct ota_root root = sample_root();
 
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_OK);
 	root.roles[OTA_ROLE_ONLINE].epoch = 2;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
 	cr_expect_eq(trust.root.roles[OTA_ROLE_ONLINE].epoch, 1);
 }
 
@@ -164,15 +146,15 @@ Test(trust, a_chain_never_changes_its_fleet_nor_lowers_an_epoch)
 
 	root.version = 2;
 	root.fleet[0] = 'x';
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_FLEET);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_FLEET);
 	root = sample_root();
 	root.version = 2;
 	root.fleet_id[0] ^= 1;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_FLEET);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_FLEET);
 	trust.root.roles[OTA_ROLE_RELEASE].epoch = 2;
 	root = sample_root();
 	root.version = 2;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_E_ROOTCHAIN);
 }
 
 Test(trust, an_expired_root_on_the_way_does_not_break_the_chain)
@@ -182,7 +164,7 @@ Test(trust, an_expired_root_on_the_way_does_not_break_the_chain)
 
 	(void)ota_trust_now(&trust, root.expires_utc_s + 1);
 	root.version = 2;
-	cr_expect_eq(follow(&trust, &root, ROOT_OLD), OTA_OK);
+	cr_expect_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_OK);
 }
 
 /* Roles */
@@ -320,7 +302,7 @@ Test(trust, a_new_epoch_of_the_role_counts_from_the_beginning)
 	cr_expect_eq(take_fresh(&trust, &fresh, NULL), OTA_E_SEQUENCE);
 	root.version = 2;
 	root.roles[OTA_ROLE_ONLINE].epoch = 2;
-	cr_assert_eq(follow(&trust, &root, ROOT_OLD), OTA_OK);
+	cr_assert_eq(sample_follow(&trust, &root, ROOT_OLD), OTA_OK);
 	cr_expect_eq(take_fresh(&trust, &fresh, NULL), OTA_OK);
 	cr_expect_eq(trust.fresh.epoch, 2);
 }

@@ -12,24 +12,6 @@ static const char ROOT_OLD[] = { SAMPLE_ROOT_KEY, '\0' };
 static const char ROOT_NEW[] = { SAMPLE_ROOT_KEY_2, '\0' };
 static const char ROOT_BOTH[] = { SAMPLE_ROOT_KEY, SAMPLE_ROOT_KEY_2, '\0' };
 
-/* A root with another root key. */
-static struct ota_root rotated(void)
-{
-	struct ota_root root = sample_root();
-
-	root.version = 2;
-	root.roles[OTA_ROLE_ROOT].set.keys[0] = sample_public(SAMPLE_ROOT_KEY_2);
-	return root;
-}
-
-static enum ota_code follow(
-	struct ota_trust *trust, const struct ota_root *root, const char *keys)
-{
-	OTA_AUTO(ota_buf_fini) struct ota_buf buf = sample_sign(OTA_DOC_ROOT, root, keys);
-
-	return ota_trust_root(trust, ota_buf_bytes(&buf), NULL);
-}
-
 /* A device that was off for years: so many roots, each of its own life, some of them long
  * expired, some with other keys, follow one another; the last one counts. */
 Test(trust_many, a_chain_of_any_roots_is_followed_to_its_end)
@@ -38,7 +20,7 @@ Test(trust_many, a_chain_of_any_roots_is_followed_to_its_end)
 	struct seeds seeds = seeds_of(20, 500);
 
 	while (seeds_next(&seeds)) {
-		const struct ota_root both[] = { sample_root(), rotated() };
+		const struct ota_root both[] = { sample_root(), sample_next_root() };
 		struct ota_trust trust = sample_trust();
 		uint64_t count = 1 + seeds_below(&seeds, 12), had = 0;
 
@@ -49,8 +31,8 @@ Test(trust_many, a_chain_of_any_roots_is_followed_to_its_end)
 
 			root.version = 2 + i;
 			root.expires_utc_s -= seeds_below(&seeds, 1000);
-			cr_expect_eq(
-				follow(&trust, &root, now == had ? keys[now] : ROOT_BOTH),
+			cr_expect_eq(sample_follow(&trust, &root,
+					     now == had ? keys[now] : ROOT_BOTH),
 				OTA_OK, "%s: root %" PRIu64, seeds_text(&seeds),
 				root.version);
 			had = now;
