@@ -118,6 +118,13 @@ class Guard(FleetTest):
     # ---- requests that no client would send
 
     def raw(self, text):
+        """As raw_once(), asked again after a 429."""
+        def look():
+            answer = self.raw_once(text)
+            return None if answer.startswith('HTTP/1.1 429 ') else (answer,)
+        return wait_for('another answer', look, 30, 0.2)[0]
+
+    def raw_once(self, text):
         """All that comes back until the other end closes, or has answered and is silent."""
         host, port = self.lab.address.rsplit(':', 1)
         answer = b''
