@@ -79,19 +79,6 @@ static enum MHD_Result look_at_header(
 	return MHD_YES;
 }
 
-static bool read_length(const char *text, uint64_t *out)
-{
-	size_t digits = strspn(text, "0123456789");
-	uint64_t value = 0;
-
-	if (digits == 0 || digits > 18 || text[digits])
-		return false;
-	for (size_t i = 0; i < digits; i++)
-		value = value * 10 + (uint64_t)(text[i] - '0');
-	*out = value;
-	return true;
-}
-
 /* RFC 9112, 6.1 and 6.3: two ways to say where the body ends are an attack. We take one:
  * Content-Length, once. */
 static void check_header(struct exchange *x, struct MHD_Connection *connection)
@@ -107,7 +94,7 @@ static void check_header(struct exchange *x, struct MHD_Connection *connection)
 			"Transfer-Encoding is not taken; send Content-Length");
 	else if (look.lengths > 1 ||
 		 (look.lengths == 1 &&
-			 !read_length(look.content_length, &x->request.body_len)))
+			 !api_read_u64(look.content_length, &x->request.body_len)))
 		settle(x, OTA_E_FORMAT, "Content-Length");
 	x->closes = x->settled;
 	x->endless = look.transfer_encoding;
