@@ -49,6 +49,8 @@ static const struct api_route routes[] = {
 	{ "GET",  "/metrics",              API_READ,    PLAIN,  api_get_metrics,      NONE },
 	{ "GET",  "/audit",                API_READ,    PLAIN,  api_get_audit,        NONE },
 	{ "GET",  "/audit/verify",         API_READ,    PLAIN,  api_get_audit_verify, NONE },
+	{ "GET",  "/webhooks",             API_READ,    PLAIN,  api_get_webhooks,     NONE },
+	{ "POST", "/webhooks/{}/test",     API_ADMIN,   PLAIN,  api_test_webhook,     NONE },
 };
 
 static api_revision *const revisions[] = {

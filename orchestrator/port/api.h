@@ -11,6 +11,7 @@
 #include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/patches.h"
 #include "orchestrator/port/publisher.h"
+#include "orchestrator/port/webhooks.h"
 
 #define API_RETRY_AFTER "5" /* s, until who got a 503 may ask again */
 
@@ -46,7 +47,8 @@ struct api {
 					      * while that is not known; nothing of the
 					      * above is there */
 	struct mqtt_in *in;
-	struct api_counts counts; /* of all answers, whoever leads */
+	struct webhooks *webhooks; /* NULL: there are none */
+	struct api_counts counts;  /* of all answers, whoever leads */
 };
 
 struct api_param {

@@ -36,6 +36,8 @@
 	X(api_post_command)    \
 	X(api_get_metrics)     \
 	X(api_get_audit)       \
+	X(api_get_webhooks)    \
+	X(api_test_webhook)    \
 	X(api_get_audit_verify)
 
 #define API_HANDLER_DECLARE(name)                                              \

@@ -15,7 +15,6 @@
 #include "orchestrator/port/http.h"
 #include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/now.h"
-#include "orchestrator/port/webhooks.h"
 #include "proto/base/own.h"
 #include "proto/io/files.h"
 #include "proto/io/log.h"
@@ -312,6 +311,7 @@ static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 	d->api.link = d->link;
 	d->api.broker_url = d->config->broker.url;
 	d->api.in = d->in;
+	d->api.webhooks = d->webhooks;
 	d->api.standby = NULL;
 	(void)uv_timer_start(&d->tick, tick, TICK_MS, TICK_MS);
 	ota_log(OTA_LOG_NOTICE, "sluiced.leading", "fleet=%s self=%s", d->config->fleet,

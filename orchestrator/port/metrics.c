@@ -239,6 +239,73 @@ static void add_http(struct metrics *m, const struct api *api)
 		api->counts.streams);
 }
 
+/* One number of each webhook. */
+static void each_webhook(struct metrics *m, const struct api *api, const char *name,
+	uint64_t (*number_of)(const struct webhook_view *view))
+{
+	struct webhook_view view;
+	char labels[LABELS_CAP];
+
+	for (size_t i = 0; webhooks_at(api->webhooks, i, &view); i++) {
+		(void)snprintf(
+			labels, sizeof(labels), "webhook=\"%s\"", view.config->name);
+		sample(m, name, labels, number_of(&view));
+	}
+}
+
+static uint64_t delivered(const struct webhook_view *view)
+{
+	return view->delivered;
+}
+
+static uint64_t failed(const struct webhook_view *view)
+{
+	return view->failed;
+}
+
+static uint64_t given_up(const struct webhook_view *view)
+{
+	return view->given_up;
+}
+
+static uint64_t waiting(const struct webhook_view *view)
+{
+	return view->waiting;
+}
+
+static uint64_t is_disabled(const struct webhook_view *view)
+{
+	return view->disabled_s != 0;
+}
+
+static uint64_t age_of_oldest(const struct webhook_view *view)
+{
+	uint64_t now_s = port_now().utc_s;
+
+	return view->oldest_s != 0 && now_s > view->oldest_s ? now_s - view->oldest_s : 0;
+}
+
+static void add_webhooks(struct metrics *m, const struct api *api)
+{
+	family(m, "sluice_webhook_delivered_total", "counter",
+		"Events that a webhook has taken.");
+	each_webhook(m, api, "sluice_webhook_delivered_total", delivered);
+	family(m, "sluice_webhook_failures_total", "counter",
+		"Tries to send an event that failed.");
+	each_webhook(m, api, "sluice_webhook_failures_total", failed);
+	family(m, "sluice_webhook_given_up_total", "counter",
+		"Events that a webhook was not told, because they became too old.");
+	each_webhook(m, api, "sluice_webhook_given_up_total", given_up);
+	family(m, "sluice_webhook_waiting", "gauge", "Events that wait to be sent.");
+	each_webhook(m, api, "sluice_webhook_waiting", waiting);
+	family(m, "sluice_webhook_oldest_seconds", "gauge",
+		"How long ago the oldest event that waits has happened; 0: none waits.");
+	each_webhook(m, api, "sluice_webhook_oldest_seconds", age_of_oldest);
+	family(m, "sluice_webhook_disabled", "gauge",
+		"1 after a webhook has answered 410 Gone: it is told nothing.");
+	each_webhook(m, api, "sluice_webhook_disabled", is_disabled);
+}
+
 static uint64_t resident_bytes(void)
 {
 	unsigned long long pages = 0;
@@ -287,6 +354,7 @@ enum ota_code api_get_metrics(struct api *api, const struct api_request *request
 	add_broker(&m, api);
 	add_ledger(&m, api);
 	add_http(&m, api);
+	add_webhooks(&m, api);
 	add_process(&m);
 	if (m.rc != OTA_OK)
 		return ota_fail(err, m.rc, "metrics");

@@ -11,6 +11,7 @@ import unittest
 
 import jsonschema
 from common import TOP, FleetTest, wait_for
+from hook import Receiver, new_secret
 
 SOURCE = TOP / 'orchestrator/port/api.c'
 FILE = TOP / 'orchestrator/openapi.json'
@@ -40,6 +41,21 @@ def strict(schema):
 class OpenApi(FleetTest):
     devices = {'gw-1': {'ring': 'lab'}}
     operators = 2
+
+    @classmethod
+    def prepare(cls):
+        cls.receiver = Receiver()
+        secret = cls.lab.dir / 'told.secret'
+        secret.write_text(new_secret())
+        secret.chmod(0o600)
+        config = cls.lab.dir / 'sluiced.yaml'
+        config.write_text(f'{config.read_text()}webhooks:\n  - name: told\n'
+                          f'    url: {cls.receiver.url()}\n    secret_file: told.secret\n')
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.receiver.close()
 
     @classmethod
     def setUpClass(cls):
@@ -241,6 +257,17 @@ class OpenApi(FleetTest):
         self.call('DELETE', '/session', key=False, headers={**cookie, 'X-CSRF-Token': csrf})
         self.call('POST', '/session')
 
+    def webhooks(self):
+        self.call('GET', '/webhooks')
+        sent = self.call('POST', '/webhooks/{name}/test', 'told')['id']
+        self.call('POST', '/webhooks/{name}/test', 'nobody', status=404)
+
+        def answer():
+            told = self.call('GET', '/webhooks')['webhooks'][0]
+            return not told['test']['under_way'] and 'last' in told and told
+        told = wait_for('an answer', answer)
+        self.assertEqual((told['test']['id'], told['test']['status']), (sent, 200))
+
     def test_what_comes_is_what_it_says_and_every_route_is_called(self):
         for path in ('/healthz', '/openapi.json'):
             self.call('GET', path, key=False)
@@ -252,6 +279,7 @@ class OpenApi(FleetTest):
         self.rollout(release, self.documents(release))
         self.quarantine()
         self.session()
+        self.webhooks()
         self.call('GET', '/metrics')
         self.call('GET', '/events')
         self.call('GET', '/audit', query='?limit=1000')

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Webhooks: signed, in order, at least once, each for itself; through dead receivers, redirects,
 wrong certificates, and kill -9 of sluiced."""
+import json
 import os
 import re
 import subprocess
@@ -286,6 +287,99 @@ class Delivery(WebhookTest):
         more = self.happen()
         self.wait_claims(other, names + more)
         self.wait_claims(receiver, more, 200)
+
+
+class Shown(WebhookTest):
+    """What the API and the metrics say of webhooks."""
+
+    def look(self, name):
+        return next(w for w in self.lab.api('/webhooks')['webhooks'] if w['name'] == name)
+
+    def metrics(self, name):
+        """The numbers of a webhook, by what stands between sluice_webhook_ and the labels."""
+        text = subprocess.run(
+            ['curl', '-s', '--noproxy', '*', f'http://{self.lab.address}/metrics', '-H',
+             'Authorization: Bearer ' + (self.lab.dir / 'api.key').read_text().strip()],
+            capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(['promtool', 'check', 'metrics'], input=text, text=True,
+                              capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ''))
+        return {k: int(v) for k, v in re.findall(
+            rf'^sluice_webhook_(\w+){{webhook="{name}"}} (\d+)$', text, re.M)}
+
+    def test_one_that_is_well(self):
+        receiver = self.receiver()
+        self.start(well={'url': receiver.url(path='/secret?token=1'), 'events': '[enrolment]'})
+        names = self.happen(3)  # a token and a claim each
+        self.wait_claims(receiver, names)
+        found = wait_for('all to be taken', lambda: (w := self.look('well'))['delivered'] == 6 and
+                         w['state'] == 'idle' and w)
+        self.assertEqual((found['waiting'], found['oldest_s'], found['failed'], found['tries'],
+                          found['disabled_s'], found['given_up']), (0, 0, 0, 0, 0, 0))
+        self.assertEqual(found['url'], receiver.url(path=''))
+        self.assertEqual(sorted(found['events']), ['device.accept', 'device.add', 'device.claim',
+                                                   'device.reject', 'token.add'])
+        self.assertEqual((found['last']['status'], found['last']['text']), (200, 'thank you'))
+        whole = json.dumps(self.lab.api('/webhooks'))
+        self.assertNotIn(self.secrets['well'][0], whole)
+        self.assertNotIn('token=1', whole)
+        self.assertEqual(self.metrics('well'), {
+            'delivered_total': 6, 'failures_total': 0, 'given_up_total': 0, 'waiting': 0,
+            'oldest_seconds': 0, 'disabled': 0})
+
+    def test_one_that_fails(self):
+        receiver = self.receiver(503, body=b'down for "lunch"\n')
+        self.start(ill={'url': receiver.url()})
+        self.happen(4)
+        found = wait_for('two failures', lambda: (w := self.look('ill'))['tries'] >= 2 and
+                         w['state'] == 'waiting' and w)
+        self.assertEqual((found['waiting'], found['delivered']), (4, 0))
+        self.assertGreaterEqual(found['failed'], 2)
+        self.assertGreater(found['retry_s'], 0)
+        self.assertGreater(found['oldest_s'], 0)
+        self.assertGreaterEqual(found['failing_s'], found['oldest_s'])
+        self.assertEqual((found['last']['status'], found['last']['text']),
+                         (503, 'down for "lunch"\\x0a'))
+        numbers = wait_for('it to be a second old', lambda: (n := self.metrics('ill'))[
+            'oldest_seconds'] > 0 and n)
+        self.assertEqual((numbers['waiting'], numbers['delivered_total']), (4, 0))
+        self.assertGreaterEqual(numbers['failures_total'], 2)
+        self.lab.sluiced.kill()
+        self.lab.start_sluiced()
+        self.assertGreaterEqual(self.look('ill')['tries'], 2, 'kept over a restart')
+        wait_for('them to be counted', lambda: self.look('ill')['waiting'] == 4)
+
+    def test_a_test_goes_past_what_waits_and_ends_the_wait(self):
+        receiver = self.receiver((503, {'Retry-After': '3600'}), 200)
+        self.start(slow={'url': receiver.url()})
+        names = self.happen()
+        wait_for('a long wait', lambda: self.look('slow')['retry_s'] > 3000)
+        sent = self.lab.api('/webhooks/slow/test', 'POST')['id']
+        found = wait_for('its answer', lambda: not (w := self.look('slow'))['test']['under_way']
+                         and w)
+        self.assertEqual((found['test']['id'], found['test']['status']), (sent, 200))
+        self.wait_claims(receiver, names, 200)
+        tested = receiver.requests()[1]
+        self.assertEqual(tested['headers']['webhook-id'], sent)
+        self.assertEqual(json.loads(tested['body'])['type'], 'webhook.test.v1')
+        documented_verify()(self.secrets['slow'][0], tested['headers'], tested['body'])
+
+    def test_a_test_that_is_accepted_enables_what_was_gone(self):
+        receiver = self.receiver(410)
+        self.start(gone={'url': receiver.url()})
+        names = self.happen(2)
+        wait_for('it to be disabled', lambda: self.look('gone')['state'] == 'disabled')
+        self.assertEqual(self.metrics('gone')['disabled'], 1)
+        self.lab.api('/webhooks/gone/test', 'POST')
+        found = wait_for('an answer', lambda: not (w := self.look('gone'))['test']['under_way']
+                         and w)
+        self.assertEqual((found['test']['status'], found['state']), (410, 'disabled'))
+        receiver.set(200)
+        self.lab.api('/webhooks/gone/test', 'POST')
+        self.wait_claims(receiver, names, 200)
+        self.assertEqual(self.look('gone')['disabled_s'], 0)
+        actions = [e['action'] for e in self.lab.api('/audit?limit=1000')['entries']]
+        self.assertIn('webhook.enabled', actions)
 
 
 class Tls(WebhookTest):
