@@ -15,8 +15,9 @@ enum {
 	SWEEP_MS = 500,
 };
 
-/* A connection that is between requests, or sends a header or a body that nobody asked
- * for; with a deadline, so that a client who drips bytes does not hold it for ever. */
+/* A connection that is between requests, sends a header or a body that nobody asked for,
+ * or takes what anybody may have; with a deadline, so that a client who takes his time
+ * does not hold it for ever. */
 struct visitor {
 	struct visitor *next, **from; /* in the list of those with a deadline */
 	int fd;                       /* borrowed from libmicrohttpd */
@@ -29,7 +30,8 @@ struct http {
 	uv_prepare_t prepare;
 	uv_timer_t timer; /* what libmicrohttpd wants to wake up for */
 	uv_timer_t sweep;
-	struct visitor *waiting;
+	struct visitor *waiting; /* the newest first */
+	size_t waiting_count;
 	struct streams *streams; /* owned */
 	struct exchange_ground ground;
 	unsigned handles; /* of libuv, still open */
@@ -39,25 +41,47 @@ struct http {
 
 /* ---- visitors */
 
-static void stop_waiting(struct visitor *v)
+static void stop_waiting(struct http *http, struct visitor *v)
 {
 	if (!v->from)
 		return;
+	http->waiting_count--;
 	*v->from = v->next;
 	if (v->next)
 		v->next->from = v->from;
 	v->from = NULL;
 }
 
-static void start_waiting(struct http *http, struct visitor *v)
+/* libmicrohttpd sees it close. */
+static void send_away(struct http *http, struct visitor *v)
 {
-	stop_waiting(v);
-	v->deadline_ms = ota_clock_mono_ms() + UINT64_C(1000) * HTTP_HEADER_S;
+	stop_waiting(http, v);
+	(void)shutdown(v->fd, SHUT_RDWR);
+}
+
+/* Who comes with a request is done at once, so he is not the one who waits longest. */
+static void make_room(struct http *http)
+{
+	struct visitor *v = http->waiting;
+
+	if (http->waiting_count <= HTTP_WAITING_MAX)
+		return;
+	while (v->next)
+		v = v->next;
+	send_away(http, v);
+}
+
+static void start_waiting(struct http *http, struct visitor *v, unsigned seconds)
+{
+	stop_waiting(http, v);
+	v->deadline_ms = ota_clock_mono_ms() + UINT64_C(1000) * seconds;
 	v->next = http->waiting;
 	v->from = &http->waiting;
 	if (v->next)
 		v->next->from = &v->next;
 	http->waiting = v;
+	http->waiting_count++;
+	make_room(http);
 }
 
 static void came_or_left(void *cls, struct MHD_Connection *connection,
@@ -73,9 +97,9 @@ static void came_or_left(void *cls, struct MHD_Connection *connection,
 		if (!v)
 			return;
 		v->fd = info->connect_fd;
-		start_waiting(cls, v);
+		start_waiting(cls, v, HTTP_HEADER_S);
 	} else if (code == MHD_CONNECTION_NOTIFY_CLOSED && v) {
-		stop_waiting(v);
+		stop_waiting(cls, v);
 		free(v);
 		*socket_context = NULL;
 	}
@@ -95,20 +119,25 @@ static void sweep(uv_timer_t *timer)
 	uint64_t now_ms = ota_clock_mono_ms();
 
 	streams_turn(http->streams);
-	for (struct visitor *v = http->waiting; v; v = v->next)
+	for (struct visitor *v = http->waiting, *next; v; v = next) {
+		next = v->next;
 		if (now_ms >= v->deadline_ms)
-			(void)shutdown(v->fd, SHUT_RDWR); /* the daemon sees it close */
+			send_away(http, v);
+	}
 	(void)MHD_run(http->daemon);
 }
 
 /* ---- requests */
 
-static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *connection)
+static enum MHD_Result answer(
+	struct http *http, struct MHD_Connection *connection, struct exchange *x)
 {
 	struct visitor *v = visitor_of(connection);
 
-	if (v)
-		stop_waiting(v);
+	if (v && exchange_may_take_time(x))
+		stop_waiting(http, v);
+	else if (v)
+		start_waiting(http, v, HTTP_ANSWER_S);
 	return exchange_answer(x, connection);
 }
 
@@ -121,11 +150,11 @@ static enum MHD_Result begin(
 	if (!x)
 		return MHD_NO;
 	if (exchange_is_hopeless(x))
-		return answer(x, connection);
+		return answer(http, connection, x);
 	if (v && exchange_may_take_time(x))
-		stop_waiting(v);
+		stop_waiting(http, v);
 	else if (v)
-		start_waiting(http, v);
+		start_waiting(http, v, HTTP_HEADER_S);
 	return MHD_YES;
 }
 
@@ -147,7 +176,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection,
 		*len = 0;
 		return MHD_YES;
 	}
-	return answer(x, connection);
+	return answer(http, connection, x);
 }
 
 static void completed(void *cls, struct MHD_Connection *connection, void **state,
@@ -159,7 +188,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **state
 	exchange_free(*state);
 	*state = NULL;
 	if (v)
-		start_waiting(cls, v);
+		start_waiting(cls, v, HTTP_HEADER_S);
 }
 
 /* A NUL would end a name before its end: what holds one stays as it was sent, and is no

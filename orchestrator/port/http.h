@@ -12,7 +12,10 @@
 enum {
 	HTTP_HEADER_MAX = 8192,     /* bytes of all header lines */
 	HTTP_CONNECTIONS_MAX = 256, /* beside streams (streams.h) */
+	HTTP_WAITING_MAX = 128,     /* of them with a deadline: then the one that has
+				     * waited longest makes room */
 	HTTP_HEADER_S = 10,         /* to send a header, or idle between requests */
+	HTTP_ANSWER_S = 20,         /* to take an answer that needed no key */
 	HTTP_IDLE_S = 60,           /* without a byte in a body or an answer */
 	HTTP_ADDRESS_CAP = 80,      /* bytes of "address:port" with the NUL */
 };
