@@ -24,6 +24,7 @@ FUZZ_SECONDS, FUZZ_SECONDS_LONG = 30, 60  # each fuzzer; those of FUZZ_LONG
 FUZZ_LONG = ('predict',)  # what parses most of what a patch may say
 NIGHT = 'SLUICE_NIGHTLY'  # in the environment: tests take all the time they can use
 BY_NIGHT = {'FUZZ_SECONDS': '60', 'FUZZ_SECONDS_LONG': '600', NIGHT: '1'}
+SAMPLED = {'SLUICE_SAMPLED': '1'}  # in the environment: of thousands of seeds one in ten
 QEMU_SECONDS = 7200  # one program of tests/qemu
 QEMU_BY_DAY = ('test_uboot', 'test_cuts')  # what of it runs at every change
 COVERAGE_PERCENT = 80  # of the lines of what we wrote
@@ -167,7 +168,7 @@ def tap_results(entry, is_tap):
     return found
 
 
-def meson_tests(directory, suite, wrap=None):
+def meson_tests(directory, suite, wrap=None, env=None):
     """Run one suite of meson in a build directory."""
     _, listing = run(['meson', 'introspect', '--tests', directory], prefix=None)
     tap = {t['name']: t['protocol'] == 'tap' for t in json.loads(listing)
@@ -179,7 +180,7 @@ def meson_tests(directory, suite, wrap=None):
         old.unlink()
     run(['meson', 'test', '-C', directory, '--no-rebuild', '--suite', suite, '--logbase',
          f'testlog-{suite}', '--print-errorlogs', *([f'--wrap={wrap}'] if wrap else [])],
-        {'SLUICE_BUILD': str(ROOT / directory)})
+        {'SLUICE_BUILD': str(ROOT / directory), **(env or {})})
     entries = [json.loads(line) for log in logs.glob(f'testlog-{suite}*.json')
                for line in log.read_text().splitlines()]  # meson adds a wrapper to the name
     for entry in entries:
@@ -234,7 +235,10 @@ def unit():
 
 
 def sim():
-    return meson_tests(tested_build, 'sim')
+    """All lives and worlds where they run fast, a sample of them where lines are counted."""
+    if tested_build == 'build':
+        return meson_tests('build', 'sim')
+    return meson_tests('build', 'lives') + meson_tests(tested_build, 'sim', env=SAMPLED)
 
 
 def integration():
@@ -291,7 +295,7 @@ def sanitizers():
         return [('build-asan', False)]
     wrap = ROOT / 'tests/lint/sanitized.sh'
     return [r for suite in ('unit', 'sim', 'integration')
-            for r in meson_tests('build-asan', suite, wrap)]
+            for r in meson_tests('build-asan', suite, wrap, SAMPLED)]
 
 
 def coverage():

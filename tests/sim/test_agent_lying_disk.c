@@ -6,17 +6,18 @@
 #include "tests/sim/lying_world.h"
 
 /* Ten thousand lives with two or three power cuts each. SLUICE_SEED=N lives one alone,
- * SLUICE_NIGHTLY=1 a million. */
+ * SLUICE_NIGHTLY=1 a million, SLUICE_SAMPLED=1 one in ten of either. */
 
-enum { LIVES = 2500, LIVES_NIGHTLY = 250000, LIVES_UNTIL_SEEN = 20000 };
+enum { LIVES = 2500, LIVES_NIGHTLY = 250000, LIVES_UNTIL_SEEN = 20000, SAMPLE = 10 };
 
 static struct lying_world lying;
 
 static unsigned long lives(void)
 {
 	const char *nightly = getenv("SLUICE_NIGHTLY");
+	unsigned long all = nightly != NULL && *nightly == '1' ? LIVES_NIGHTLY : LIVES;
 
-	return nightly != NULL && *nightly == '1' ? LIVES_NIGHTLY : LIVES;
+	return getenv("SLUICE_SAMPLED") != NULL ? all / SAMPLE : all;
 }
 
 /* Live the seeds of one quarter of all. */
