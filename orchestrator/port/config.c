@@ -203,7 +203,9 @@ static void read_http(struct config_read *r, const struct ota_yaml_node *node)
 
 static void read_patches(struct config_read *r, const struct ota_yaml_node *node)
 {
-	static const char *const keys[] = { "workers", "cache", "level", NULL };
+	static const char *const keys[] = { "workers", "cache", "codec", "level", NULL };
+	static const char *const codecs[] = { "predict", "vcdiff", NULL };
+	static const enum ota_codec_id ids[] = { OTA_CODEC_PREDICT, OTA_CODEC_VCDIFF };
 	const struct ota_yaml_node *map = config_section(r, node, "patches", keys);
 	struct sluiced_config *c = r->out;
 
@@ -211,6 +213,8 @@ static void read_patches(struct config_read *r, const struct ota_yaml_node *node
 		"workers", 1, CONFIG_WORKERS_MAX, WORKERS);
 	c->patches.level = (int)ota_yaml_u64(
 		r->doc, config_value(map, "level"), "level", 0, CONFIG_LEVEL_MAX, 0);
+	c->patches.codec = ids[ota_yaml_choice(
+		r->doc, config_value(map, "codec"), "codec", codecs, 0)];
 	join(c->patches.dir, c->state_dir, "patches");
 	config_path(r, config_value(map, "cache"), "cache", c->patches.dir);
 }

@@ -6,6 +6,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/names.h"
 #include "proto/io/log.h"
+#include "proto/wire/manifest.h"
 
 enum {
 	CONFIG_PATH_CAP = 1024, /* bytes with the NUL */
@@ -49,8 +50,9 @@ struct sluiced_config {
 	} http;
 	struct {
 		char dir[CONFIG_PATH_CAP];
-		uint32_t workers; /* patches made at a time */
-		int level;        /* zstd; 0: the codec's default */
+		uint32_t workers;        /* patches made at a time */
+		enum ota_codec_id codec; /* of deltas */
+		int level;               /* zstd; 0: the codec's default */
 	} patches;
 	struct {
 		struct config_webhook items[CONFIG_WEBHOOKS_MAX];

@@ -192,6 +192,7 @@ static enum ota_code open_parts(struct daemon *d, struct ota_error *err)
 	struct publisher_config publisher = { c->fleet, c->patches.dir, NULL };
 	struct patches_config patches = { .dir = c->patches.dir,
 		.workers = c->patches.workers,
+		.codec = c->patches.codec,
 		.level = c->patches.level,
 		.images_max = images_max(c->patches.workers) };
 	enum ota_code rc = images_open(c->images, &d->images, err);

@@ -216,10 +216,10 @@ static void answer(struct patches *patches, const struct request *r,
  * NULL when memory is short. */
 static const struct encode *delta_of(struct patches *patches, const struct request *r)
 {
-	struct patch_recipe recipe = { OTA_CODEC_PREDICT, r->from, r->to };
+	struct patch_recipe recipe = { patches->config.codec, r->from, r->to };
 	const struct encode *delta = encode_of(patches, &recipe);
 
-	if (!delta || delta->state != ENCODE_FAILED)
+	if (!delta || delta->state != ENCODE_FAILED || recipe.codec == OTA_CODEC_VCDIFF)
 		return delta;
 	recipe.codec = OTA_CODEC_VCDIFF;
 	return encode_of(patches, &recipe);

@@ -2,9 +2,8 @@
 #define ORCHESTRATOR_PORT_PATCHES_H
 
 /* The patch maker: answers "what takes a device from this image to that one?" with the
- * smaller of the delta and the full patch, both made on worker threads and kept. The
- * delta is of codec predict, or vcdiff if that one cannot be made. What is in the cache
- * is answered from there, so asking again after a restart costs nothing. */
+ * smaller of the delta and the full patch, both made on worker threads and kept. What is
+ * in the cache is answered from there, so asking again after a restart costs nothing. */
 
 #include <uv.h>
 
@@ -15,9 +14,11 @@ struct patches_config {
 	const char *dir;             /* the cache; copied */
 	const struct images *images; /* borrowed for the maker's life */
 	uint32_t workers;            /* patches made at a time */
-	int level;                   /* zstd; 0: the codec's default */
-	uint64_t images_max; /* bytes that both images of a delta of codec predict may
-			      * have, as it holds them; longer ones get vcdiff */
+	enum ota_codec_id codec; /* of deltas; OTA_CODEC_PREDICT becomes vcdiff where it
+				  * cannot be made */
+	int level;               /* zstd; 0: the codec's default */
+	uint64_t images_max;     /* bytes that both images of a delta of codec predict may
+				  * have, as it holds them; longer ones get vcdiff */
 };
 
 /** Answers, on the loop thread, never from within patches_make(). */

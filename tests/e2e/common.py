@@ -56,6 +56,7 @@ class FleetTest(unittest.TestCase):
     fleet_yaml = 'fleet: demo\ncohorts:\n  - {name: lab, labels: {ring: lab}}\n  - {name: fleet}\n'
     devices = {}      # name -> dict(ring=..., hardware=..., hooks=..., more=...)
     fresh_kib = 256
+    codec = 'vcdiff'  # of deltas; made in no time
     users = ()        # of the broker, beside sluiced and the devices
     host = 'localhost'  # of the broker, as everybody finds it
     operators = 1     # keys that sign grants
@@ -67,8 +68,9 @@ class FleetTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix='sluice-e2e-'))
-        # A quick zstd: the patches of a test need not be the smallest.
-        cls.lab = Lab(cls.dir / 'lab', build=BUILD, server_more='patches:\n  level: 3\n',
+        # The patches of a test need not be the smallest.
+        cls.lab = Lab(cls.dir / 'lab', build=BUILD,
+                      server_more=f'patches:\n  codec: {cls.codec}\n  level: 3\n',
                       users=cls.users, host=cls.host, operators=cls.operators)
         cls.versions = 0
         try:

@@ -21,6 +21,7 @@ while [ -e "$here/hold" ]; do sleep 0.1; done
 
 
 class Update(FleetTest):
+    codec = 'predict'
     fleet_yaml = ('fleet: demo\ncohorts:\n  - {name: lab, labels: {ring: lab}}\n'
                   '  - {name: canary, labels: {ring: canary}}\n  - {name: fleet}\n')
     devices = {name: {'ring': ring, 'hooks': {'health': HEALTH}} for name, ring in

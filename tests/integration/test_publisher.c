@@ -78,11 +78,16 @@ static void count_closed(void *ctx)
 	closed_count++;
 }
 
-static void open_maker_for(uint64_t images_max)
+static void open_maker_as(enum ota_codec_id codec, uint64_t images_max)
 {
 	static const struct patches_events events = { NULL, on_made, on_failed };
 	char path[64];
-	struct patches_config config = { path, images, 1, 1, images_max };
+	struct patches_config config = { .dir = path,
+		.images = images,
+		.workers = 1,
+		.codec = codec,
+		.level = 1,
+		.images_max = images_max };
 	struct ota_error err = { 0 };
 
 	path_in_dir("patches", path);
@@ -92,7 +97,7 @@ static void open_maker_for(uint64_t images_max)
 
 static void open_maker(void)
 {
-	open_maker_for(2 * IMAGE_LEN);
+	open_maker_as(OTA_CODEC_PREDICT, 2 * IMAGE_LEN);
 }
 
 static void close_maker(void)
@@ -196,10 +201,32 @@ Test(patches, vcdiff_stands_in_where_predict_fails)
 Test(patches, images_too_long_for_the_memory_are_not_predicted)
 {
 	close_maker();
-	open_maker_for(2 * IMAGE_LEN - 1);
+	open_maker_as(OTA_CODEC_PREDICT, 2 * IMAGE_LEN - 1);
 	patches_make(patches, &names[0], &names[1]);
 	cr_assert(peer_wait(&made_count, 1));
 	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
+	close_maker();
+}
+
+Test(patches, the_codec_of_deltas_is_asked_for)
+{
+	close_maker();
+	open_maker_as(OTA_CODEC_VCDIFF, 2 * IMAGE_LEN);
+	patches_make(patches, &names[0], &names[1]);
+	cr_assert(peer_wait(&made_count, 1));
+	cr_expect_eq(made[0].codec, OTA_CODEC_VCDIFF);
+	close_maker();
+}
+
+Test(patches, without_the_delta_asked_for_the_full_image_is_taken)
+{
+	close_maker();
+	spoil_recipe("vcdiff");
+	open_maker_as(OTA_CODEC_VCDIFF, 2 * IMAGE_LEN);
+	patches_make(patches, &names[0], &names[1]);
+	cr_assert(peer_wait(&made_count, 1));
+	cr_expect_eq(made[0].codec, OTA_CODEC_FULL);
+	cr_expect_eq(failed_count, 0);
 	close_maker();
 }
 

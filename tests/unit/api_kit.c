@@ -53,7 +53,7 @@ static void open_ledger(void)
 static void open_ports(void)
 {
 	static const struct patches_events events = { 0 };
-	struct patches_config patches = { .workers = 1 };
+	struct patches_config patches = { .workers = 1, .codec = OTA_CODEC_PREDICT };
 	struct publisher_config publisher = { .fleet = FW_FLEET,
 		.ledger = api_kit.ledger };
 	struct mqtt_in_config in = { .fleet = FW_FLEET, .core = api_kit.world->core };

@@ -67,6 +67,7 @@ Test(sluiced_config, what_is_not_said_has_a_default)
 	cr_expect_str_eq(c.http.host, "127.0.0.1");
 	cr_expect_eq(c.http.port, 8470);
 	cr_expect_eq(c.patches.workers, 1);
+	cr_expect_eq(c.patches.codec, OTA_CODEC_PREDICT);
 	cr_expect_eq(c.log, OTA_LOG_INFO);
 }
 
@@ -99,6 +100,16 @@ Test(sluiced_config, an_address_is_numeric_and_may_be_ipv6)
 	cr_expect_str_eq(c.http.host, "0.0.0.0");
 }
 
+Test(sluiced_config, deltas_are_of_the_codec_that_is_asked_for)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(1, "fleet: demo\npatches: {codec: vcdiff}");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK);
+	cr_expect_eq(c.patches.codec, OTA_CODEC_VCDIFF);
+}
+
 Test(sluiced_config, every_mistake_is_told)
 {
 	static const struct {
@@ -119,6 +130,7 @@ Test(sluiced_config, every_mistake_is_told)
 		{ 1, "fleet: d\nhttp: {listen: '127.0.0.1:'}", "numeric address" },
 		{ 1, "fleet: d\npatches: {workers: 0}", "workers" },
 		{ 1, "fleet: d\npatches: {level: 20}", "level" },
+		{ 1, "fleet: d\npatches: {codec: full}", "'codec'" },
 		{ 1, "fleet: d\nlog: loud", "log" },
 		{ 1, "fleet: d\ndatabase: postgresql:h/d", "not 'postgresql...'" },
 		{ 1, "fleet: d\ndatabase: mysql:x", "must be sqlite:PATH" },
