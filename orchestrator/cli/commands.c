@@ -62,6 +62,10 @@ const struct cli_command cli_commands[] = {
 	{ "explain", "DEVICE", 1, 1, "the rule that holds or moves a device", NULL, cmd_explain },
 	{ "audit list", "", 0, 0, "who did what", audit_list_options, cmd_audit_list },
 	{ "audit verify", "", 0, 0, "check the audit chain", NULL, cmd_audit_verify },
+	{ "webhook list", "", 0, 0, "who is told what happens, and takes it", NULL,
+		cmd_webhook_list },
+	{ "webhook test", "WEBHOOK", 1, 1, "send a test event now, and print the answer", NULL,
+		cmd_webhook_test },
 	{ 0 },
 };
 /* clang-format on */

@@ -55,6 +55,9 @@ CLI_VERB(device_reject);
 /** audit list, verify. */
 CLI_VERB(audit_list);
 CLI_VERB(audit_verify);
+/** webhook list, test. */
+CLI_VERB(webhook_list);
+CLI_VERB(webhook_test);
 
 #undef CLI_VERB
 

@@ -28,6 +28,7 @@ static const struct {
 	{ "DIR", COMPLETE_DIRS },
 	{ "DEVICE", COMPLETE_DEVICES },
 	{ "ROLLOUT", COMPLETE_ROLLOUTS },
+	{ "WEBHOOK", COMPLETE_WEBHOOKS },
 };
 
 /* ---- the words before */

@@ -13,6 +13,7 @@
 #define COMPLETE_DIRS     ":dirs"
 #define COMPLETE_DEVICES  ":devices"
 #define COMPLETE_ROLLOUTS ":rollouts"
+#define COMPLETE_WEBHOOKS ":webhooks"
 
 /**
  * Append what may stand in place of the last word, a line each: the word, and after a tab

@@ -58,6 +58,9 @@ static void print_line(struct names *names, const char *line)
 	} else if (strncmp(line, COMPLETE_ROLLOUTS, strlen(COMPLETE_ROLLOUTS)) == 0) {
 		names->before = line + strlen(COMPLETE_ROLLOUTS);
 		print_names(names, "rollouts", "rollout", "/rollouts");
+	} else if (strncmp(line, COMPLETE_WEBHOOKS, strlen(COMPLETE_WEBHOOKS)) == 0) {
+		names->before = line + strlen(COMPLETE_WEBHOOKS);
+		print_names(names, "webhooks", "name", "/webhooks");
 	} else {
 		(void)puts(line);
 	}

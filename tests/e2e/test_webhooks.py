@@ -382,6 +382,65 @@ class Shown(WebhookTest):
         self.assertIn('webhook.enabled', actions)
 
 
+class Cli(WebhookTest):
+    """sluice webhook list, sluice webhook test."""
+
+    def sluice(self, *words):
+        """Status and what people read."""
+        done = subprocess.run([self.lab.programs['sluice'], *words, f'--dir={self.lab.dir}',
+                               f'--server=http://{self.lab.address}'], capture_output=True,
+                              text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_without_webhooks_there_is_nothing(self):
+        self.assertEqual(self.sluice('webhook', 'list'),
+                         (2, 'There are no webhooks; sluiced.yaml names them.\n'))
+        status, text = self.sluice('webhook', 'test', 'chat')
+        self.assertEqual(status, 2)
+        self.assertIn("no webhook 'chat'", text)
+
+    def test_each_has_a_line(self):
+        good, bad = self.receiver(), self.receiver((500, {'Retry-After': '600'}), body=b'oh')
+        self.start(good={'url': good.url()}, bad={'url': bad.url()})
+        names = self.happen(2)
+        self.wait_claims(good, names)
+        wait_for('a failure', lambda: bad.requests(500))
+
+        def lines():
+            status, text = self.sluice('webhook', 'list')
+            self.assertEqual(status, 0)
+            found = [line.split(maxsplit=6) for line in text.splitlines()]
+            return found if len(found[-1]) == 7 and found[1][3] == '2' else None
+        found = wait_for('both to be shown', lines)
+        self.assertEqual(found[1:], [['good', 'idle', '0', '2', '0', '0', '200 thank you'],
+                                     ['bad', 'waiting', '2', '0', '1', '0', '500 oh']])
+        self.assertEqual(self.lab.cli('webhook', 'list')['webhooks'][0]['name'], 'good')
+
+    def test_a_test_prints_the_answer(self):
+        receiver = self.receiver(204, (404, {}), body=b'')
+        self.start(chat={'url': receiver.url()},
+                   dead={'url': f'http://127.0.0.1:{free_port()}/'})
+        status, text = self.sluice('webhook', 'test', 'chat')
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'^chat answered 204 in \d+ ms\n$')
+        status, text = self.sluice('webhook', 'test', 'chat')
+        self.assertEqual(status, 1)
+        self.assertIn('chat answered 404', text)
+        status, text = self.sluice('webhook', 'test', 'dead')
+        self.assertEqual(status, 1)
+        self.assertRegex(text, r'^dead was not reached: .*connect')
+        told = self.lab.cli('webhook', 'test', 'chat', check=False)
+        self.assertEqual(json.loads(told.stdout)['status'], 404)
+
+    def test_names_are_completed(self):
+        self.start(pager={'url': 'https://localhost:9/'}, chat={'url': 'https://localhost:9/'})
+        done = subprocess.run(
+            [self.lab.programs['sluice'], '__complete', f'--dir={self.lab.dir}',
+             f'--server=http://{self.lab.address}', 'webhook', 'test', 'p'],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(done.stdout, 'pager\n')
+
+
 class Tls(WebhookTest):
     """Over HTTPS, with the certificate of the broker, which is for localhost and 127.0.0.1."""
 
