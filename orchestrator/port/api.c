@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "orchestrator/port/api_handlers.h"
+#include "orchestrator/port/api_once.h"
 #include "proto/base/own.h"
 #include "proto/io/log.h"
 #include "proto/wire/json.h"
@@ -65,11 +66,11 @@ static const struct { enum ota_code code; unsigned status; } statuses[] = {
 	{ OTA_E_DENIED, 403 },    { OTA_E_NOTFOUND, 404 }, { OTA_E_CONFLICT, 409 },
 	{ OTA_E_STATE, 409 },     { OTA_E_BUSY, 409 },     { OTA_E_SEQUENCE, 409 },
 	{ OTA_E_LIMIT, 413 },     { OTA_E_NOSPACE, 507 },  { OTA_E_NOMEM, 507 },
-	{ OTA_E_IO, 507 },        { OTA_E_STALE, 412 },
+	{ OTA_E_IO, 507 },        { OTA_E_STALE, 412 },    { OTA_E_REUSED, 422 },
 };
 /* What is ever answered, for the counts; what has no place counts as the last. */
-static const unsigned counted[] = { 200, 304, 400, 401, 403, 404, 409, 412, 413, 429, 503,
-	507, 500 };
+static const unsigned counted[] = { 200, 304, 400, 401, 403, 404, 409, 412, 413, 422, 429,
+	503, 507, 500 };
 /* clang-format on */
 
 static const size_t route_count = sizeof(routes) / sizeof(routes[0]);
@@ -117,6 +118,7 @@ static void fail_with(
 	reply->status = status;
 	reply->type = NULL;
 	reply->etag[0] = '\0';
+	reply->replayed = false;
 	(void)print_failure(&reply->body, err); /* short of memory: the status alone */
 }
 
@@ -325,7 +327,7 @@ static void name_revision(const struct api *api, const struct api_route *route,
 }
 
 /* Looks and acts on the one thread that changes anything: nobody comes in between. */
-static enum ota_code answer(struct api *api, const struct api_route *route,
+static enum ota_code act(struct api *api, const struct api_route *route,
 	const struct api_request *request, struct api_reply *reply, struct ota_error *err)
 {
 	bool fresh = false;
@@ -339,21 +341,41 @@ static enum ota_code answer(struct api *api, const struct api_route *route,
 	return rc;
 }
 
+/* What changes something, and by whom is known. */
+static bool may_be_once(const struct api_route *route)
+{
+	return strcmp(route->method, "GET") != 0 && strcmp(route->method, "HEAD") != 0 &&
+	       route->scope != API_READ && route->scope != API_NOBODY;
+}
+
+static void log_refusal(const struct api_route *route, const struct api_request *request,
+	const struct api_reply *reply, const struct ota_error *err)
+{
+	char why[256];
+
+	ota_log(reply->status == 507 ? OTA_LOG_ERR : OTA_LOG_INFO, "api.refused",
+		"who=%s method=%s route=%s status=%u error=%s why=%s", request->who,
+		route->method, route->path, reply->status, ota_code_name(err->code),
+		ota_log_quote(err->text, why));
+}
+
 void api_answer(struct api *api, const struct api_route *route,
 	const struct api_request *request, struct api_reply *reply)
 {
+	struct api_once once = { 0 };
 	struct ota_error err = { 0 };
-	char why[256];
 
-	err.code = answer(api, route, request, reply, &err);
+	if (may_be_once(route))
+		err.code = api_once_begin(api, request, &once, reply, &err);
+	if (err.code == OTA_OK && reply->replayed)
+		return;
+	if (err.code == OTA_OK)
+		err.code = act(api, route, request, reply, &err);
 	if (err.code != OTA_OK)
 		api_fail(reply, &err);
 	if (err.code == OTA_OK || err.code == OTA_E_STALE)
 		name_revision(api, route, request, reply);
-	if (err.code == OTA_OK)
-		return;
-	ota_log(reply->status == 507 ? OTA_LOG_ERR : OTA_LOG_INFO, "api.refused",
-		"who=%s method=%s route=%s status=%u error=%s why=%s", request->who,
-		route->method, route->path, reply->status, ota_code_name(err.code),
-		ota_log_quote(err.text, why));
+	api_once_end(api, request, &once, reply);
+	if (err.code != OTA_OK)
+		log_refusal(route, request, reply, &err);
 }

@@ -6,6 +6,7 @@
 
 #include "orchestrator/core/core.h"
 #include "orchestrator/port/api_keys.h"
+#include "orchestrator/port/core_ports.h"
 #include "orchestrator/port/images.h"
 #include "orchestrator/port/ledger.h"
 #include "orchestrator/port/mqtt_in.h"
@@ -37,6 +38,7 @@ struct api_counts {
 /** What the handlers act on; everything is borrowed. */
 struct api {
 	struct core *core;
+	struct core_ports *ports; /* of the core */
 	struct ledger *ledger;
 	struct images *images;
 	struct patches *patches;
@@ -56,13 +58,14 @@ struct api_param {
 };
 
 struct api_request {
-	const char *method;                   /* borrowed */
-	const char *path;                     /* below /api/v1, decoded; borrowed */
-	char who[OTA_NAME_CAP];               /* id of the API key */
-	uint64_t body_len;                    /* bytes announced */
-	struct ota_bytes body;                /* borrowed; of all routes but uploads */
-	struct image_upload *upload;          /* borrowed; of uploads, all bytes in */
-	const char *if_match, *if_none_match; /* the headers; NULL: not there */
+	const char *method;          /* borrowed */
+	const char *path;            /* below /api/v1, decoded; borrowed */
+	char who[OTA_NAME_CAP];      /* id of the API key */
+	uint64_t body_len;           /* bytes announced */
+	struct ota_bytes body;       /* borrowed; of all routes but uploads */
+	struct image_upload *upload; /* borrowed; of uploads, all bytes in */
+	/* Headers, borrowed; NULL: not there. */
+	const char *if_match, *if_none_match, *idempotency_key;
 	struct api_param params[API_PARAMS_MAX];
 	size_t param_count;
 	char segments[API_SEGMENTS_MAX][API_SEGMENT_CAP]; /* filled by api_route_of() */
@@ -74,6 +77,7 @@ struct api_reply {
 	const char *type;        /* of the body, borrowed; NULL: JSON */
 	struct ota_buf body;     /* owned */
 	char etag[API_ETAG_CAP]; /* of what the path names, after the answer; "" none */
+	bool replayed;           /* the answer that was given before */
 };
 
 /** Release what a reply owns. */

@@ -36,6 +36,8 @@ static void commit(void *ctx)
 	struct ota_error err = { 0 };
 	uint64_t began_ms, took_ms;
 
+	if (ports->held)
+		return;
 	if (!ports->open) {
 		status_batch_settle(ports->batch);
 		return;
@@ -155,6 +157,30 @@ static void fill_random(void *ctx, uint8_t *out, size_t len)
 {
 	(void)ctx;
 	ota_random(out, len);
+}
+
+void core_ports_hold(struct core_ports *ports)
+{
+	ports->held = true;
+}
+
+bool core_ports_has_changed(const struct core_ports *ports)
+{
+	return ports->open;
+}
+
+void core_ports_keep(struct core_ports *ports, const struct ledger_answer *answer)
+{
+	struct ota_error err = { 0 };
+
+	open_transaction(ports);
+	must(ledger_answer_keep(ports->ledger, answer, &err), &err);
+}
+
+void core_ports_release(struct core_ports *ports)
+{
+	ports->held = false;
+	commit(ports);
 }
 
 struct core_port core_ports_of(struct core_ports *ports)

@@ -20,7 +20,21 @@ struct core_ports {
 	uint64_t slowest_ms;        /* commit since somebody set this to 0 */
 	struct status_batch *batch; /* NULL: each report has a commit of its own */
 	bool open;                  /* a transaction of the ledger; begin with false */
+	bool held;                  /* core_ports_hold(); begin with false */
 };
+
+/** From now on the core's commits wait: what it changes is one transaction, together with
+ *  what core_ports_keep() adds. Between two calls of the core. */
+void core_ports_hold(struct core_ports *ports);
+
+/** True if anything was changed since core_ports_hold(). */
+bool core_ports_has_changed(const struct core_ports *ports);
+
+/** Keep an answer in that transaction. */
+void core_ports_keep(struct core_ports *ports, const struct ledger_answer *answer);
+
+/** Commit it, if there is anything, and no longer hold. */
+void core_ports_release(struct core_ports *ports);
 
 /** The port for core_new(). ports is borrowed for the core's life. */
 struct core_port core_ports_of(struct core_ports *ports);

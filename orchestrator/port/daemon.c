@@ -305,6 +305,7 @@ static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 	if (rc != OTA_OK)
 		return rc;
 	d->api.core = d->core;
+	d->api.ports = &d->ports;
 	d->api.ledger = d->ledger;
 	d->api.images = d->images;
 	d->api.patches = d->patches;

@@ -39,9 +39,9 @@ struct exchange {
 	bool endless;           /* nor is where the body ends */
 	bool settled;           /* reply stands; what still comes is thrown away */
 	char path[PATH_CAP], method[16];
-	struct ota_buf body;                    /* owned */
-	struct ota_buf if_match, if_none_match; /* owned; lines of headers, joined */
-	struct image_upload *upload;            /* owned */
+	struct ota_buf body;                                     /* owned */
+	struct ota_buf if_match, if_none_match, idempotency_key; /* owned; header lines */
+	struct image_upload *upload;                             /* owned */
 };
 
 static void settle(struct exchange *x, enum ota_code code, const char *text)
@@ -154,6 +154,8 @@ static const char *header_text(struct exchange *x, struct MHD_Connection *connec
 
 static void take_conditions(struct exchange *x, struct MHD_Connection *connection)
 {
+	x->request.idempotency_key =
+		header_text(x, connection, "Idempotency-Key", &x->idempotency_key);
 	x->request.if_match =
 		header_text(x, connection, MHD_HTTP_HEADER_IF_MATCH, &x->if_match);
 	x->request.if_none_match = header_text(
@@ -456,6 +458,8 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 	if (x->reply.status != MHD_HTTP_NOT_MODIFIED)
 		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 			x->reply.type ? x->reply.type : "application/json");
+	if (x->reply.replayed)
+		(void)MHD_add_response_header(response, "Idempotency-Replayed", "true");
 	if (x->reply.etag[0])
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_ETAG, x->reply.etag);
@@ -538,6 +542,7 @@ void exchange_free(struct exchange *x)
 	ota_buf_fini(&x->body);
 	ota_buf_fini(&x->if_match);
 	ota_buf_fini(&x->if_none_match);
+	ota_buf_fini(&x->idempotency_key);
 	api_reply_fini(&x->reply);
 	free(x);
 }

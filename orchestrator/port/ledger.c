@@ -250,6 +250,22 @@ enum ota_code ledger_each_webhook(struct ledger *ledger,
 	return ledger->backend->webhooks->each(ledger, take, ctx, err);
 }
 
+/* ---- answers */
+
+enum ota_code ledger_answer_keep(
+	struct ledger *ledger, const struct ledger_answer *answer, struct ota_error *err)
+{
+	return ledger->backend->answers->keep(ledger, answer, err);
+}
+
+enum ota_code ledger_answer_find(struct ledger *ledger, uint64_t now_utc_s,
+	struct ledger_answer *inout, struct ota_buf *body, bool *found,
+	struct ota_error *err)
+{
+	return ledger->backend->answers->find(
+		ledger, ledger_answers_until(now_utc_s), inout, body, found, err);
+}
+
 /* ---- bytes */
 
 enum ota_code ledger_count_patch(struct ledger *ledger, const struct ota_digest *patch,

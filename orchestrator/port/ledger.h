@@ -196,6 +196,37 @@ OTA_CHECKED enum ota_code ledger_each_webhook(struct ledger *ledger,
 		void *ctx, const struct ledger_webhook *webhook, struct ota_error *err),
 	void *ctx, struct ota_error *err);
 
+/* ---- answers, kept for who asks the same again */
+
+enum {
+	LEDGER_ANSWERS_MAX = 4096,   /* of one `who`; the oldest make room */
+	LEDGER_ANSWER_S = 24 * 3600, /* how long one is kept */
+	LEDGER_ANSWERS_AT_ONCE = 16, /* old ones that keeping another removes, at most */
+};
+
+/** An answer, and what it was to. */
+struct ledger_answer {
+	const char *who;           /* borrowed; id of the API key */
+	struct ota_digest key;     /* under which it is found */
+	struct ota_digest request; /* what was asked */
+	uint64_t at_utc_s;         /* when */
+	unsigned status;           /* of HTTP */
+	struct ota_bytes sealed;   /* borrowed; the ledger does not look at it */
+};
+
+/** Keep one, in the transaction under way or in one of its own, in the place of another
+ *  of that who and key. Removes what is older than LEDGER_ANSWER_S by its at_utc_s, or
+ *  too many, a bounded number at a time. */
+OTA_CHECKED enum ota_code ledger_answer_keep(
+	struct ledger *ledger, const struct ledger_answer *answer, struct ota_error *err);
+
+/** One that was kept less than LEDGER_ANSWER_S ago: inout has who and key, and gets
+ *  request, status and at_utc_s; sealed is appended to body. found is false if there is
+ *  none, and nothing else is written then. */
+OTA_CHECKED enum ota_code ledger_answer_find(struct ledger *ledger, uint64_t now_utc_s,
+	struct ledger_answer *inout, struct ota_buf *body, bool *found,
+	struct ota_error *err);
+
 /* ---- bytes of chunks that went to the broker */
 
 /** Note that a patch was published whole with that many bytes of chunk messages: counted

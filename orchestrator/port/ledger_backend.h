@@ -56,6 +56,22 @@ struct ledger_webhooks {
 		void *ctx, struct ota_error *err);
 };
 
+/** The part about answers, likewise. */
+struct ledger_answers {
+	enum ota_code (*keep)(struct ledger *ledger, const struct ledger_answer *answer,
+		struct ota_error *err);
+	/** One that was kept after a time. */
+	enum ota_code (*find)(struct ledger *ledger, uint64_t after_utc_s,
+		struct ledger_answer *inout, struct ota_buf *body, bool *found,
+		struct ota_error *err);
+};
+
+/** What was kept before that is too old. */
+static inline uint64_t ledger_answers_until(uint64_t now_utc_s)
+{
+	return now_utc_s > LEDGER_ANSWER_S ? now_utc_s - LEDGER_ANSWER_S : 0;
+}
+
 /** A back end. Each function does what that of ledger.h with its name says. */
 struct ledger_backend {
 	enum ota_code (*lead)(struct ledger *ledger, const struct ledger_leader *self,
@@ -80,6 +96,7 @@ struct ledger_backend {
 		const struct ledger_audit_visit *visit, struct ota_error *err);
 	const struct ledger_outbox *outbox;
 	const struct ledger_webhooks *webhooks;
+	const struct ledger_answers *answers;
 };
 
 struct ledger {

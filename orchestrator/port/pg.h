@@ -24,6 +24,9 @@
 	X(GIVE_UP,    "UPDATE lease SET expires = '-infinity' WHERE epoch = $1")          \
 	X(FENCE,      "SELECT epoch FROM lease WHERE epoch = $1 FOR SHARE")               \
 	X(LEADER,     "SELECT owner, address FROM lease")                                 \
+	X(AUDITS,     "SELECT seq, at, who, action, detail, prev, hash FROM audit"        \
+	              " WHERE seq > $1 ORDER BY seq LIMIT $2")                            \
+	X(HEAD,       "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")            \
 	X(PUT,        "INSERT INTO rows(tbl, key, value) VALUES($1, $2, $3)"              \
 	              " ON CONFLICT (tbl, key) DO UPDATE SET value = excluded.value")     \
 	X(PUT_MANY,   "INSERT INTO rows(tbl, key, value)"                                 \
@@ -34,9 +37,6 @@
 	X(ROWS,       "SELECT key, value FROM rows WHERE tbl = $1 AND key > $2"           \
 	              " ORDER BY key LIMIT $3")                                           \
 	X(AUDIT,      "INSERT INTO audit VALUES($1, $2, $3, $4, $5, $6, $7)")             \
-	X(AUDITS,     "SELECT seq, at, who, action, detail, prev, hash FROM audit"        \
-	              " WHERE seq > $1 ORDER BY seq LIMIT $2")                            \
-	X(HEAD,       "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")            \
 	X(RETAIN,     "INSERT INTO retained(topic, kind, payload) VALUES($1, $2, $3)"     \
 	              " ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq,"            \
 	              " kind = excluded.kind, payload = excluded.payload, published = 0"  \
@@ -61,7 +61,19 @@
 	              " disabled = excluded.disabled")                                    \
 	X(DROP_HOOK,  "DELETE FROM webhooks WHERE name = $1")                             \
 	X(HOOKS,      "SELECT name, cursor, tries, failing, disabled FROM webhooks"       \
-	              " ORDER BY name")
+	              " ORDER BY name")                                                  \
+	X(ANSWER,     "INSERT INTO answers(who, key, n, at, request, status, sealed)"     \
+	              " VALUES($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM answers"      \
+	              " WHERE who = $1), $3, $4, $5, $6) ON CONFLICT (who, key) DO"       \
+	              " UPDATE SET n = excluded.n, at = excluded.at,"                     \
+	              " request = excluded.request, status = excluded.status,"            \
+	              " sealed = excluded.sealed")                                        \
+	X(CROWD,      "DELETE FROM answers WHERE who = $1 AND n <="                       \
+	              " (SELECT max(n) FROM answers WHERE who = $1) - $2::bigint")        \
+	X(EXPIRE,     "DELETE FROM answers WHERE (who, key) IN (SELECT who, key"          \
+	              " FROM answers WHERE at <= $1 ORDER BY at LIMIT $2)")               \
+	X(ANSWERED,   "SELECT request, status, at, sealed FROM answers"                   \
+	              " WHERE who = $1 AND key = $2 AND at > $3")
 /* clang-format on */
 
 #define PG_STATEMENT_ENUM(name, sql) P_##name,

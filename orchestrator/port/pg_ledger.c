@@ -40,6 +40,13 @@ static const struct migration steps[] = {
 	     " cursor bigint NOT NULL, tries bigint NOT NULL, failing bigint NOT NULL,"
 	     " disabled bigint NOT NULL);"
 	     "UPDATE sluice.numbers SET value = 2 WHERE name = 'schema'" },
+	{ 3, "CREATE TABLE sluice.answers(who text COLLATE \"C\" NOT NULL,"
+	     " key bytea NOT NULL, n bigint NOT NULL, at bigint NOT NULL,"
+	     " request bytea NOT NULL, status bigint NOT NULL, sealed bytea NOT NULL,"
+	     " PRIMARY KEY(who, key));"
+	     "CREATE UNIQUE INDEX answers_by_age ON sluice.answers(who, n);"
+	     "CREATE INDEX answers_by_time ON sluice.answers(at);"
+	     "UPDATE sluice.numbers SET value = 3 WHERE name = 'schema'" },
 };
 
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
@@ -381,6 +388,7 @@ static const struct ledger_backend backend = {
 	.each_audit = each_audit,
 	.outbox = &pg_outbox,
 	.webhooks = &pg_webhooks,
+	.answers = &pg_answers,
 };
 
 static enum ota_code connect_to(
@@ -428,7 +436,7 @@ enum ota_code pg_ledger_check(const char *url, struct ota_error *err)
 		rc = pg_run_text(&l->pg,
 			"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, 0, err);
 	if (rc == OTA_OK)
-		rc = pg_prepare(&l->pg, P_PUT, N_PG_STATEMENTS, err);
+		rc = pg_prepare(&l->pg, P_AUDITS, P_PUT, err);
 	if (rc == OTA_OK)
 		rc = load_head(l, err);
 	if (rc == OTA_OK)

@@ -44,6 +44,9 @@ extern const struct ledger_outbox pg_outbox;
 /** The webhooks of such a ledger. */
 extern const struct ledger_webhooks pg_webhooks;
 
+/** The kept answers of such a ledger. */
+extern const struct ledger_answers pg_answers;
+
 /* ---- pg_lease.c */
 
 /** Take the lease if it is free; ledger->epoch stays 0 if another has it, who is told in

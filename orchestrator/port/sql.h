@@ -43,7 +43,16 @@
 	X(PUT_HOOK,   "REPLACE INTO webhooks VALUES(?1, ?2, ?3, ?4, ?5)")                 \
 	X(DROP_HOOK,  "DELETE FROM webhooks WHERE name = ?1")                             \
 	X(HOOKS,      "SELECT name, cursor, tries, failing, disabled FROM webhooks"       \
-	              " ORDER BY name")
+	              " ORDER BY name")                                                  \
+	X(ANSWER,     "REPLACE INTO answers(who, key, n, at, request, status, sealed)"    \
+	              " VALUES(?1, ?2, (SELECT coalesce(max(n), 0) + 1 FROM answers"      \
+	              " WHERE who = ?1), ?3, ?4, ?5, ?6)")                                \
+	X(CROWD,      "DELETE FROM answers WHERE who = ?1 AND n <="                       \
+	              " (SELECT max(n) FROM answers WHERE who = ?1) - ?2")                \
+	X(EXPIRE,     "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers"     \
+	              " WHERE at <= ?1 ORDER BY at LIMIT ?2)")                            \
+	X(ANSWERED,   "SELECT request, status, at, sealed FROM answers"                   \
+	              " WHERE who = ?1 AND key = ?2 AND at > ?3")
 /* clang-format on */
 
 #define STATEMENT_ENUM(name, sql) Q_##name,

@@ -37,6 +37,11 @@ static const struct migration steps[] = {
 	     " tries INTEGER NOT NULL, failing INTEGER NOT NULL,"
 	     " disabled INTEGER NOT NULL) WITHOUT ROWID;"
 	     "PRAGMA user_version = 3" },
+	{ 4, "CREATE TABLE answers(who TEXT NOT NULL, key BLOB NOT NULL,"
+	     " n INTEGER NOT NULL, at INTEGER NOT NULL, request BLOB NOT NULL,"
+	     " status INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY(who, key));"
+	     "CREATE UNIQUE INDEX answers_by_age ON answers(who, n);"
+	     "CREATE INDEX answers_by_time ON answers(at); PRAGMA user_version = 4" },
 };
 
 enum { STEPS = sizeof(steps) / sizeof(steps[0]), MARKED_FROM = 2 };
@@ -347,6 +352,7 @@ static const struct ledger_backend backend = {
 	.each_audit = each_audit,
 	.outbox = &sqlite_outbox,
 	.webhooks = &sqlite_webhooks,
+	.answers = &sqlite_answers,
 };
 
 static enum ota_code open_file(

@@ -32,6 +32,9 @@ extern const struct ledger_outbox sqlite_outbox;
 /** The webhooks of such a ledger. */
 extern const struct ledger_webhooks sqlite_webhooks;
 
+/** The kept answers of such a ledger. */
+extern const struct ledger_answers sqlite_answers;
+
 /** A number kept by name; 0 if there is none. */
 OTA_CHECKED enum ota_code sqlite_ledger_number(
 	struct ledger *ledger, const char *name, uint64_t *out, struct ota_error *err);

@@ -28,6 +28,7 @@ enum ota_code __wrap_ota_mqtt_publish(struct ota_mqtt *link,
 
 static long countdown = -1;
 static int signal_number, fd = -1;
+static const char *wait_for; /* a path, or NULL */
 static bool in_transaction;
 
 __attribute__((constructor)) static void arm(void)
@@ -40,6 +41,7 @@ __attribute__((constructor)) static void arm(void)
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (!strike)
 		return;
+	wait_for = getenv(STEPS_WAIT);
 	countdown = strtol(strike, &end, 10);
 	signal_number = *end == ',' ? (int)strtol(end + 1, NULL, 10) : SIGKILL;
 }
@@ -53,7 +55,8 @@ static void note(char letter)
 static void step(enum step which)
 {
 	note((char)which);
-	if (countdown < 0 || --countdown != 0)
+	if (countdown < 0 || (wait_for && access(wait_for, F_OK) != 0) ||
+		--countdown != 0)
 		return;
 	note(STEP_STRUCK);
 	(void)raise(signal_number);

@@ -7,8 +7,9 @@
  *
  * SLUICED_STEPS=PATH in the environment appends a letter to the file PATH at each step,
  * and SLUICED_STRIKE=N,SIGNAL raises the signal at the N-th, once STEP_STRUCK is in the
- * file. */
+ * file. SLUICED_WAIT=PATH: no step counts for that before the file PATH is there. */
 
+#define STEPS_WAIT   "SLUICED_WAIT"
 #define STEPS_PATH   "SLUICED_STEPS"
 #define STEPS_STRIKE "SLUICED_STRIKE"
 

@@ -175,3 +175,24 @@ Test(postgres, a_server_that_is_not_there_is_told_in_one_line)
 	cr_expect_not_null(strstr(err.text, "PostgreSQL: database:"), "%s", err.text);
 	cr_expect_null(strchr(err.text, '\n'), "%s", err.text);
 }
+
+/* As the version before left it. */
+Test(postgres, an_older_schema_is_checked_as_it_is_and_migrated_by_who_leads)
+{
+	struct ota_error err = { 0 };
+
+	use_postgres();
+	reopen();
+	note("ann", "fleet.set");
+	ledger_close(ledger);
+	ledger = NULL;
+	cr_assert(postgres_run(&server, "DROP TABLE sluice.answers, sluice.webhooks;"
+					"UPDATE sluice.numbers SET value = 1"
+					" WHERE name = 'schema'"));
+	cr_assert_eq(ledger_check(path, &err), OTA_OK, "%s", err.text);
+	cr_assert_not(
+		postgres_run(&server, "SELECT 1 FROM sluice.answers"), "only looked");
+	reopen();
+	cr_assert(postgres_run(&server, "SELECT 1 FROM sluice.answers"));
+	note("ann", "fleet.set");
+}

@@ -115,7 +115,7 @@ Test(sqlite, what_an_older_version_kept_is_all_there_under_our_schema)
 
 	restore_schema_1();
 	reopen();
-	cr_assert_eq(schema(), 3);
+	cr_assert_eq(schema(), 4);
 	cr_assert_eq(ledger_each_row(ledger, count_row, text, NULL), OTA_OK);
 	cr_expect_str_eq(text, "3:gw-1={\"id\":\"gw-1\"} 4:gw-1={\"online\":true} ");
 	cr_assert_eq(ledger_audit_verify(ledger, &walk, NULL), OTA_OK);
