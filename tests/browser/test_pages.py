@@ -102,7 +102,7 @@ class Pages(BrowserTest):
                     : Array.isArray(v) ? v.map(x => evil(x, k)) : v && typeof v === 'object' ? Object.fromEntries(Object.entries(v).map(([k, x]) => [k, evil(x, k)])) : v;
                 await page.route('**/api/v1/**', async route => {
                     if (route.request().url().endsWith('/events')) return route.fulfill({ status: 404, body: '' });
-                    const answer = await route.fetch();
+                    const answer = await route.fetch({ maxRetries: 3 }); // a line that idled may be closed
                     return route.fulfill({ response: answer, body: JSON.stringify(evil(await answer.json())) });
                 });
                 await page.evaluate(h => { location.hash = h; }, args.path);
@@ -111,6 +111,7 @@ class Pages(BrowserTest):
             found = self.js('''return await page.evaluate(() => ({ hacked: window.hacked,
                 bad: [...document.querySelectorAll('main img, main script, main iframe, main [onerror]')].length }));''')
             self.assertEqual(found, {'bad': 0}, name)
+            self.js("await page.unrouteAll({ behavior: 'ignoreErrors' });")
         self.problems()
 
     def test_a_hostile_address_stays_text(self):
