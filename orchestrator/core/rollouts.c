@@ -338,9 +338,7 @@ void rollouts_settle(struct core *core, bool all)
 void rollouts_rest(struct core *core)
 {
 	for (size_t i = 0; i < core->rollout_count; i++)
-		if (!rollout_state_is_live(core->rollouts[i]->state) &&
-			core->rollouts[i]->state != ROLLOUT_REVERTING)
-			survey_drop(core->rollouts[i]->survey);
+		survey_rest(core->rollouts[i]);
 }
 
 void rollouts_restart(struct core *core)

@@ -36,7 +36,7 @@ OTA_CHECKED enum ota_code rollouts_command(struct core *core, const char *who,
 /** Let every rollout that is dirty or due move as far as it may. all: every one. */
 void rollouts_settle(struct core *core, bool all);
 
-/** Forget the surveys of rollouts that are over, which views may have made. */
+/** Forget the surveys of rollouts that are over, which explanations may have made. */
 void rollouts_rest(struct core *core);
 
 /** A restart is an event in every state. */

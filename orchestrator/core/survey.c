@@ -21,7 +21,7 @@ static void drop_places(struct survey *survey)
 	survey->placed = false;
 }
 
-void survey_drop(struct survey *survey)
+static void drop(struct survey *survey)
 {
 	free(survey->at);
 	survey->at = NULL;
@@ -36,8 +36,14 @@ void survey_free(struct survey *survey)
 {
 	if (survey == NULL)
 		return;
-	survey_drop(survey);
+	drop(survey);
 	free(survey);
+}
+
+void survey_rest(const struct rollout *rollout)
+{
+	if (!rollout_state_is_live(rollout->state) && rollout->state != ROLLOUT_REVERTING)
+		drop(rollout->survey);
 }
 
 void survey_touch(struct core *core, struct device *device)
@@ -149,7 +155,7 @@ static void fill(const struct rollout *rollout, const struct survey *survey,
 static void build(
 	const struct core *core, const struct rollout *rollout, struct survey *survey)
 {
-	survey_drop(survey);
+	drop(survey);
 	survey->at = core_alloc(core->device_count + 1, sizeof *survey->at);
 	survey->paces = core_alloc(core->device_count + 1, sizeof *survey->paces);
 	survey->count = core->device_count;

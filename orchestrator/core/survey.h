@@ -54,8 +54,9 @@ struct survey *survey_new(void);
 /** Release it; NULL is fine. */
 void survey_free(struct survey *survey);
 
-/** What of it is a copy of devices: for a rollout that does not look at them any more. */
-void survey_drop(struct survey *survey);
+/** Forget what of a rollout's survey is a copy of devices, if the rollout does not look
+ * at them any more: it was made to be looked at once. It is as large as the fleet. */
+void survey_rest(const struct rollout *rollout);
 
 /** The survey of a rollout, brought up to date. Borrowed, good until the core changes.
  *  Costs the devices that changed since; the first time, and when devices were added or

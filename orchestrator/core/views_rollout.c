@@ -8,6 +8,7 @@
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/revert.h"
 #include "orchestrator/core/stage.h"
+#include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
 #include "orchestrator/core/views.h"
 
@@ -113,6 +114,7 @@ static void add_stages(
 
 	gate_text(core, rollout, gate);
 	stage_count(core, rollout, counts);
+	survey_rest(rollout);
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
 		cJSON *stage = tree_push(list, stage_view(core, rollout, i, gate));
 
