@@ -178,13 +178,15 @@ static bool take_old(void *ctx, const struct audit_entry *entry)
 void hook_give_up(struct hook *hook, uint64_t now_s)
 {
 	struct too_old old = { .hook = hook, .before_s = now_s - hook->config->keep_s };
-	char text[2 * WEBHOOK_REPLY_CAP], quoted[256];
+	char text[2 * WEBHOOK_REPLY_CAP], quoted[256], status[16] = "";
 
 	read_audit(hook->all, hook->cursor, GIVE_UP_COUNT, take_old, &old);
+	if (hook->last.status != 0)
+		(void)snprintf(status, sizeof(status), "%u ", hook->last.status);
 	(void)snprintf(text, sizeof(text),
 		"%" PRIu64 " events up to entry %" PRIu64
-		" of the audit log, after %" PRIu64 " tries; the last: %u %s",
-		old.count, old.last, hook->run.tries, hook->last.status, hook->last.text);
+		" of the audit log, after %" PRIu64 " tries, the last answer: %s%s",
+		old.count, old.last, hook->run.tries, status, hook->last.text);
 	hook_pass(hook, old.last, old.counted);
 	hook->given_up += old.count;
 	ota_log(OTA_LOG_ERR, "webhook.gave-up", "webhook=%s why=%s", hook->config->name,

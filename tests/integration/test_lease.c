@@ -3,10 +3,14 @@
 #include <criterion/criterion.h>
 
 #include <inttypes.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +96,104 @@ static void await_takeover(void)
 	cr_assert(server_wait(is_newer, &seq), "it publishes nothing newer");
 	cr_log_info("taken over in %" PRIu64 " ms, fresh %" PRIu64 " after %" PRIu64,
 		ota_clock_mono_ms() - from_ms, fresh.seq, seq);
+}
+
+/* ---- somebody who is told what happens */
+
+enum { TOLD_MAX = 64, ID_CAP = 64 };
+
+static struct {
+	struct MHD_Daemon *daemon; /* has a thread of its own */
+	atomic_uint answer;        /* status of HTTP */
+	atomic_uint refused, taken;
+	char ids[TOLD_MAX][ID_CAP]; /* of those that were taken */
+} told;
+
+static enum MHD_Result take_event(void *cls, struct MHD_Connection *connection,
+	const char *url, const char *method, const char *version, const char *data,
+	size_t *len, void **state)
+{
+	static char empty[1];
+	unsigned answer = atomic_load(&told.answer), number;
+	struct MHD_Response *response;
+	enum MHD_Result queued;
+
+	(void)cls, (void)url, (void)method, (void)version, (void)data;
+	if (*len > 0 || !*state) {
+		*len = 0;
+		*state = empty;
+		return MHD_YES;
+	}
+	if (answer != 200) {
+		atomic_fetch_add(&told.refused, 1);
+	} else {
+		number = atomic_load(&told.taken);
+		(void)snprintf(told.ids[number % TOLD_MAX], ID_CAP, "%s",
+			MHD_lookup_connection_value(
+				connection, MHD_HEADER_KIND, "webhook-id"));
+		atomic_fetch_add(&told.taken, 1);
+	}
+	response = MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
+	queued = MHD_queue_response(connection, answer, response);
+	MHD_destroy_response(response);
+	return queued;
+}
+
+static unsigned start_told(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const union MHD_DaemonInfo *info;
+
+	atomic_store(&told.answer, 200);
+	told.daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL,
+		take_event, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
+	cr_assert_not_null(told.daemon);
+	info = MHD_get_daemon_info(told.daemon, MHD_DAEMON_INFO_BIND_PORT);
+	return info->port;
+}
+
+/* Start it with a webhook at that port. */
+static void start_with_webhook(struct server *server, unsigned port)
+{
+	char path[BROKER_PATH_CAP];
+	FILE *file = fopen(server_path(server, "told.secret", path), "we");
+
+	cr_assert_not_null(file);
+	cr_assert_eq(fchmod(fileno(file), 0600), 0);
+	cr_assert_geq(
+		fputs("whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n", file), 0);
+	cr_assert_eq(fclose(file), 0);
+	file = fopen(server_path(server, "sluiced.yaml", path), "ae");
+	cr_assert_not_null(file);
+	cr_assert_gt(fprintf(file,
+			     "\nwebhooks:\n  - name: told\n    events: [token.add]\n"
+			     "    url: http://127.0.0.1:%u/\n"
+			     "    secret_file: told.secret\n",
+			     port),
+		0);
+	cr_assert_eq(fclose(file), 0);
+	server_start(server);
+}
+
+static bool has_taken(void *ctx)
+{
+	return atomic_load(&told.taken) >= *(const unsigned *)ctx;
+}
+
+static bool has_refused(void *ctx)
+{
+	(void)ctx;
+	return atomic_load(&told.refused) > 0;
+}
+
+static void make_tokens(const struct server *server, unsigned count)
+{
+	struct call post = { "POST", "/tokens", "admin",
+		ota_bytes_of("{\"labels\":[],\"valid_s\":600}"), NULL };
+
+	for (unsigned i = 0; i < count; i++)
+		cr_assert_eq(server_call(server, &post, NULL), 200);
 }
 
 static struct ota_catalog catalog_of(uint64_t seq)
@@ -216,4 +318,33 @@ Test(lease, a_restart_of_the_database_is_survived)
 	catalog = catalog_of(1);
 	cr_expect(!ota_digest_is_zero(&fresh.catalog));
 	cr_expect_eq(fresh.backwards, 0);
+}
+
+Test(lease, webhooks_are_told_by_who_leads_and_go_on_under_the_next)
+{
+	unsigned port = start_told(), want = 2;
+
+	cr_assert_eq(server_stop(&b), 0);
+	cr_assert_eq(server_stop(&a), 0);
+	start_with_webhook(&a, port);
+	cr_assert(server_wait(leads, &a));
+	start_with_webhook(&b, port);
+	make_tokens(&a, want);
+	cr_assert(server_wait(has_taken, &want));
+	atomic_store(&told.answer, 500);
+	make_tokens(&a, 3);
+	cr_assert(server_wait(has_refused, NULL));
+	server_kill(&a);
+	atomic_store(&told.answer, 200);
+	cr_assert(server_wait(leads, &b), "the other does not lead");
+	want = 5;
+	cr_assert(server_wait(has_taken, &want));
+	make_tokens(&b, 1);
+	want = 6;
+	cr_assert(server_wait(has_taken, &want));
+	MHD_stop_daemon(told.daemon);
+	cr_expect_eq(atomic_load(&told.taken), 6, "none came twice");
+	for (unsigned i = 0; i < 6; i++)
+		for (unsigned j = 0; j < i; j++)
+			cr_expect_str_neq(told.ids[i], told.ids[j]);
 }
