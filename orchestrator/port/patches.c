@@ -216,7 +216,7 @@ static void answer(struct patches *patches, const struct request *r,
  * NULL when memory is short. */
 static const struct encode *delta_of(struct patches *patches, const struct request *r)
 {
-	struct patch_recipe recipe = { patches->config.codec, r->from, r->to };
+	struct patch_recipe recipe = { (uint8_t)patches->config.codec, r->from, r->to };
 	const struct encode *delta = encode_of(patches, &recipe);
 
 	if (!delta || delta->state != ENCODE_FAILED || recipe.codec == OTA_CODEC_VCDIFF)
