@@ -161,11 +161,12 @@ struct too_old {
 	uint64_t last, count, counted;
 };
 
+/* What came before the event that is given up goes with it, whatever the clock said. */
 static bool take_old(void *ctx, const struct audit_entry *entry)
 {
 	struct too_old *old = ctx;
 
-	if (entry->at_utc_s > old->before_s)
+	if (entry->at_utc_s > old->before_s && entry->seq > old->hook->next.seq)
 		return false;
 	old->last = entry->seq;
 	if (is_wanted(old->hook, entry)) {

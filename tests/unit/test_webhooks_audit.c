@@ -144,3 +144,20 @@ Test(webhooks_audit, so_much_that_is_too_old_takes_more_than_one_look)
 	hook_give_up(hook, 1000);
 	cr_expect_eq(hook->given_up, GIVE_UP + 1);
 }
+
+/* What came before it is dated later: the place does not go back. */
+Test(webhooks_audit, a_clock_that_was_wrong_for_a_while_brings_nothing_back)
+{
+	note_many("device.alarm", 3, 800);
+	hook_pass(hook, 3, 0);
+	note_many("device.confirmed", 1, 5000);
+	note_many("device.alarm", 1, 900);
+	note_many("device.alarm", 1, 901);
+	cr_assert_not(hook_find_next(hook));
+	cr_assert_eq(hook->next.seq, 5);
+	hook_give_up(hook, 1000);
+	cr_expect_eq(hook->given_up, 1);
+	cr_expect_eq(hook->cursor, 5, "%u", (unsigned)hook->cursor);
+	cr_assert_not(hook_find_next(hook));
+	cr_expect_eq(hook->next.seq, 6);
+}
