@@ -1,6 +1,8 @@
 #include <criterion/criterion.h>
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -177,13 +179,31 @@ Test(install_readback, it_can_be_told_to_stop)
 	cr_expect_eq(install_readback_finish(readback, &found, &err), OTA_E_CANCELLED);
 }
 
+/* Threads and descriptors of this process. */
+static unsigned count_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned count = 0;
+
+	cr_assert_not_null(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
 Test(install_readback, it_ends_in_the_middle)
 {
+	unsigned threads = count_in("/proc/self/task"), fds = count_in("/proc/self/fd");
 	struct install_readback *readback = start();
 
 	install_readback_reach(readback, BLOCK);
 	install_readback_wait(readback);
+	cr_expect_eq(count_in("/proc/self/task"), threads + 1);
 	install_readback_free(readback);
+	while (count_in("/proc/self/task") > threads) /* joined, it may still be there */
+		(void)sched_yield();
+	cr_expect_eq(count_in("/proc/self/fd"), fds);
 	install_readback_free(NULL);
 }
 
