@@ -234,7 +234,7 @@ static void read_root(struct config_read *r, const char *database_url)
 {
 	static const char *const keys[] = { "fleet", "state_dir", "root", "online_key",
 		"database", "images", "broker", "http", "api_keys", "patches", "webhooks",
-		"log", NULL };
+		"home_assistant", "log", NULL };
 	const struct ota_yaml_node *map =
 		config_section(r, ota_yaml_root(r->doc), "sluiced.yaml", keys);
 	const struct ota_yaml_node *database = config_value(map, "database");
@@ -259,6 +259,7 @@ static void read_root(struct config_read *r, const char *database_url)
 	read_http(r, config_value(map, "http"));
 	read_patches(r, config_value(map, "patches"));
 	config_webhooks(r, config_value(map, "webhooks"));
+	config_home_assistant(r, config_value(map, "home_assistant"));
 	c->log = read_log(r, config_value(map, "log"));
 }
 

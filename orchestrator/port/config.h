@@ -15,6 +15,7 @@ enum {
 	CONFIG_WORKERS_MAX = 16,
 	CONFIG_LEVEL_MAX = 19,
 	CONFIG_WEBHOOKS_MAX = 16,
+	CONFIG_PREFIX_CAP = 65, /* bytes with the NUL, of a prefix of topics */
 };
 
 /** An address that is told of events. */
@@ -58,6 +59,13 @@ struct sluiced_config {
 		struct config_webhook items[CONFIG_WEBHOOKS_MAX];
 		size_t count;
 	} webhooks;
+	struct {
+		bool there;   /* the file has the section */
+		bool enabled; /* else what is at the broker is taken away */
+		char discovery_prefix[CONFIG_PREFIX_CAP];
+		char topic_prefix[CONFIG_PREFIX_CAP];
+		char cohort[OTA_NAME_CAP]; /* "": all devices */
+	} home_assistant;
 	enum ota_log_level log;
 };
 

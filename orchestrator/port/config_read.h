@@ -37,4 +37,7 @@ void config_path(struct config_read *r, const struct ota_yaml_node *node, const 
 /** The list "webhooks". */
 void config_webhooks(struct config_read *r, const struct ota_yaml_node *node);
 
+/** The section "home_assistant"; the fleet's name is read before. */
+void config_home_assistant(struct config_read *r, const struct ota_yaml_node *node);
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "orchestrator/port/core_ports.h"
 #include "orchestrator/port/fatal.h"
+#include "orchestrator/port/home_assistant.h"
 #include "orchestrator/port/http.h"
 #include "orchestrator/port/mqtt_in.h"
 #include "orchestrator/port/now.h"
@@ -54,6 +55,7 @@ struct daemon {
 	struct core_ports ports;
 	struct status_batch *batch;
 	struct webhooks *webhooks;
+	struct home_assistant *home;
 	struct api api;
 	bool told;   /* that it stands by, and for whom */
 	bool linked; /* a session with the broker stands */
@@ -134,6 +136,7 @@ static void link_up(void *ctx)
 	if (d->in)
 		mqtt_in_up(d->in, d->link);
 	publisher_up(d->publisher, d->link);
+	home_assistant_up(d->home, d->link);
 }
 
 static void link_down(void *ctx, const char *why)
@@ -147,6 +150,7 @@ static void link_down(void *ctx, const char *why)
 	if (d->in)
 		mqtt_in_down(d->in);
 	publisher_down(d->publisher);
+	home_assistant_down(d->home);
 	if (d->linked)
 		core_session_lost(d->core, port_now());
 	d->linked = false;
@@ -157,7 +161,8 @@ static void link_message(
 {
 	struct daemon *d = ctx;
 
-	if (!publisher_message(d->publisher, topic, payload, retained) && d->in)
+	if (!home_assistant_message(d->home, topic, payload, retained) &&
+		!publisher_message(d->publisher, topic, payload, retained) && d->in)
 		mqtt_in_message(d->in, topic, payload);
 }
 
@@ -258,6 +263,7 @@ static enum ota_code start_link(struct daemon *d, struct ota_error *err)
 	};
 	enum ota_code rc = OTA_OK;
 
+	config.will_topic = home_assistant_will(d->home, &config.will_payload);
 	if (c->broker.password_file[0]) {
 		rc = ota_file_read(
 			c->broker.password_file, PASSWORD_LEN_MAX, &password, err);
@@ -300,6 +306,9 @@ static enum ota_code start_leading(struct daemon *d, struct ota_error *err)
 		rc = webhooks_new(&d->loop, &webhooks, &d->webhooks, err);
 	if (rc == OTA_OK)
 		rc = start_core(d, err);
+	if (rc == OTA_OK)
+		rc = home_assistant_new(
+			&d->loop, d->config, d->core, d->ledger, &d->home, err);
 	if (rc == OTA_OK)
 		rc = start_link(d, err);
 	if (rc != OTA_OK)
@@ -381,12 +390,20 @@ static void publisher_gone(void *ctx)
 	patches_close(d->patches, patches_gone, d);
 }
 
+static void home_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->home = NULL;
+	publisher_close(d->publisher, publisher_gone, d);
+}
+
 static void link_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
 	d->link = NULL;
-	publisher_close(d->publisher, publisher_gone, d);
+	home_assistant_close(d->home, home_gone, d);
 }
 
 static void in_gone(void *ctx)
@@ -425,6 +442,7 @@ static void stop(struct daemon *d)
 	d->stopping = true;
 	(void)uv_timer_stop(&d->tick);
 	(void)uv_timer_stop(&d->ask);
+	home_assistant_leave(d->home);
 	http_close(d->http, http_gone, d);
 }
 

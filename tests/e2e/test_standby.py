@@ -3,9 +3,11 @@
 itself when it leads."""
 import http.client
 import json
+import subprocess
 import unittest
 from contextlib import closing
 
+from attacker import USER, Attacker
 from common import FleetTest, wait_for
 from sse import Stream
 from standby import BIN, Postgres, address_of, configure
@@ -16,10 +18,13 @@ TAKEOVER_S = 15
 @unittest.skipUnless(BIN, 'SKIPPED: there is no PostgreSQL here')
 class Standby(FleetTest):
     fleet_yaml = 'fleet: demo\ncohorts:\n  - {name: all}\n'
+    users = (USER,)
 
     @classmethod
     def prepare(cls):
         cls.database = Postgres()
+        with open(cls.lab.dir / 'sluiced.yaml', 'a', encoding='ascii') as config:
+            config.write('home_assistant: {enabled: true}\n')
         cls.second = configure(cls.lab, cls.database.url)
 
     @classmethod
@@ -48,6 +53,12 @@ class Standby(FleetTest):
             link.request(method, path, body, headers)
             answer = link.getresponse()
             return answer.status, answer.headers, answer.read()
+
+    def shown(self):
+        """Whether somebody keeps what Home Assistant is shown up to date, as it sees that."""
+        link = [str(w) for w in Attacker(self.lab).link]
+        return subprocess.run(['mosquitto_sub', *link, '-t', 'sluice-ha/demo/availability', '-C', '1',
+                               '-W', '1'], capture_output=True, text=True, check=False).stdout.strip()
 
     def assert_says_who_leads(self, status, headers, body):
         self.assertEqual(status, 503)
@@ -92,7 +103,12 @@ class Standby(FleetTest):
         cookie = headers['Set-Cookie'].split(';')[0]
         self.assert_says_who_leads(*self.ask('/api/v1/status', key=False, Cookie=cookie))
         self.assertEqual(self.ask('/', key=False)[0], 200)
+        self.assertEqual(self.shown(), 'online')
+        self.assertNotIn('broker.connected', self.second.log.read_text().split('sluiced.standby')[-1],
+                         'it talks to the broker, and to Home Assistant')
         self.lab.sluiced.stop()
+        wait_for('the other to speak for the fleet', lambda: self.shown() == 'online' and
+                 'broker.connected' in self.second.log.read_text().split('sluiced.standby')[-1])
         wait_for('it to lead', lambda: self.ask('/api/v1/status', key=False,
                                                 Cookie=cookie)[0] == 200, TAKEOVER_S)
         wait_for('it to be ready', lambda: self.ask('/readyz', key=False)[0] == 200, TAKEOVER_S)

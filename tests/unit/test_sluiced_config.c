@@ -71,6 +71,53 @@ Test(sluiced_config, what_is_not_said_has_a_default)
 	cr_expect_eq(c.log, OTA_LOG_INFO);
 }
 
+static void expect_home_assistant(const char *text, const char *error)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+	const char *found;
+
+	write_with(1, text);
+	cr_assert_eq(
+		sluiced_config_load(path, NULL, &c, &messages), OTA_E_CONFIG, "%s", text);
+	found = ota_buf_text(&messages);
+	cr_expect_not_null(strstr(found, error), "%s: %s", error, found);
+}
+
+Test(sluiced_config, home_assistant_is_shown_nothing_unless_it_is_said_so)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
+	struct sluiced_config c;
+
+	write_with(0, NULL);
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK);
+	cr_expect_not(c.home_assistant.there);
+	write_with(1, "fleet: demo\nhome_assistant: {cohort: lab}");
+	cr_assert_eq(sluiced_config_load(path, NULL, &c, &messages), OTA_OK, "%s",
+		ota_buf_text(&messages));
+	cr_expect(c.home_assistant.there);
+	cr_expect_not(c.home_assistant.enabled);
+	cr_expect_str_eq(c.home_assistant.discovery_prefix, "homeassistant");
+	cr_expect_str_eq(c.home_assistant.topic_prefix, "sluice-ha/demo");
+	cr_expect_str_eq(c.home_assistant.cohort, "lab");
+}
+
+Test(sluiced_config, topics_for_home_assistant_are_plain_and_not_ours)
+{
+	expect_home_assistant("fleet: demo\nhome_assistant: {enabled: perhaps}",
+		"sluiced.yaml:2:27: error: 'enabled'");
+	expect_home_assistant("fleet: demo\nhome_assistant: {discovery_prefix: 'a/#'}",
+		"sluiced.yaml:2:36: error: 'discovery_prefix' must be a topic of "
+		"letters");
+	expect_home_assistant(
+		"fleet: demo\nhome_assistant: {topic_prefix: sluice/1/demo}",
+		"sluiced.yaml:2:32: error: 'topic_prefix' must not be below sluice/");
+	expect_home_assistant("fleet: a.b\nhome_assistant: {enabled: true}",
+		"'topic_prefix' is needed");
+	expect_home_assistant(
+		"fleet: demo\nhome_assistant: {command_topic: x}", "command_topic");
+}
+
 Test(sluiced_config, the_environment_goes_before_the_file)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf messages = { 0 };
