@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "orchestrator/cli/output.h"
+#include "orchestrator/cli/patience.h"
 #include "orchestrator/cli/tree.h"
 #include "proto/base/own.h"
+#include "proto/io/loop.h"
 
 enum {
 	URL_CAP = CONTEXT_URL_CAP + 512,
@@ -17,6 +20,8 @@ enum {
 	HTTP_OK_FIRST = 200,
 	HTTP_OK_LAST = 299,
 	HTTP_NOT_FOUND = 404,
+	HTTP_TOO_MANY = 429,
+	ONCE_LEN = 16,         /* random bytes of an Idempotency-Key */
 	ETAG_CAP = 68,         /* bytes with the NUL, without quotes */
 	REVISION_LEN_MAX = 64, /* hex digits */
 };
@@ -29,6 +34,8 @@ struct exchange {
 	struct curl_slist *headers;
 	struct ota_buf *answer; /* borrowed */
 	char *etag;             /* borrowed; ETAG_CAP bytes; NULL: not wanted */
+	FILE *file;             /* borrowed; what is sent instead of a body, or NULL */
+	struct patience patience;
 	char url[URL_CAP];
 	char why[CURL_ERROR_SIZE];
 };
@@ -66,6 +73,20 @@ static OTA_CHECKED enum ota_code add_header(
 	return OTA_OK;
 }
 
+/* A change is done once, however often it has to be asked for: each has a key of its own,
+ * and all tries have the same. */
+static OTA_CHECKED enum ota_code add_once(struct exchange *x, const char *method)
+{
+	uint8_t bytes[ONCE_LEN];
+	char key[2 * ONCE_LEN + 1];
+
+	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		return OTA_OK;
+	ota_random(bytes, sizeof bytes);
+	ota_hex_encode((struct ota_bytes){ bytes, sizeof bytes }, key);
+	return add_header(x, "Idempotency-Key", key);
+}
+
 static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
 	const struct context *context, const struct client_request *request,
 	struct ota_buf *answer, struct ota_error *err)
@@ -77,6 +98,7 @@ static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
 	if (x->curl == NULL)
 		return ota_fail(err, OTA_E_NOMEM, "libcurl");
 	x->answer = answer;
+	x->patience.until_ms = ota_clock_mono_ms() + UINT64_C(1000) * context->retry_s;
 	(void)snprintf(
 		x->url, sizeof x->url, "%s" API "%s", context->server, request->path);
 	(void)snprintf(bearer, sizeof bearer, "Bearer %s", context->api_key);
@@ -84,6 +106,8 @@ static OTA_CHECKED enum ota_code exchange_init(struct exchange *x,
 		add_header(x, "Content-Type", type != NULL ? type : "application/json") !=
 			OTA_OK ||
 		add_header(x, "Expect", "") != OTA_OK)
+		return ota_fail(err, OTA_E_NOMEM, "request headers");
+	if (add_once(x, request->method) != OTA_OK)
 		return ota_fail(err, OTA_E_NOMEM, "request headers");
 	if (request->if_match != NULL) {
 		(void)snprintf(match, sizeof match, "\"%s\"", request->if_match);
@@ -140,20 +164,94 @@ static void read_etag(const struct exchange *x)
 			value + 1);
 }
 
-static OTA_CHECKED enum ota_code perform(struct exchange *x, struct ota_error *err)
+/* ---- asking again */
+
+/* A line that breaks says nothing of whether the request was done. */
+static bool is_broken(CURLcode rc)
 {
-	CURLcode rc = curl_easy_perform(x->curl);
+	return rc == CURLE_COULDNT_CONNECT || rc == CURLE_SEND_ERROR ||
+	       rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING ||
+	       rc == CURLE_PARTIAL_FILE || rc == CURLE_OPERATION_TIMEDOUT;
+}
+
+/* What a server, or a proxy before it, says of this moment and not of the request. */
+static bool is_for_now(long status)
+{
+	return status == HTTP_TOO_MANY || (status >= 502 && status <= 504);
+}
+
+static OTA_CHECKED enum ota_code look_at_answer(struct exchange *x, struct ota_error *err)
+{
 	long status = 0;
 
-	if (rc != CURLE_OK)
-		return ota_fail(err, OTA_E_LINK, "%s: %s (is sluiced running there?)",
-			x->url, x->why[0] != '\0' ? x->why : curl_easy_strerror(rc));
 	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status < HTTP_OK_FIRST || status > HTTP_OK_LAST)
 		return server_error(x, status, err);
 	if (x->etag != NULL)
 		read_etag(x);
 	return OTA_OK;
+}
+
+/* One try. *again if another one may fare better, after *asked_ms at the least. */
+static OTA_CHECKED enum ota_code try_once(
+	struct exchange *x, bool *again, uint64_t *asked_ms, struct ota_error *err)
+{
+	curl_off_t asked_s = 0;
+	long status = 0;
+	CURLcode rc;
+
+	x->answer->len = 0;
+	if (x->file != NULL)
+		rewind(x->file);
+	rc = curl_easy_perform(x->curl);
+	*again = is_broken(rc);
+	*asked_ms = 0;
+	if (rc != CURLE_OK)
+		return ota_fail(err, OTA_E_LINK, "%s: %s (is sluiced running there?)",
+			x->url, x->why[0] != '\0' ? x->why : curl_easy_strerror(rc));
+	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+	*again = is_for_now(status);
+	if (*again &&
+		curl_easy_getinfo(x->curl, CURLINFO_RETRY_AFTER, &asked_s) == CURLE_OK)
+		*asked_ms = (uint64_t)asked_s * 1000;
+	return look_at_answer(x, err);
+}
+
+static void wait_for(uint64_t wait_ms)
+{
+	struct timespec left = { .tv_sec = (time_t)(wait_ms / 1000),
+		.tv_nsec = (long)(wait_ms % 1000) * 1000000 };
+
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		;
+}
+
+/* Until there is an answer, or no time for another try. */
+static OTA_CHECKED enum ota_code perform(struct exchange *x, struct ota_error *err)
+{
+	uint64_t asked_ms = 0, wait_ms = 0;
+	bool again = false;
+
+	for (;;) {
+		struct ota_error why = { 0 };
+		enum ota_code rc = try_once(x, &again, &asked_ms, &why);
+
+		if (rc == OTA_OK)
+			return rc;
+		if (!again ||
+			!patience_goes_on(&x->patience, ota_clock_mono_ms(), asked_ms,
+				ota_random_below(PATIENCE_CHANCE), &wait_ms)) {
+			if (err != NULL)
+				*err = why;
+			return again && x->patience.tries > 1
+				       ? ota_wrap(err, rc, "gave up after %u tries",
+						 x->patience.tries)
+				       : rc;
+		}
+		(void)fprintf(stderr, "sluice: %s; trying again in %.1f s\n", why.text,
+			(double)wait_ms / 1000);
+		wait_for(wait_ms);
+	}
 }
 
 /* etag: ETAG_CAP bytes, or NULL. */
@@ -309,6 +407,7 @@ static OTA_CHECKED enum ota_code upload(const struct context *context, const cha
 	rc = exchange_init(&x, context, &request, &answer, err);
 	if (rc != OTA_OK)
 		return rc;
+	x.file = file;
 	progress_begin(&bar, "upload");
 	curl_easy_setopt(x.curl, CURLOPT_UPLOAD, 1L);
 	curl_easy_setopt(x.curl, CURLOPT_READDATA, file);

@@ -264,6 +264,8 @@ enum ota_code cmd_status(
 		if (rc == OTA_OK)
 			(void)snprintf(path, sizeof path, "/rollouts/%s", rollout);
 	}
+	if (cli_has(call, "watch"))
+		context.retry_s = 0; /* it looks again by itself */
 	if (rc == OTA_OK)
 		rc = look(call, &context, path, exit_code, err);
 	return rc;

@@ -15,6 +15,8 @@ const struct cli_option cli_common_options[] = {
 	{ "dir", 'd', "DIR",
 		"the fleet's directory, made by 'sluice init' (or $SLUICE_DIR)" },
 	{ "server", 's', "URL", "the orchestrator, instead of the one in sluice.yaml" },
+	{ "retry", 0, "SECONDS",
+		"how long to ask again where no answer comes (15; 0: not at all)" },
 	{ "output", 'O', "text|json", "how to print the result" },
 	{ "help", 'h', NULL, "print this" },
 	{ 0 },

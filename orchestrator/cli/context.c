@@ -11,7 +11,7 @@
 #include "proto/io/loop.h"
 #include "proto/io/yaml.h"
 
-enum { KEY_FILE_LEN_MAX = 256, SEED_LEN = 32 };
+enum { KEY_FILE_LEN_MAX = 256, SEED_LEN = 32, RETRY_S = 15, RETRY_S_MAX = 86400 };
 
 #define DEFAULT_SERVER "http://127.0.0.1:8470"
 
@@ -71,6 +71,7 @@ static OTA_CHECKED enum ota_code read_map(struct context *context,
 {
 	const struct ota_yaml_node *map = ota_yaml_root(doc);
 	const char *server, *api_key, *keys, *root;
+	unsigned long long retry_s = 0;
 	enum ota_code rc;
 
 	if (!ota_yaml_map(doc, map, "a context", context_keys))
@@ -83,7 +84,13 @@ static OTA_CHECKED enum ota_code read_map(struct context *context,
 	root = ota_yaml_text(doc, ota_yaml_get(map, "root"), "root", "root.doc");
 	if (ota_yaml_error_count(doc) > 0)
 		return OTA_E_CONFIG;
-	rc = take_server(context, cli_value(call, "server", server), err);
+	rc = cli_number(call, "retry", RETRY_S, &retry_s, err);
+	if (rc == OTA_OK && retry_s > RETRY_S_MAX)
+		rc = ota_fail(
+			err, OTA_E_USAGE, "--retry takes up to %d seconds", RETRY_S_MAX);
+	context->retry_s = (unsigned)retry_s;
+	if (rc == OTA_OK)
+		rc = take_server(context, cli_value(call, "server", server), err);
 	if (rc == OTA_OK)
 		rc = resolve(context->dir, keys, context->keys_dir, err);
 	if (rc == OTA_OK)

@@ -18,6 +18,7 @@ struct context {
 	char fleet[OTA_NAME_CAP];
 	char server[CONTEXT_URL_CAP];      /* "http://127.0.0.1:8470" */
 	char api_key[CONTEXT_API_KEY_CAP]; /* "" if there is none */
+	unsigned retry_s; /* how long to ask again where no answer comes; 0: not at all */
 	char keys_dir[CONTEXT_PATH_CAP];
 	char root_path[CONTEXT_PATH_CAP];
 };

@@ -34,8 +34,10 @@ static void print_names(
 	const cJSON *one;
 
 	if (!is_begin_of_name(names->begin) ||
-		context_load(names->call, &context, &err) != OTA_OK ||
-		client_get(&context, path, &tree, &err) != OTA_OK)
+		context_load(names->call, &context, &err) != OTA_OK)
+		return;
+	context.retry_s = 0;
+	if (client_get(&context, path, &tree, &err) != OTA_OK)
 		return;
 	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(tree, list))
 	{

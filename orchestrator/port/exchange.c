@@ -37,6 +37,7 @@ struct exchange {
 	struct api_reply reply; /* owned */
 	bool closes;            /* what follows on the connection is not to be believed */
 	bool endless;           /* nor is where the body ends */
+	unsigned retry_after_s; /* of 429; 0: nothing to say */
 	bool settled;           /* reply stands; what still comes is thrown away */
 	char path[PATH_CAP], method[16];
 	struct ota_buf body;                                     /* owned */
@@ -164,10 +165,12 @@ static void take_conditions(struct exchange *x, struct MHD_Connection *connectio
 
 /* ---- who asks */
 
-static void settle_429(struct exchange *x)
+/* Its bucket has another one after that time. */
+static void settle_429(struct exchange *x, const struct bucket_rate *rate)
 {
 	settle(x, OTA_E_BUSY, "too many requests, try again");
 	x->reply.status = 429;
+	x->retry_after_s = (unsigned)(rate->each_ms + 999) / 1000;
 }
 
 static void refresh_keys(struct exchange_ground *ground)
@@ -247,6 +250,7 @@ static void check_key(struct exchange *x, struct MHD_Connection *connection)
 	struct exchange_ground *ground = x->ground;
 	uint64_t now_ms = ota_clock_mono_ms();
 	struct ota_digest slot;
+	bool tried;
 
 	refresh_keys(ground);
 	if (is_known(x, connection)) {
@@ -255,16 +259,15 @@ static void check_key(struct exchange *x, struct MHD_Connection *connection)
 		slot = ota_digest_of(ota_bytes_of(x->request.who));
 		if (!bucket_take(&ground->by_key[slot.at[0] % EXCHANGE_KEY_SLOTS],
 			    &key_rate, now_ms))
-			settle_429(x);
+			settle_429(x, &key_rate);
 		return;
 	}
-	if (has_tried(connection)
-			? bucket_take(
-				  wrong_bucket(ground, connection), &wrong_rate, now_ms)
-			: bucket_take(&ground->strangers, &stranger_rate, now_ms))
+	tried = has_tried(connection);
+	if (tried ? bucket_take(wrong_bucket(ground, connection), &wrong_rate, now_ms)
+		  : bucket_take(&ground->strangers, &stranger_rate, now_ms))
 		api_unauthorized(&x->reply);
 	else
-		settle_429(x);
+		settle_429(x, tried ? &wrong_rate : &stranger_rate);
 	x->settled = true;
 }
 
@@ -337,7 +340,7 @@ static bool is_open(struct exchange *x)
 		return false;
 	(void)snprintf(x->request.who, sizeof(x->request.who), "nobody");
 	if (!bucket_take(&x->ground->claims, &stranger_rate, ota_clock_mono_ms()))
-		settle_429(x);
+		settle_429(x, &stranger_rate);
 	else if (x->request.body_len > API_CLAIM_MAX)
 		settle(x, OTA_E_LIMIT, "body is over 4 KiB");
 	return true;
@@ -455,6 +458,8 @@ void exchange_body(struct exchange *x, struct ota_bytes data)
 
 static void add_headers(const struct exchange *x, struct MHD_Response *response)
 {
+	char seconds[16];
+
 	if (x->reply.status != MHD_HTTP_NOT_MODIFIED)
 		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 			x->reply.type ? x->reply.type : "application/json");
@@ -464,6 +469,10 @@ static void add_headers(const struct exchange *x, struct MHD_Response *response)
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_ETAG, x->reply.etag);
 	safe_headers_add(response);
+	(void)snprintf(seconds, sizeof(seconds), "%u", x->retry_after_s);
+	if (x->retry_after_s > 0)
+		(void)MHD_add_response_header(
+			response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
 	if (x->reply.status == 503)
 		(void)MHD_add_response_header(
 			response, MHD_HTTP_HEADER_RETRY_AFTER, API_RETRY_AFTER);

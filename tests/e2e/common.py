@@ -10,7 +10,7 @@ import unittest
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / 'deploy'))
-from lab import Lab, LabError, binaries, run, wait_for  # noqa: E402,F401
+from lab import Lab, LabError, binaries, free_port, run, wait_for  # noqa: E402,F401
 
 BUILD = pathlib.Path(os.environ.get('SLUICE_BUILD', TOP / 'build'))
 HARDWARE = 'gw-100'

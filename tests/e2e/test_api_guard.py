@@ -89,6 +89,8 @@ class Guard(FleetTest):
             return [self.send('GET', '/api/v1/status', WRONG, source=source, patient=False)[0]
                     for _ in range(count)]
         self.assertEqual(tries('127.0.0.9', 7), 5 * [401] + 2 * [429])
+        _, headers, _ = self.send('GET', '/api/v1/status', WRONG, source='127.0.0.9', patient=False)
+        self.assertEqual(headers['Retry-After'], '12')
         self.assertEqual(tries('127.0.0.10', 1), [401])
         self.assertEqual(self.send('GET', '/api/v1/status', self.keys['read'],
                                    source='127.0.0.9', patient=False)[0], 200)
