@@ -9,7 +9,10 @@
 #include "orchestrator/core/webhook_kinds.h"
 
 /* No random number is between these: half of the middle, and one and a half. */
-enum { LEAST = 0, MOST = UINT32_MAX, HOUR_MS = 3600 * 1000 };
+#define LEAST UINT32_C(0)
+#define MOST  UINT32_MAX
+
+enum { HOUR_MS = 3600 * 1000 };
 
 static const struct core_now now = { .mono_ms = 5000, .utc_s = 1000000 };
 
