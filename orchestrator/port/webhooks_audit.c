@@ -161,7 +161,7 @@ struct too_old {
 	uint64_t last, count, counted;
 };
 
-/* What came before the event that is given up goes with it, whatever the clock said. */
+/* The event that is given up goes, whatever the clock said when it happened. */
 static bool take_old(void *ctx, const struct audit_entry *entry)
 {
 	struct too_old *old = ctx;
@@ -181,7 +181,7 @@ void hook_give_up(struct hook *hook, uint64_t now_s)
 	struct too_old old = { .hook = hook, .before_s = now_s - hook->config->keep_s };
 	char text[2 * WEBHOOK_REPLY_CAP], quoted[256], status[16] = "";
 
-	read_audit(hook->all, hook->cursor, GIVE_UP_COUNT, take_old, &old);
+	read_audit(hook->all, hook->next.seq - 1, GIVE_UP_COUNT, take_old, &old);
 	if (hook->last.status != 0)
 		(void)snprintf(status, sizeof(status), "%u ", hook->last.status);
 	(void)snprintf(text, sizeof(text),

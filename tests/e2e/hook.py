@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import ssl
+import sys
 import threading
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -24,6 +25,15 @@ def documented_verify():
     space = {}
     exec(compile(code, 'config/README.md', 'exec'), space)  # pylint: disable=exec-used
     return space['verify']
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A sluiced that was killed is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Receiver:
@@ -47,8 +57,7 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
-        self.server.daemon_threads = True
+        self.server = Server((host, port), Handler)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
