@@ -36,30 +36,37 @@ const struct asset *asset_find(const char *path)
 	return NULL;
 }
 
-/* One element of an Accept-Encoding list: "gzip", "*", with ";q=0" for never. */
-static bool names_gzip(const char *item, size_t len)
+/* Whether an element of an Accept-Encoding list is of that coding. */
+static bool is_coding(const char *item, const char *coding)
 {
-	size_t name = strcspn(item, ";, \t");
+	size_t len = strlen(coding);
+
+	return strcspn(item, ";, \t") == len && strncasecmp(item, coding, len) == 0;
+}
+
+/* An element is wanted but with ";q=0". */
+static bool is_wanted(const char *item, size_t len)
+{
 	const char *q = memchr(item, '=', len);
 
-	if (!(name == 4 && strncasecmp(item, "gzip", 4) == 0) &&
-		!(name == 1 && *item == '*'))
-		return false;
 	return !q || strtod(q + 1, NULL) > 0;
 }
 
 bool asset_may_be_gzip(const char *accept)
 {
+	bool any = false;
+
 	while (accept && *accept) {
 		size_t len;
 
 		accept += strspn(accept, ", \t");
 		len = strcspn(accept, ",");
-		if (names_gzip(accept, len))
-			return true;
+		if (is_coding(accept, "gzip"))
+			return is_wanted(accept, len); /* whatever is said of any other */
+		any = any || (is_coding(accept, "*") && is_wanted(accept, len));
 		accept += len;
 	}
-	return false;
+	return any;
 }
 
 bool asset_is_known(const struct asset *asset, const char *if_none_match)

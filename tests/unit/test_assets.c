@@ -88,6 +88,10 @@ Test(assets, gzip_is_for_those_who_take_it)
 		{ "gzipx", false },
 		{ ", ,", false },
 		{ "deflate;q=1, gzip", true },
+		{ "*, gzip;q=0", false },
+		{ "gzip;q=0, *", false },
+		{ "*;q=0, gzip", true },
+		{ "deflate, *;q=0", false },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
