@@ -30,19 +30,23 @@ function confirm(rollout, verb, action, done) {
 	const reason = h('textarea', { id: 'reason', name: 'reason', rows: '2', maxlength: '150', required: true, 'aria-describedby': 'reason-hint', autocomplete: 'off' });
 	const atOnce = h('input', { type: 'checkbox', id: 'at-once' });
 	const problem = h('p', { class: 'problem', role: 'alert' });
+	let sent = false;
 	const send = async event => {
 		event.preventDefault();
+		if (sent) return;
 		const text = reason.value.trim();
 		if (!text) {
 			problem.textContent = 'A reason is needed: it is kept in the audit trail for those who ask later.';
 			reason.focus();
 			return;
 		}
+		sent = true;
 		try {
 			await ask(`/rollouts/${encodeURIComponent(rollout.rollout)}/${verb}`, 'POST', { reason: text, ...(verb === 'revert' ? { at_once: atOnce.checked } : {}) }, undefined, rollout.etag);
 			dialog.close();
 			done(`${action.title} of ${rollout.rollout} was taken.`);
 		} catch (error) {
+			sent = false;
 			problem.textContent = `Not done: ${error.status === 412 ? error.message.split('. ')[0] + '. Close this, look at the page again, and then decide.' : error.message}`;
 		}
 	};

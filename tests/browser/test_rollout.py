@@ -96,6 +96,7 @@ class Rollout(BrowserTest):
         self.assertEqual(self.js('return await page.evaluate(() => '
                                  'document.activeElement.tagName);'), 'H1', 'the button is gone, and the focus is not lost')
         self.refuse_what_is_out_of_date()
+        self.pause_with_two_clicks()
         self.steer('Abort…', 'Abort it', 'no longer wanted')
         self.lab.wait_state('steered', 'aborted')
         self.wait_text('Ended by a person')
@@ -120,6 +121,23 @@ class Rollout(BrowserTest):
         self.wait_text('Devices of this stage update')
         told = self.problems()  # Chromium writes every refusal to its console
         self.assertEqual([p for p in told if '412' not in p], [])
+
+    def pause_with_two_clicks(self):
+        self.tab_to('Pause…')
+        self.keys('Enter')
+        self.js('await page.keyboard.type(args.reason);', reason='a nervous finger')
+        asked = self.js('''
+            let asked = 0;
+            page.on('request', r => { asked += r.method() === 'POST'; });
+            await page.evaluate(() => {
+                const form = document.querySelector('#dialog form');
+                form.requestSubmit();
+                form.requestSubmit();
+            });
+            await page.waitForFunction(() => !document.getElementById('dialog').open);
+            return asked;''')
+        self.assertEqual(asked, 1)
+        self.lab.wait_state('steered', 'paused')
 
     def steer(self, button, sure, reason):
         self.tab_to(button)
