@@ -1,43 +1,21 @@
 #include "orchestrator/port/signer.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "orchestrator/port/secret_file.h"
 #include "proto/base/own.h"
-#include "proto/io/files.h"
 
 enum { SEED_LEN = 32, KEY_FILE_MAX = 256 };
-
-static void wipe(struct ota_buf *buf)
-{
-	if (buf->cap > 0)
-		sodium_memzero(buf->at, buf->cap);
-	ota_buf_fini(buf);
-}
-
-static enum ota_code check_mode(const char *path, struct ota_error *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return ota_fail(
-			err, OTA_E_CONFIG, "online key %s: %s", path, strerror(errno));
-	if (st.st_mode & (S_IRWXG | S_IRWXO))
-		return ota_fail(err, OTA_E_CONFIG,
-			"online key %s can be read by others; chmod 600 it", path);
-	return OTA_OK;
-}
 
 static enum ota_code read_seed(
 	const char *path, uint8_t seed[static SEED_LEN], struct ota_error *err)
 {
-	OTA_AUTO(wipe) struct ota_buf buf = { 0 };
-	enum ota_code rc = ota_file_read(path, KEY_FILE_MAX, &buf, err);
+	OTA_AUTO(secret_wipe) struct ota_buf buf = { 0 };
+	enum ota_code rc = secret_file_read(path, KEY_FILE_MAX, &buf, err);
 
 	if (rc != OTA_OK)
-		return rc;
+		return ota_wrap(err, rc, "online key");
 	while (buf.len > 0 && (buf.at[buf.len - 1] == '\n' || buf.at[buf.len - 1] == ' '))
 		buf.len--;
 	if (!ota_buf_text(&buf))
@@ -57,9 +35,7 @@ enum ota_code signer_open(const char *key_path, struct ota_bytes anchor,
 
 	if (rc != OTA_OK)
 		return ota_wrap(err, rc, "root");
-	rc = check_mode(key_path, err);
-	if (rc == OTA_OK)
-		rc = read_seed(key_path, seed, err);
+	rc = read_seed(key_path, seed, err);
 	if (rc != OTA_OK)
 		return rc;
 	out->key = ota_secret_key_from_seed(seed);

@@ -1,14 +1,12 @@
 #include "orchestrator/port/webhook_secret.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "orchestrator/port/secret_file.h"
 #include "proto/base/own.h"
-#include "proto/io/files.h"
 
 enum {
 	FILE_LEN_MAX = 1024,
@@ -19,25 +17,6 @@ enum {
 _Static_assert(WEBHOOK_SECRETS_MAX *SIGNATURE_CAP <= WEBHOOK_SIGNATURES_CAP, "room");
 
 static const char prefix[] = "whsec_";
-
-static void wipe(struct ota_buf *buf)
-{
-	if (buf->cap > 0)
-		sodium_memzero(buf->at, buf->cap);
-	ota_buf_fini(buf);
-}
-
-static enum ota_code check_mode(const char *path, struct ota_error *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return ota_fail(err, OTA_E_CONFIG, "%s: %s", path, strerror(errno));
-	if (st.st_mode & (S_IRWXG | S_IRWXO))
-		return ota_fail(err, OTA_E_CONFIG,
-			"%s can be read by others; chmod 600 it", path);
-	return OTA_OK;
-}
 
 static enum ota_code take_line(
 	struct webhook_secret *out, const char *line, struct ota_error *err)
@@ -81,12 +60,10 @@ static enum ota_code take_lines(
 enum ota_code webhook_secret_read(
 	const char *path, struct webhook_secret *out, struct ota_error *err)
 {
-	OTA_AUTO(wipe) struct ota_buf text = { 0 };
+	OTA_AUTO(secret_wipe) struct ota_buf text = { 0 };
 	OTA_AUTO(webhook_secret_fini) struct webhook_secret secret = { 0 };
-	enum ota_code rc = check_mode(path, err);
+	enum ota_code rc = secret_file_read(path, FILE_LEN_MAX, &text, err);
 
-	if (rc == OTA_OK)
-		rc = ota_file_read(path, FILE_LEN_MAX, &text, err);
 	if (rc != OTA_OK)
 		return rc;
 	if (!ota_buf_text(&text))
