@@ -1,47 +1,15 @@
 /* What every database does that holds the ledger. */
 #include <criterion/criterion.h>
-#include <criterion/hooks.h>
-#include <criterion/parameterized.h>
 
 #include <sqlite3.h>
 #include <sys/wait.h>
 
 #include "orchestrator/port/migrations.h"
-#include "tests/unit/ledger_kit.h"
-
-/* A test's parameter is the index of the back end. */
-enum { SQLITE, POSTGRES, N_BACKENDS };
-
-/* Once for all tests, by the process that starts them. */
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-	(void)tests;
-	postgres_start(&server);
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-	(void)stats;
-	postgres_fini(&server);
-}
+#include "tests/unit/both_ledgers.h"
 
 TestSuite(ledger, .init = make_dir, .fini = remove_dir);
 
-static void use(size_t backend)
-{
-	if (backend == POSTGRES)
-		use_postgres();
-}
-
-/* A ledger_test is run with both, and called with the index of the one in use. */
-#define ledger_test(name)                                                       \
-	ParameterizedTestParameters(ledger, name)                               \
-	{                                                                       \
-		static size_t backends[] = { SQLITE, POSTGRES };                \
-                                                                                \
-		return cr_make_param_array(size_t, backends, N_BACKENDS, NULL); \
-	}                                                                       \
-	ParameterizedTest(size_t *backend, ledger, name)
+#define ledger_test(name) both_ledgers(ledger, name)
 
 static bool add_entry(void *ctx, const struct audit_entry *entry)
 {
@@ -54,8 +22,7 @@ ledger_test(rows_come_back_by_table_and_key_after_a_restart)
 {
 	char text[200] = "";
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_put(ledger, CORE_ROLLOUT, "r", ota_bytes_of("{3}"), NULL), 0);
 	cr_assert_eq(ledger_put(ledger, CORE_DEVICE, "b", ota_bytes_of("{2}"), NULL), 0);
 	cr_assert_eq(ledger_put(ledger, CORE_DEVICE, "a", ota_bytes_of("{0}"), NULL), 0);
@@ -72,7 +39,8 @@ ledger_test(a_transaction_that_was_not_committed_is_not_there)
 	char text[200] = "";
 	pid_t child;
 
-	use(*backend);
+	if (*backend == POSTGRES)
+		use_postgres();
 	child = fork();
 	if (child == 0) {
 		reopen();
@@ -98,8 +66,7 @@ ledger_test(the_audit_chain_goes_on_after_a_restart)
 	struct ota_digest head;
 	uint64_t seq;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	note("ann", "fleet.set");
 	note("core", "rollout.halt");
 	reopen();
@@ -119,8 +86,7 @@ ledger_test(an_audit_entry_can_be_neither_changed_nor_removed)
 		"DELETE FROM sluice.audit WHERE seq = 1", "TRUNCATE sluice.audit" };
 	sqlite3 *db = NULL;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	note("ann", "fleet.set");
 	for (size_t i = 2; i < 5 && *backend == POSTGRES; i++)
 		cr_expect_not(postgres_run(&server, attempts[i]), "%s", attempts[i]);
@@ -137,8 +103,7 @@ ledger_test(a_transaction_is_all_there_or_not_at_all)
 {
 	char text[200] = "";
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_begin(ledger, NULL), OTA_OK);
 	cr_assert_eq(ledger_put(ledger, CORE_META, "k", ota_bytes_of("{}"), NULL), 0);
 	note("core", "x");
@@ -156,8 +121,7 @@ ledger_test(any_number_of_rows_and_entries_is_walked)
 	struct audit_walk walk = { 0 };
 	unsigned rows = 0;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_begin(ledger, NULL), OTA_OK);
 	for (int i = 0; i < MANY; i++) {
 		char key[16];
@@ -180,8 +144,7 @@ ledger_test(rows_that_are_stored_together_replace_others_too)
 		{ "a", ota_bytes_of("{1}") }, { "c", { 0 } } };
 	char text[200] = "";
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_put(ledger, CORE_STATUS, "a", ota_bytes_of("{0}"), NULL), 0);
 	cr_assert_eq(ledger_put_many(ledger, CORE_STATUS, rows, 3, NULL), OTA_OK);
 	reopen();
@@ -193,8 +156,7 @@ ledger_test(a_walk_of_entries_ends_at_its_limit)
 {
 	uint32_t seen = 0;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	for (int i = 0; i < 5; i++)
 		note("core", "x");
 	cr_assert_eq(ledger_each_audit(ledger, 1, 3, add_entry, &seen, NULL), OTA_OK);
@@ -205,8 +167,7 @@ ledger_test(a_walk_of_entries_ends_at_its_limit)
 
 ledger_test(the_outbox_keeps_the_order_of_the_calls)
 {
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	retain("a", LEDGER_MESSAGE, "1");
 	retain("b", LEDGER_PATCH, "2");
 	retain("c", LEDGER_MESSAGE, "3");
@@ -223,8 +184,7 @@ ledger_test(what_was_acknowledged_is_clean_unless_it_was_replaced)
 	OTA_AUTO(ledger_retained_fini) struct ledger_retained row = { 0 };
 	bool found;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	retain("a", LEDGER_MESSAGE, "1");
 	cr_assert_eq(ledger_retained_next(ledger, 0, &row, &found, NULL), OTA_OK);
 	retain("a", LEDGER_MESSAGE, "2");
@@ -242,8 +202,7 @@ ledger_test(a_clear_is_gone_once_it_is_done)
 	OTA_AUTO(ledger_retained_fini) struct ledger_retained row = { 0 };
 	bool found;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	retain("p", LEDGER_PATCH, "x");
 	retain("p", LEDGER_RELEASE, "x");
 	cr_assert_eq(ledger_retained_next(ledger, 0, &row, &found, NULL), OTA_OK);
@@ -257,8 +216,7 @@ ledger_test(a_patch_counts_as_published_once_for_ever)
 	struct ota_digest one = { { 1 } }, two = { { 2 } };
 	uint64_t published, again;
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_count_patch(ledger, &one, 100, NULL), OTA_OK);
 	cr_assert_eq(ledger_count_patch(ledger, &two, 50, NULL), OTA_OK);
 	reopen();
@@ -341,8 +299,7 @@ ledger_test(webhooks_go_on_where_they_were_after_a_restart)
 	struct ledger_webhook hook = { .name = "pager", .cursor = 7 };
 	char text[200] = "";
 
-	use(*backend);
-	reopen();
+	open_ledger(*backend);
 	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);
 	hook = (struct ledger_webhook){ "pager", 9, 3, 1000, 2000 };
 	cr_assert_eq(ledger_put_webhook(ledger, &hook, NULL), OTA_OK);

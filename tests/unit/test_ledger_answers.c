@@ -1,45 +1,14 @@
 /* Answers that are kept for who asks the same again, in both databases. */
 #include <criterion/criterion.h>
-#include <criterion/hooks.h>
-#include <criterion/parameterized.h>
 
-#include "tests/unit/ledger_kit.h"
-
-enum { SQLITE, POSTGRES, N_BACKENDS };
+#include "tests/unit/both_ledgers.h"
 
 #define DAY UINT64_C(86400)
 #define NOW UINT64_C(1800000000)
 
-/* Once for all tests, by the process that starts them. */
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-	(void)tests;
-	postgres_start(&server);
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-	(void)stats;
-	postgres_fini(&server);
-}
-
 TestSuite(answers, .init = make_dir, .fini = remove_dir);
 
-static void use(size_t backend)
-{
-	if (backend == POSTGRES)
-		use_postgres();
-	reopen();
-}
-
-#define answers_test(name)                                                      \
-	ParameterizedTestParameters(answers, name)                              \
-	{                                                                       \
-		static size_t backends[] = { SQLITE, POSTGRES };                \
-                                                                                \
-		return cr_make_param_array(size_t, backends, N_BACKENDS, NULL); \
-	}                                                                       \
-	ParameterizedTest(size_t *backend, answers, name)
+#define answers_test(name) both_ledgers(answers, name)
 
 static void keep(const char *who, unsigned key, uint64_t at_utc_s, const char *text)
 {
@@ -78,7 +47,7 @@ static const char *find(const char *who, unsigned key, uint64_t now_utc_s)
 
 answers_test(an_answer_is_found_by_who_and_key_after_a_restart)
 {
-	use(*backend);
+	open_ledger(*backend);
 	keep("ann", 1, NOW, "one");
 	keep("bob", 1, NOW, "other");
 	reopen();
@@ -94,7 +63,7 @@ answers_test(an_answer_shares_the_fate_of_its_transaction)
 {
 	struct ota_error err = { .text = "" };
 
-	use(*backend);
+	open_ledger(*backend);
 	cr_assert_eq(ledger_begin(ledger, &err), OTA_OK, "%s", err.text);
 	cr_assert_eq(
 		ledger_put(ledger, CORE_META, "k", ota_bytes_of("{}"), NULL), OTA_OK);
@@ -114,7 +83,7 @@ answers_test(an_answer_shares_the_fate_of_its_transaction)
 
 answers_test(an_answer_is_kept_for_a_day)
 {
-	use(*backend);
+	open_ledger(*backend);
 	keep("ann", 1, NOW, "one");
 	cr_expect_str_eq(find("ann", 1, NOW + DAY - 1), "one");
 	cr_expect_null(find("ann", 1, NOW + DAY));
@@ -136,7 +105,7 @@ answers_test(what_is_old_is_removed_a_few_at_a_time)
 {
 	const unsigned many = 3 * LEDGER_ANSWERS_AT_ONCE;
 
-	use(*backend);
+	open_ledger(*backend);
 	for (unsigned key = 1; key <= many; key++)
 		keep("ann", key, NOW + key, "old");
 	cr_expect_eq(kept("ann", many), many);
@@ -155,7 +124,7 @@ answers_test(of_too_many_the_oldest_make_room)
 {
 	struct ota_error err = { .text = "" };
 
-	use(*backend);
+	open_ledger(*backend);
 	keep("bob", 1, NOW, "other");
 	cr_assert_eq(ledger_begin(ledger, &err), OTA_OK, "%s", err.text);
 	for (unsigned key = 1; key <= LEDGER_ANSWERS_MAX; key++)

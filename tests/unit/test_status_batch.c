@@ -1,53 +1,25 @@
 /* Reports share commits, decisions do not wait for them. */
 #include <criterion/criterion.h>
-#include <criterion/hooks.h>
-#include <criterion/parameterized.h>
 
 #include <sys/wait.h>
 
 #include "orchestrator/port/core_ports.h"
 #include "proto/io/loop.h"
-#include "tests/unit/ledger_kit.h"
-
-/* A test's parameter is the index of the back end. */
-enum { SQLITE, POSTGRES, N_BACKENDS };
+#include "tests/unit/both_ledgers.h"
 
 static uv_loop_t loop;
 static struct core_ports ports;
 static struct core_port port;
 
-/* Once for all tests, by the process that starts them. */
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-	(void)tests;
-	postgres_start(&server);
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-	(void)stats;
-	postgres_fini(&server);
-}
-
 TestSuite(batch, .init = make_dir, .fini = remove_dir);
 
-/* A batch_test is run with both, and called with the index of the one in use. */
-#define batch_test(name)                                                        \
-	ParameterizedTestParameters(batch, name)                                \
-	{                                                                       \
-		static size_t backends[] = { SQLITE, POSTGRES };                \
-                                                                                \
-		return cr_make_param_array(size_t, backends, N_BACKENDS, NULL); \
-	}                                                                       \
-	ParameterizedTest(size_t *backend, batch, name)
+#define batch_test(name) both_ledgers(batch, name)
 
 static void open_ports(size_t backend)
 {
 	struct publisher_config publisher = { "test", dir, NULL };
 
-	if (backend == POSTGRES)
-		use_postgres();
-	reopen();
+	open_ledger(backend);
 	cr_assert_eq(uv_loop_init(&loop), 0);
 	publisher.ledger = ledger;
 	ports = (struct core_ports){ .ledger = ledger, .fleet = "test" };
