@@ -42,6 +42,12 @@ struct survey {
 
 	struct tally tally; /* stage.h */
 
+	struct { /* of a rollout that is over, as it was first asked for */
+		bool counted;
+		uint64_t changed_s; /* the rollout, when it was counted */
+		uint32_t waves[SPEC_STAGES_MAX];
+	} over;
+
 	bool placed;
 	uint64_t relabelled;         /* core's, when the places were found */
 	struct places sites, groups; /* owned */

@@ -7,6 +7,7 @@
 #include "orchestrator/core/patches.h"
 #include "orchestrator/core/registry.h"
 #include "orchestrator/core/revert.h"
+#include "orchestrator/core/rollouts.h"
 #include "orchestrator/core/stage.h"
 #include "orchestrator/core/survey.h"
 #include "orchestrator/core/tree.h"
@@ -105,20 +106,49 @@ static cJSON *stage_view(const struct core *core, const struct rollout *rollout,
 	return tree;
 }
 
+static void count_stages(const struct core *core, const struct rollout *rollout,
+	struct gate_counts counts[static SPEC_STAGES_MAX],
+	uint32_t waves[static SPEC_STAGES_MAX])
+{
+	stage_count(core, rollout, counts);
+	survey_rest(rollout);
+	for (uint32_t i = 0; i < rollout->spec.stage_count; i++)
+		waves[i] = gate_wave(&counts[i]);
+}
+
+/* Counting visits the whole fleet, and a fleet has many rollouts that are over: how many
+ * devices their stages have is counted once. */
+static void count_over(const struct core *core, const struct rollout *rollout,
+	uint32_t waves[static SPEC_STAGES_MAX])
+{
+	struct survey *survey = rollout->survey;
+	struct gate_counts counts[SPEC_STAGES_MAX];
+
+	if (!survey->over.counted || survey->over.changed_s != rollout->changed_s) {
+		count_stages(core, rollout, counts, survey->over.waves);
+		survey->over.counted = true;
+		survey->over.changed_s = rollout->changed_s;
+	}
+	memcpy(waves, survey->over.waves, sizeof survey->over.waves);
+}
+
 static void add_stages(
 	cJSON *tree, const struct core *core, const struct rollout *rollout, bool whole)
 {
 	struct gate_counts counts[SPEC_STAGES_MAX];
+	uint32_t waves[SPEC_STAGES_MAX];
 	char gate[GATE_TEXT_CAP];
 	cJSON *list = tree_add(tree, "stages", tree_array());
 
 	gate_text(core, rollout, gate);
-	stage_count(core, rollout, counts);
-	survey_rest(rollout);
+	if (!whole && rollout_is_settled(rollout))
+		count_over(core, rollout, waves);
+	else
+		count_stages(core, rollout, counts, waves);
 	for (uint32_t i = 0; i < rollout->spec.stage_count; i++) {
 		cJSON *stage = tree_push(list, stage_view(core, rollout, i, gate));
 
-		tree_u64(stage, "devices", gate_wave(&counts[i]));
+		tree_u64(stage, "devices", waves[i]);
 		if (whole)
 			(void)tree_add(stage, "counts", counts_view(&counts[i]));
 	}
