@@ -179,8 +179,9 @@ static OTA_CHECKED enum ota_code read_error(struct unpacking *u, struct ota_erro
 	return ota_fail(err, OTA_E_FORMAT, "%s", text != NULL ? text : "damaged archive");
 }
 
+/* Where the bytes of a sparse file lie is told apart from how long it is. */
 static OTA_CHECKED enum ota_code write_data(
-	struct unpacking *u, int fd, struct ota_error *err)
+	struct unpacking *u, int fd, uint64_t size, struct ota_error *err)
 {
 	const void *data;
 	size_t len;
@@ -194,6 +195,8 @@ static OTA_CHECKED enum ota_code write_data(
 			return read_error(u, err);
 		if (u->limits->stop != NULL && atomic_load(u->limits->stop))
 			return ota_fail(err, OTA_E_CANCELLED, "told to stop");
+		if ((uint64_t)offset > size || len > size - (uint64_t)offset)
+			return ota_fail(err, OTA_E_FORMAT, "bytes behind its end");
 		rc = ota_fd_write_at(
 			fd, (uint64_t)offset, (struct ota_bytes){ data, len }, err);
 	}
@@ -231,7 +234,7 @@ static OTA_CHECKED enum ota_code make_file(struct unpacking *u, const struct spo
 		return ota_fail(err, OTA_E_LIMIT, "more than %" PRIu64 " bytes in all",
 			u->limits->bytes_max);
 	u->bytes += (uint64_t)size;
-	rc = write_data(u, fd, err);
+	rc = write_data(u, fd, (uint64_t)size, err);
 	if (rc == OTA_OK && ftruncate(fd, size) != 0)
 		rc = sys_error("truncate", err);
 	if (rc == OTA_OK)

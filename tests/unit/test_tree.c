@@ -406,6 +406,52 @@ Test(tree, an_archive_that_ends_in_a_file_is_damaged)
 	cr_expect_not_null(strstr(err.text, "a: Truncated"), "%s", err.text);
 }
 
+/* A sparse file of GNU's old form: where its bytes lie is told apart from its length. */
+static void add_sparse(unsigned at, unsigned len)
+{
+	uint8_t *header;
+
+	add("holes", 'S', "", "four");
+	header = archive.at + archive.len - 2 * UNIT;
+	memcpy(header + 257, "ustar  ", 8);
+	(void)snprintf((char *)header + 386, 12, "%011o", at);
+	(void)snprintf((char *)header + 398, 12, "%011o", 4U);
+	(void)snprintf((char *)header + 483, 12, "%011o", len);
+	put_checksum(header);
+}
+
+Test(tree, a_file_has_holes)
+{
+	struct ota_error err = { 0 };
+	struct stat st;
+	char path[512];
+
+	add_sparse(600, 700);
+	cr_assert_eq(unpack(&err), OTA_OK, "%s", err.text);
+	(void)snprintf(path, sizeof path, "%s/holes", into);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_size, 700);
+}
+
+/* Or a small archive made a file that is larger than all the tree may be. */
+Test(tree, a_file_has_no_bytes_behind_its_end)
+{
+	static const struct {
+		unsigned at, len;
+	} rows[] = { { 697, 700 }, { 700, 700 }, { 1 << 30, 700 }, { 0, 3 } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct ota_error err = { 0 };
+
+		archive.len = 0;
+		add_sparse(rows[i].at, rows[i].len);
+		cr_expect_eq(unpack(&err), OTA_E_FORMAT, "%zu", i);
+		cr_expect_not_null(
+			strstr(err.text, "holes: bytes behind its end"), "%s", err.text);
+		cr_assert_eq(tree_remove(into, &err), OTA_OK);
+	}
+}
+
 Test(tree, an_archive_that_goes_on_with_something_else_is_damaged)
 {
 	struct ota_error err = { 0 };
