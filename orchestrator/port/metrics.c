@@ -239,20 +239,6 @@ static void add_http(struct metrics *m, const struct api *api)
 		api->counts.streams);
 }
 
-/* One number of each webhook. */
-static void each_webhook(struct metrics *m, const struct api *api, const char *name,
-	uint64_t (*number_of)(const struct webhook_view *view))
-{
-	struct webhook_view view;
-	char labels[LABELS_CAP];
-
-	for (size_t i = 0; webhooks_at(api->webhooks, i, &view); i++) {
-		(void)snprintf(
-			labels, sizeof(labels), "webhook=\"%s\"", view.config->name);
-		sample(m, name, labels, number_of(&view));
-	}
-}
-
 static uint64_t delivered(const struct webhook_view *view)
 {
 	return view->delivered;
@@ -287,23 +273,39 @@ static uint64_t age_of_oldest(const struct webhook_view *view)
 
 static void add_webhooks(struct metrics *m, const struct api *api)
 {
-	family(m, "sluice_webhook_delivered_total", "counter",
-		"Events that a webhook has taken.");
-	each_webhook(m, api, "sluice_webhook_delivered_total", delivered);
-	family(m, "sluice_webhook_failures_total", "counter",
-		"Tries to send an event that failed.");
-	each_webhook(m, api, "sluice_webhook_failures_total", failed);
-	family(m, "sluice_webhook_given_up_total", "counter",
-		"Events that a webhook was not told, because they became too old.");
-	each_webhook(m, api, "sluice_webhook_given_up_total", given_up);
-	family(m, "sluice_webhook_waiting", "gauge", "Events that wait to be sent.");
-	each_webhook(m, api, "sluice_webhook_waiting", waiting);
-	family(m, "sluice_webhook_oldest_seconds", "gauge",
-		"How long ago the oldest event that waits has happened; 0: none waits.");
-	each_webhook(m, api, "sluice_webhook_oldest_seconds", age_of_oldest);
-	family(m, "sluice_webhook_disabled", "gauge",
-		"1 after a webhook has answered 410 Gone: it is told nothing.");
-	each_webhook(m, api, "sluice_webhook_disabled", is_disabled);
+	static const struct {
+		const char *name, *type, *help;
+		uint64_t (*number_of)(const struct webhook_view *view);
+	} families[] = {
+		{ "sluice_webhook_delivered_total", "counter",
+			"Events that a webhook has taken.", delivered },
+		{ "sluice_webhook_failures_total", "counter",
+			"Tries to send an event that failed.", failed },
+		{ "sluice_webhook_given_up_total", "counter",
+			"Events that a webhook was not told, because they became too "
+			"old.",
+			given_up },
+		{ "sluice_webhook_waiting", "gauge", "Events that wait to be sent.",
+			waiting },
+		{ "sluice_webhook_oldest_seconds", "gauge",
+			"How long ago the oldest event that waits has happened; 0: none "
+			"waits.",
+			age_of_oldest },
+		{ "sluice_webhook_disabled", "gauge",
+			"1 after a webhook has answered 410 Gone: it is told nothing.",
+			is_disabled },
+	};
+	struct webhook_view view;
+	char labels[LABELS_CAP];
+
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+		family(m, families[f].name, families[f].type, families[f].help);
+		for (size_t i = 0; webhooks_at(api->webhooks, i, &view); i++) {
+			(void)snprintf(labels, sizeof(labels), "webhook=\"%s\"",
+				view.config->name);
+			sample(m, families[f].name, labels, families[f].number_of(&view));
+		}
+	}
 }
 
 static uint64_t resident_bytes(void)
