@@ -404,6 +404,24 @@ const char *server_header(struct ota_buf *head, const char *name, char *out, siz
 	return out;
 }
 
+struct outcome server_ask(const struct server *server, const struct call *call)
+{
+	OTA_AUTO(ota_buf_fini) struct ota_buf head = { 0 };
+	struct outcome out = { 0 };
+	char word[16];
+
+	out.status = server_call_heads(server, call, &head, &out.body);
+	(void)server_header(&head, "ETag", out.etag, sizeof out.etag);
+	(void)server_header(&head, "Idempotency-Replayed", word, sizeof word);
+	out.replayed = strcmp(word, "true") == 0;
+	return out;
+}
+
+void outcome_fini(struct outcome *outcome)
+{
+	ota_buf_fini(&outcome->body);
+}
+
 cJSON *server_get(const struct server *server, const char *path)
 {
 	OTA_AUTO(ota_buf_fini) struct ota_buf reply = { 0 };

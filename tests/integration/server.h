@@ -7,7 +7,7 @@
 #include "tests/integration/peer.h"
 #include "tests/unit/samples.h"
 
-enum { SERVER_ADDRESS_CAP = 80 };
+enum { SERVER_ADDRESS_CAP = 80, SERVER_ETAG_CAP = 80 };
 
 struct server {
 	struct broker broker;
@@ -96,6 +96,20 @@ long server_call_heads(const struct server *server, const struct call *call,
 
 /** A header of an answer, cut to cap bytes; "" if it is not there. Returns out. */
 const char *server_header(struct ota_buf *head, const char *name, char *out, size_t cap);
+
+/** What one call came to. */
+struct outcome {
+	long status;   /* 0: no answer */
+	bool replayed; /* Idempotency-Replayed */
+	char etag[SERVER_ETAG_CAP];
+	struct ota_buf body; /* owned; release with outcome_fini() */
+};
+
+/** As server_call(). */
+struct outcome server_ask(const struct server *server, const struct call *call);
+
+/** Release. */
+void outcome_fini(struct outcome *outcome);
 
 /** GET as admin, and the answer as a tree; NULL unless the status is 200. Free it. */
 cJSON *server_get(const struct server *server, const char *path);
