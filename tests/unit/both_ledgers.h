@@ -4,25 +4,11 @@
 /* Tests that are run with a ledger in each database; of one program, which includes this
  * once. A test's parameter is the index of the back end. */
 
-#include <criterion/hooks.h>
 #include <criterion/parameterized.h>
 
-#include "tests/unit/ledger_kit.h"
+#include "tests/unit/ledger_server.h"
 
 enum { SQLITE, POSTGRES, N_BACKENDS };
-
-/* Once for all tests, by the process that starts them. */
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-	(void)tests;
-	postgres_start(&server);
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-	(void)stats;
-	postgres_fini(&server);
-}
 
 /** Open the ledger in that database. */
 static inline void open_ledger(size_t backend)

@@ -1,21 +1,7 @@
 /* The ledger in PostgreSQL: who leads, and what a lost connection means. */
 #include <criterion/criterion.h>
-#include <criterion/hooks.h>
 
-#include "tests/unit/ledger_kit.h"
-
-/* Once for all tests, by the process that starts them. */
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-	(void)tests;
-	postgres_start(&server);
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-	(void)stats;
-	postgres_fini(&server);
-}
+#include "tests/unit/ledger_server.h"
 
 TestSuite(postgres, .init = make_dir, .fini = remove_dir);
 
